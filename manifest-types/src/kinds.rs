@@ -1,0 +1,104 @@
+//! The table of kinds. A new kind is one file in `kinds/` and one row here.
+
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::Value;
+
+use crate::{claim::Claim, decode::decode, name::ResourceId, problem::Problem};
+
+pub mod file;
+
+/// What a manifest wants of one resource of one kind.
+pub trait ResourceSpec:
+    Serialize + DeserializeOwned + JsonSchema + Clone + PartialEq + Send + Sync + 'static
+{
+    /// The kind's name in a manifest.
+    const KIND: &'static str;
+
+    /// What the types alone do not rule out; the paths start at the spec.
+    fn problems(&self) -> Vec<Problem>;
+
+    /// Everything on the device that a resource `id` with this spec holds.
+    fn claims(&self, id: &ResourceId) -> Vec<Claim>;
+}
+
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident => $spec:path, $details:path;)+) => {
+        /// A spec of any kind that this build knows.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[serde(tag = "kind", content = "spec")]
+        pub enum Spec {
+            $($(#[$doc])* $kind($spec),)+
+        }
+
+        /// What a status shows of a resource, by its kind.
+        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(tag = "kind")]
+        pub enum ResourceDetails {
+            $($(#[$doc])* $kind($details),)+
+            /// A kind that this reader does not know.
+            #[serde(other)]
+            Unknown,
+        }
+
+        /// The kinds' names, in the table's order.
+        pub const KINDS: &[&str] = &[$(<$spec as ResourceSpec>::KIND),+];
+
+        impl Spec {
+            /// Reads a spec of the kind called `kind`; `None` if there is no such kind. The paths of problems start at the spec.
+            pub fn read(kind: &str, value: &Value) -> Option<Result<Self, Vec<Problem>>> {
+                match kind {
+                    $(<$spec as ResourceSpec>::KIND => Some(read::<$spec>(value).map(Self::$kind)),)+
+                    _ => None,
+                }
+            }
+
+            /// The name of its kind.
+            pub fn kind(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => <$spec as ResourceSpec>::KIND,)+
+                }
+            }
+
+            /// Everything on the device that a resource `id` with this spec holds.
+            pub fn claims(&self, id: &ResourceId) -> Vec<Claim> {
+                match self {
+                    $(Self::$kind(spec) => spec.claims(id),)+
+                }
+            }
+        }
+
+        $(
+            impl AsSpec for $spec {
+                fn of(spec: &Spec) -> Option<&Self> {
+                    #[expect(irrefutable_let_patterns, reason = "the table may have one row")]
+                    if let Spec::$kind(spec) = spec { Some(spec) } else { None }
+                }
+            }
+        )+
+
+        /// The JSON Schema of each kind's spec.
+        pub(crate) fn schemas(generator: &mut SchemaGenerator) -> BTreeMap<&'static str, Schema> {
+            BTreeMap::from([$((<$spec as ResourceSpec>::KIND, generator.subschema_for::<$spec>())),+])
+        }
+    };
+}
+
+kinds! {
+    /// A file, a directory or a symbolic link.
+    File => file::FileSpec, file::FileDetails;
+}
+
+/// Takes one kind's spec out of a [`Spec`].
+pub trait AsSpec: ResourceSpec {
+    /// The spec, if it is of this kind.
+    fn of(spec: &Spec) -> Option<&Self>;
+}
+
+fn read<S: ResourceSpec>(value: &Value) -> Result<S, Vec<Problem>> {
+    let spec: S = decode(value)?;
+    let problems = spec.problems();
+    if problems.is_empty() { Ok(spec) } else { Err(problems) }
+}

@@ -1,0 +1,87 @@
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::kinds::Spec;
+
+fn told(spec: Value) -> String {
+    let problems = Spec::read("File", &spec).unwrap().unwrap_err();
+    let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+    lines.join("\n")
+}
+
+fn reads(spec: Value) -> FileSpec {
+    let Spec::File(spec) = Spec::read("File", &spec).unwrap().unwrap();
+    spec
+}
+
+#[test]
+fn every_form_is_read() {
+    let file = reads(
+        json!({ "path": "/a", "mode": "640", "owner": 0, "group": "adm", "content": { "inline": "x" } }),
+    );
+    assert_eq!(file.wanted_mode(), Some(Mode(0o640)));
+    assert_eq!((file.owner, file.group), (Some(Principal::Id(0)), Some(Principal::Name("adm".into()))));
+    let bytes = reads(json!({ "path": "/a", "content": { "base64": "AP8=" } }));
+    assert_eq!(bytes.content.unwrap().bytes(), Some(&[0, 255][..]));
+    let sum = Digest::of(b"x");
+    reads(json!({ "path": "/a", "content": { "object": { "bucket": "b", "name": "n", "sha256": sum } } }));
+    reads(json!({ "path": "/a", "content": { "url": "https://example.org/x", "sha256": sum } }));
+    let directory = reads(json!({ "type": "Directory", "path": "/d" }));
+    assert_eq!(directory.wanted_mode(), Some(Mode(0o755)));
+    let link = reads(json!({ "type": "Symlink", "path": "/l", "target": "../x" }));
+    assert_eq!(link.wanted_mode(), None);
+}
+
+#[test]
+fn what_is_wrong_is_told() {
+    insta::assert_snapshot!([
+        told(json!({ "path": "a", "mode": 640, "owner": -1, "content": {} })),
+        told(json!({ "path": "/a", "content": { "inline": "", "base64": "" } })),
+        told(json!({ "path": "/a", "content": { "url": "https://x" } })),
+        told(json!({ "path": "/a", "content": { "url": "ftp://x", "sha256": Digest::of(b"") } })),
+        told(json!({ "path": "/a", "content": { "base64": "?" } })),
+        told(json!({ "path": "/a", "content": { "inline": "x".repeat(INLINE_LIMIT + 1) } })),
+        told(json!({ "path": "/a" })),
+        told(json!({ "path": "/proc/sys/x", "type": "Directory", "content": { "inline": "" }, "target": "x" })),
+        told(json!({ "path": "/a", "type": "Symlink", "mode": "0644" })),
+        told(json!({ "path": "/a", "type": "Socket" })),
+        told(json!({ "path": "/a", "mode": "0888", "owner": "a:b", "contents": 1 })),
+        told(Value::Null),
+    ].join("\n\n"));
+}
+
+#[test]
+fn a_content_is_not_printed() {
+    let spec = reads(json!({ "path": "/a", "content": { "inline": "hunter2" } }));
+    assert!(!format!("{spec:?}").contains("hunter2"));
+}
+
+proptest! {
+    #[test]
+    fn a_spec_reads_what_it_writes(
+        kind in 0usize..3, name in "[a-z]{1,8}", mode in proptest::option::of(0u32..0o7777), text in ".{0,20}",
+        owner in proptest::option::of(0u32..70000), parents: bool, bytes: Vec<u8>, origin in 0..4,
+    ) {
+        let sha256 = Digest::of(&bytes);
+        let content = match origin {
+            0 => FileContent::Inline(text.clone()),
+            1 => FileContent::Base64(bytes),
+            2 => FileContent::Object { bucket: name.clone(), name: text.clone(), sha256 },
+            _ => FileContent::Url { url: format!("https://{name}"), sha256 },
+        };
+        let spec = Spec::File(FileSpec {
+            file_type: [FileType::File, FileType::Directory, FileType::Symlink][kind],
+            path: format!("/{name}").parse().unwrap(),
+            mode: mode.map(Mode).filter(|_| kind != 2),
+            owner: owner.map(Principal::Id),
+            group: None,
+            content: (kind == 0).then_some(content),
+            target: (kind == 2).then(|| name.clone()),
+            create_parents: parents,
+        });
+        let written = serde_json::to_value(&spec).unwrap();
+        prop_assert_eq!(Spec::read("File", &written["spec"]), Some(Ok(spec.clone())));
+        prop_assert_eq!(serde_json::from_value::<Spec>(written).unwrap(), spec);
+    }
+}

@@ -1,0 +1,17 @@
+//! The wire contract of Holdfast: data and its validation, with no I/O and no clock.
+//!
+//! A text becomes a value ([`document`]), a value becomes an [`manifest::AgentManifest`] with all its problems told ([`decode`], [`problem`]),
+//! each entry by the table of [`kinds`]; [`status`] is what comes back. [`keys`] says where both stand in NATS, [`schema`] describes them to editors.
+
+pub mod claim;
+pub mod decode;
+pub mod digest;
+pub mod document;
+pub mod keys;
+pub mod kinds;
+pub mod manifest;
+pub mod name;
+pub mod problem;
+pub mod schema;
+pub mod status;
+mod validate;
