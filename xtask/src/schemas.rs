@@ -1,22 +1,34 @@
-//! `cargo xtask schemas`: writes the JSON Schemas that editors and control planes read.
+//! `cargo xtask schemas`: the JSON Schemas that editors and control planes read.
 
-use std::{fs, path::Path};
+use std::{fs, path::PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use manifest_types::schema;
+
+use crate::process::workspace;
 
 /// Writes both schemas into `schemas/`.
 pub(crate) fn write() -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .parent()
-        .context("xtask stands in the workspace")?
-        .join("schemas");
-    for (name, value) in
-        [("agent-manifest", schema::agent_manifest()), ("agent-status", schema::agent_status())]
-    {
-        let path = folder.join(format!("{name}.schema.json"));
-        fs::write(&path, schema::to_text(&value))
-            .with_context(|| format!("cannot write {}", path.display()))?;
+    for (path, text) in texts() {
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
     }
     Ok(())
+}
+
+/// Fails if a schema in `schemas/` is not what the types say now.
+pub(crate) fn check() -> Result<()> {
+    for (path, text) in texts() {
+        let found = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if found != text {
+            bail!("{} is not current: run `cargo xtask schemas`", path.display());
+        }
+    }
+    Ok(())
+}
+
+fn texts() -> [(PathBuf, String); 2] {
+    let both = [("agent-manifest", schema::agent_manifest()), ("agent-status", schema::agent_status())];
+    both.map(|(name, value)| {
+        (workspace().join("schemas").join(format!("{name}.schema.json")), schema::to_text(&value))
+    })
 }

@@ -1,0 +1,71 @@
+//! One alarm by the boot clock, which goes on while the device is suspended: what was due in its sleep is due when it wakes.
+
+use std::{io, time::Duration};
+
+use nix::sys::{
+    time::TimeSpec,
+    timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
+};
+use tokio::io::{Interest, unix::AsyncFd};
+
+use crate::clock::BootTime;
+
+/// An alarm that can be set again and again.
+pub struct Alarm {
+    timer: AsyncFd<TimerFd>,
+    set_to: Option<BootTime>,
+}
+
+impl Alarm {
+    /// An alarm that is not set.
+    pub fn new() -> io::Result<Self> {
+        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        Ok(Self { timer: AsyncFd::with_interest(timer, Interest::READABLE)?, set_to: None })
+    }
+
+    /// Sets it to `at`, or to nothing.
+    pub fn set(&mut self, at: Option<BootTime>) -> io::Result<()> {
+        if self.set_to == at {
+            return Ok(());
+        }
+        self.set_to = at;
+        match at {
+            // A time of zero would switch the timer off.
+            Some(at) => {
+                let at = at.as_duration().max(Duration::from_nanos(1));
+                let at = Expiration::OneShot(TimeSpec::from(at));
+                Ok(self.timer.get_ref().set(at, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
+            }
+            None => Ok(self.timer.get_ref().unset()?),
+        }
+    }
+
+    /// Returns when it goes off.
+    pub async fn rings(&mut self) -> io::Result<()> {
+        let mut guard = self.timer.readable().await?;
+        // Reading would block: the kernel's count is not needed, and setting the timer again resets it.
+        guard.clear_ready();
+        self.set_to = None;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Now;
+
+    #[tokio::test]
+    async fn it_rings_when_it_is_due_and_can_be_set_again() {
+        let mut alarm = Alarm::new().unwrap();
+        for _ in 0..3 {
+            let due = Now::read().boot + Duration::from_millis(5);
+            alarm.set(Some(due)).unwrap();
+            alarm.rings().await.unwrap();
+            assert!(Now::read().boot >= due);
+        }
+        // A time that has passed rings at once.
+        alarm.set(Some(BootTime::default())).unwrap();
+        alarm.rings().await.unwrap();
+    }
+}

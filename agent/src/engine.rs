@@ -1,0 +1,352 @@
+//! The engine: all facts, and what follows from them. No I/O, no clock, no async.
+//!
+//! [`Engine::apply`] takes one fact ([`event`]); [`Engine::plan`] returns, as [`command`]s, the difference between what should be under way
+//! and what is. [`resource`] holds the facts of one resource; [`intake`] turns manifests into wanted resources; [`sights`] and [`steps`] take in what
+//! reconcilers answer; [`outbox`] decides when which status is sent, and who may send it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use manifest_types::{manifest::Generation, name::ResourceId, status::Capability};
+use reconcilers::reconciler::Batch;
+
+use crate::{
+    clock::{BootTime, Now},
+    engine::{
+        command::Plan,
+        event::Event,
+        outbox::Outbox,
+        resource::Resource,
+    },
+    ledger::memory::{Admission, LedgerWrite, Memory, SavedManifest},
+    plan::{self, backoff},
+    report::Since,
+};
+
+pub mod command;
+pub mod event;
+mod intake;
+pub mod outbox;
+pub mod resource;
+pub mod sabotage;
+pub mod settings;
+mod sights;
+mod steps;
+
+use sabotage::Rule;
+use settings::Settings;
+
+/// The engine.
+pub struct Engine {
+    pub(crate) settings: Settings,
+    pub(crate) resources: BTreeMap<ResourceId, Resource>,
+    /// The looks under way.
+    pub(crate) looks: BTreeMap<u64, Vec<ResourceId>>,
+    /// The steps under way.
+    pub(crate) steps: BTreeMap<u64, Members>,
+    /// Whose decision may have changed since the last plan.
+    pub(crate) touched: BTreeSet<ResourceId>,
+    /// When whose decision changes by time alone.
+    pub(crate) alarms: BTreeSet<(BootTime, ResourceId)>,
+    pub(crate) manifest: ManifestFacts,
+    pub(crate) kinds: BTreeMap<String, KindFacts>,
+    pub(crate) gates: BTreeMap<String, String>,
+    pub(crate) ledger: LedgerFacts,
+    pub(crate) outbox: Outbox,
+    pub(crate) paused_until: Option<BootTime>,
+    pub(crate) capabilities: BTreeMap<String, Capability>,
+    /// Those that wait, and for what depends on more than their neighbours.
+    pub(crate) waiters: BTreeSet<ResourceId>,
+    /// Since when each condition's status is what it is.
+    pub(crate) condition_since: Since,
+    pub(crate) next_id: u64,
+    /// Bumped by every fact that a status may show.
+    pub(crate) changes: u64,
+}
+
+/// What is known of manifests.
+#[derive(Debug, Default)]
+pub(crate) struct ManifestFacts {
+    /// The one in force.
+    pub(crate) generation: Option<Generation>,
+    /// The last one from each source.
+    pub(crate) admissions: BTreeMap<String, Admission>,
+    /// The number last processed.
+    pub(crate) observed_generation: u64,
+    /// The source's revision last processed.
+    pub(crate) observed_revision: u64,
+    /// Why the source cannot be reached.
+    pub(crate) source_away: Option<String>,
+    /// Why the last one was refused: reason and message.
+    pub(crate) refused: Option<(String, String)>,
+    /// The one in force, until it is durable, and when it was admitted.
+    pub(crate) unsaved: Option<(SavedManifest, Admission, BootTime)>,
+}
+
+/// What is known of a kind.
+#[derive(Debug, Default)]
+pub(crate) struct KindFacts {
+    /// Why it cannot be seen: reason and message, how often in a row, and when it is tried again.
+    pub(crate) unseen: Option<Unseen>,
+    /// How many steps are under way.
+    pub(crate) steps: usize,
+    /// The looks under way at resources that are looked at alone.
+    pub(crate) lone_looks: BTreeSet<u64>,
+    /// Those that only wait for a step or a look to end, so that there is room.
+    pub(crate) waiting: BTreeSet<ResourceId>,
+    /// When all are looked at again.
+    pub(crate) resync_at: Option<BootTime>,
+}
+
+/// The resources of one step.
+#[derive(Debug)]
+pub(crate) struct Members {
+    pub(crate) kind: String,
+    pub(crate) batch: Option<Batch>,
+    pub(crate) ids: Vec<ResourceId>,
+}
+
+/// A kind that cannot be seen.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Unseen {
+    pub(crate) reason: String,
+    pub(crate) message: String,
+    pub(crate) times: u32,
+    pub(crate) retry_at: BootTime,
+}
+
+/// How the ledger fares.
+#[derive(Debug, Default)]
+pub(crate) struct LedgerFacts {
+    /// The write under way, and what it holds.
+    pub(crate) in_flight: Option<(u64, LedgerWrite)>,
+    /// Why the last write failed, how often in a row, and when it is tried again.
+    pub(crate) broken: Option<LedgerFault>,
+    /// Resources whose row has changed.
+    pub(crate) unsaved: BTreeSet<ResourceId>,
+    /// Rows to be removed.
+    pub(crate) removed: BTreeSet<ResourceId>,
+    /// Whether something waits for the write: an intent, or a removal.
+    pub(crate) urgent: bool,
+    /// Since when there is something that can wait.
+    pub(crate) lazy_since: Option<BootTime>,
+    /// Whether everything is to be written now.
+    pub(crate) flush: bool,
+}
+
+/// A ledger that cannot be written.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct LedgerFault {
+    pub(crate) message: String,
+    pub(crate) full: bool,
+    pub(crate) times: u32,
+    pub(crate) retry_at: BootTime,
+}
+
+impl Engine {
+    /// An engine that remembers `memory`.
+    pub fn new(settings: Settings, memory: Memory, now: Now) -> Self {
+        let outbox = Outbox::new(&settings, memory.instances.clone());
+        let mut engine = Self {
+            settings,
+            resources: BTreeMap::new(),
+            looks: BTreeMap::new(),
+            steps: BTreeMap::new(),
+            touched: BTreeSet::new(),
+            alarms: BTreeSet::new(),
+            manifest: ManifestFacts::default(),
+            kinds: BTreeMap::new(),
+            gates: BTreeMap::new(),
+            ledger: LedgerFacts::default(),
+            outbox,
+            paused_until: None,
+            capabilities: BTreeMap::new(),
+            waiters: BTreeSet::new(),
+            condition_since: Since::new(),
+            next_id: 1,
+            changes: 1,
+        };
+        engine.remember(memory, now);
+        engine
+    }
+
+    /// Takes in one fact.
+    pub fn apply(&mut self, event: Event, now: Now) {
+        match event {
+            Event::Admitted { admitted, revision } => self.admitted(*admitted, revision, now),
+            Event::Refused { rejection, revision } => self.refused(&rejection, revision),
+            Event::KeyAbsent { revision } => self.manifest.observed_revision = revision,
+            Event::Source { away } => self.manifest.source_away = away,
+            Event::Observed { ticket, kind, result } => self.observed(ticket, &kind, result, now),
+            Event::StepEnded { step, ended } => self.step_ended(step, ended, now),
+            Event::Progress { step, id, progress } => self.progressed(step, &id, progress),
+            Event::Hint { kind, hint } => self.hinted(kind, hint),
+            Event::Remembered { seq } => self.remembered(seq),
+            Event::LedgerFailed { seq, message, full } => self.ledger_failed(seq, message, full, now),
+            Event::Gate { group, holder } => self.gate(group, holder),
+            Event::Retry { id } => self.retry(id.as_ref()),
+            Event::Pause { id, until } => self.pause(id.as_ref(), until),
+            Event::Resync => self.look_at_all(),
+            Event::Flush => self.ledger.flush = true,
+            Event::ForgetGeneration => self.manifest.admissions.clear(),
+            Event::Outbox(event) => {
+                let was_fenced = self.outbox.is_fenced();
+                self.outbox.apply(event, &self.settings, now);
+                if was_fenced != self.outbox.is_fenced() {
+                    self.touch_all();
+                }
+            }
+        }
+        self.changes += 1;
+    }
+
+    /// What follows from all facts together.
+    pub fn plan(&mut self, now: Now) -> Plan {
+        plan::plan(self, now)
+    }
+
+    /// What admission of a manifest from `source` is held against.
+    pub fn last_admission(&self, source: &str) -> Option<Admission> {
+        self.manifest.admissions.get(source).copied()
+    }
+
+    /// The facts of all resources, for those who explain and report.
+    pub fn resources(&self) -> &BTreeMap<ResourceId, Resource> {
+        &self.resources
+    }
+
+    /// Those whose decisions depend on the facts of `id`.
+    pub fn neighbours(&self, id: &ResourceId) -> Vec<ResourceId> {
+        self.resources.get(id).map(|resource| resource.neighbours.iter().cloned().collect()).unwrap_or_default()
+    }
+
+    /// The generation in force, and the one last processed.
+    pub fn generations(&self) -> (u64, u64) {
+        (self.manifest.generation.map_or(0, Generation::get), self.manifest.observed_generation)
+    }
+
+    /// What the engine was told at its start.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The sink takes so many bytes at once.
+    pub fn set_status_limit(&mut self, limit: usize) {
+        self.settings.status_limit = limit;
+    }
+
+    /// Whether another agent of this id holds the status.
+    pub fn is_fenced(&self) -> bool {
+        self.outbox.is_fenced()
+    }
+
+    pub(crate) fn breaks(&self, rule: Rule) -> bool {
+        self.settings.sabotage.breaks(rule)
+    }
+
+    pub(crate) fn fresh_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    pub(crate) fn chance(&self, of: &str, turn: u64) -> u64 {
+        backoff::chance(self.settings.seed, of, turn)
+    }
+
+    /// The decision on `id`, and on those that depend on it or share something with it, must be made again.
+    pub(crate) fn touch(&mut self, id: &ResourceId) {
+        if let Some(resource) = self.resources.get(id) {
+            self.touched.extend(resource.neighbours.iter().cloned());
+        }
+        self.touched.insert(id.clone());
+    }
+
+    pub(crate) fn touch_all(&mut self) {
+        self.touched.extend(self.resources.keys().cloned());
+    }
+
+    pub(crate) fn touch_kind(&mut self, kind: &str) {
+        let of_kind = self.resources.iter().filter(|(_, resource)| resource.kind() == kind);
+        self.touched.extend(of_kind.map(|(id, _)| id.clone()));
+    }
+
+    fn remembered(&mut self, seq: u64) {
+        let Some((_, write)) = self.ledger.in_flight.take_if(|(in_flight, _)| *in_flight == seq) else {
+            return;
+        };
+        self.ledger.broken = None;
+        for id in write.rows.keys() {
+            if let Some(resource) = self.resources.get_mut(id) {
+                resource.saved.committed(seq);
+            }
+            self.touched.insert(id.clone());
+        }
+        if let (Some((saved, _)), Some((unsaved, ..))) = (&write.manifest, &self.manifest.unsaved)
+            && saved == unsaved
+        {
+            self.manifest.unsaved = None;
+        }
+    }
+
+    fn ledger_failed(&mut self, seq: u64, message: String, full: bool, now: Now) {
+        let Some((_, write)) = self.ledger.in_flight.take_if(|(in_flight, _)| *in_flight == seq) else {
+            return;
+        };
+        for (id, row) in &write.rows {
+            match self.resources.get_mut(id) {
+                Some(resource) => {
+                    resource.saved.failed(seq);
+                    self.ledger.unsaved.insert(id.clone());
+                }
+                None if row.is_none() => drop(self.ledger.removed.insert(id.clone())),
+                None => {}
+            }
+        }
+        let times = self.ledger.broken.as_ref().map_or(0, |fault| fault.times) + 1;
+        let retry_at = now.boot + backoff::delay(times.min(6), self.chance("ledger", u64::from(times)));
+        self.ledger.broken = Some(LedgerFault { message, full, times, retry_at });
+        self.touch_all();
+    }
+
+    fn gate(&mut self, group: String, holder: Option<String>) {
+        match holder {
+            Some(holder) => drop(self.gates.insert(group, holder)),
+            None => drop(self.gates.remove(&group)),
+        }
+        self.touch_all();
+    }
+
+    fn retry(&mut self, id: Option<&ResourceId>) {
+        let all = id.is_none();
+        for (own, resource) in &mut self.resources {
+            if all || Some(own) == id {
+                resource.retry();
+                self.touched.insert(own.clone());
+            }
+        }
+    }
+
+    fn pause(&mut self, id: Option<&ResourceId>, until: Option<BootTime>) {
+        match id {
+            None => self.paused_until = until,
+            Some(id) => {
+                if let Some(resource) = self.resources.get_mut(id) {
+                    resource.paused_until = until;
+                }
+            }
+        }
+        self.touch_all();
+    }
+
+    fn look_at_all(&mut self) {
+        for resource in self.resources.values_mut() {
+            resource.look.due = true;
+        }
+        for kind in self.kinds.values_mut() {
+            kind.unseen = None;
+        }
+        self.touch_all();
+    }
+}
+
+#[cfg(test)]
+mod tests;

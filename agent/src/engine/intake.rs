@@ -1,0 +1,202 @@
+//! Takes in manifests, and what the ledger remembers.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
+
+use manifest_types::{
+    claim::Claim,
+    manifest::{Body, Resource as Entry},
+    name::ResourceId,
+};
+use reconcilers::{observation::Before, reconciler::Batch};
+
+use super::{
+    Engine,
+    resource::{Aim, Resource, Wanted, WantedBody},
+    sabotage::Rule,
+};
+use crate::{
+    admit::{Admitted, Rejection, readmit},
+    clock::Now,
+    ledger::{
+        memory::Memory,
+        row::{Applied, Row},
+    },
+};
+
+impl Engine {
+    pub(super) fn remember(&mut self, memory: Memory, now: Now) {
+        for (id, row) in memory.rows {
+            let resource = self.resources.entry(id).or_insert_with(|| Resource::new(now.wall));
+            resource.row = Some(row);
+        }
+        for (id, row) in memory.opaque {
+            let resource = self.resources.entry(id).or_insert_with(|| Resource::new(now.wall));
+            resource.opaque = Some(row);
+        }
+        self.manifest.admissions = memory.generations;
+        let remembered = memory.manifest.as_ref().and_then(readmit);
+        if let Some(admitted) = remembered.filter(|_| !self.breaks(Rule::Offline)) {
+            self.manifest.observed_generation = admitted.generation.get();
+            self.adopt(admitted, now);
+        }
+        self.meet_neighbours();
+    }
+
+    pub(super) fn admitted(&mut self, admitted: Admitted, revision: u64, now: Now) {
+        self.manifest.observed_revision = revision;
+        self.manifest.observed_generation = admitted.generation.get();
+        self.manifest.refused = None;
+        let admission = admitted.admission();
+        let known = self.manifest.admissions.get(&admitted.saved.source) == Some(&admission)
+            && self.manifest.generation == Some(admitted.generation);
+        if known {
+            return;
+        }
+        self.manifest.admissions.insert(admitted.saved.source.clone(), admission);
+        self.manifest.unsaved = Some((admitted.saved.clone(), admission, now.boot));
+        self.adopt(admitted, now);
+        self.meet_neighbours();
+    }
+
+    pub(super) fn refused(&mut self, rejection: &Rejection, revision: u64) {
+        self.manifest.observed_revision = revision;
+        if let Some(generation) = rejection.generation {
+            self.manifest.observed_generation = generation.get();
+        }
+        self.manifest.refused = Some((rejection.reason.to_string(), rejection.message.clone()));
+        if self.breaks(Rule::RefusedIsInert) {
+            self.resources.values_mut().for_each(|resource| resource.wanted = None);
+            self.touch_all();
+        }
+    }
+
+    /// Sabotage: what was only wanted counts as owned.
+    fn usurp(&mut self) {
+        for (id, resource) in self.resources.iter_mut().filter(|(_, resource)| resource.row.is_none()) {
+            let Some(aim) = resource.aim().cloned() else { continue };
+            let mut row = Row::new(aim.spec.kind());
+            row.held = Arc::new(aim.claims.iter().map(|claim| (claim.clone(), Before::Absent)).collect());
+            row.applied = Some(Applied { digest: aim.digest, spec: aim.spec });
+            resource.row = Some(row);
+            self.ledger.unsaved.insert(id.clone());
+            resource.saved.changed();
+        }
+    }
+
+    /// What `admitted` wants is what is wanted from now on.
+    fn adopt(&mut self, admitted: Admitted, now: Now) {
+        self.manifest.generation = Some(admitted.generation);
+        if self.breaks(Rule::OnlyOwned) {
+            self.usurp();
+        }
+        let mut wanted: BTreeMap<_, _> =
+            admitted.manifest.resources.into_iter().map(|entry| (entry.id.clone(), self.wanted(entry))).collect();
+        for (id, resource) in &mut self.resources {
+            let now_wanted = wanted.remove(id);
+            if resource.wanted == now_wanted {
+                continue;
+            }
+            let before = resource.compared();
+            resource.wanted = now_wanted;
+            if resource.compared() != before || resource.wanted.is_none() {
+                resource.trouble = None;
+                resource.look.due = true;
+                resource.look.not_before = None;
+                resource.drift_lasts = false;
+                resource.repairs = Resource::new(now.wall).repairs;
+                if let Some(row) = &mut resource.row {
+                    row.attempts = 0;
+                }
+            }
+        }
+        for (id, new) in wanted {
+            self.resources.insert(id, Resource { wanted: Some(new), ..Resource::new(now.wall) });
+        }
+        self.touch_all();
+    }
+
+    fn wanted(&self, entry: Entry) -> Wanted {
+        let body = match entry.body {
+            Body::Spec(spec, digest) => WantedBody::Spec(Aim {
+                claims: spec.claims(&entry.id),
+                batch: (self.settings.batch)(&spec),
+                spec,
+                digest,
+            }),
+            Body::UnknownKind => WantedBody::UnknownKind,
+            Body::Invalid(problems) => {
+                let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
+                WantedBody::Invalid { message: told.join("; ") }
+            }
+        };
+        Wanted { kind: entry.kind, body, edges: entry.edges, drift: entry.drift }
+    }
+
+    /// Whose decisions depend on whose facts: those that an edge, wanted or applied, connects, and those that claim the same thing.
+    pub(crate) fn meet_neighbours(&mut self) {
+        let mut pairs: Vec<(ResourceId, ResourceId)> = Vec::new();
+        let mut claimants: BTreeMap<&Claim, BTreeSet<&ResourceId>> = BTreeMap::new();
+        for (id, resource) in &self.resources {
+            let wanted = resource.wanted.as_ref().map(|wanted| &wanted.edges);
+            let applied = resource.row.as_ref().map(|row| &row.edges);
+            let opaque = resource.opaque.as_ref().map(|row| &row.edges);
+            for edges in [wanted, applied, opaque].into_iter().flatten() {
+                pairs.extend(edges.depends_on.keys().map(|to| (id.clone(), to.clone())));
+            }
+            let claimed = resource.aim().into_iter().flat_map(|aim| &aim.claims);
+            let held = resource.row.iter().flat_map(|row| row.held.keys());
+            let opaque = resource.opaque.iter().flat_map(|row| row.held.keys());
+            for claim in claimed.chain(held).chain(opaque) {
+                claimants.entry(claim).or_default().insert(id);
+            }
+        }
+        for ids in claimants.values().filter(|ids| ids.len() > 1) {
+            let all = ids.iter().flat_map(|one| ids.iter().map(move |other| ((*one).clone(), (*other).clone())));
+            pairs.extend(all.filter(|(one, other)| one != other));
+        }
+        for (one, other) in self.batch_mates() {
+            pairs.push((one, other));
+        }
+        let kinds: BTreeSet<_> = self.resources.values().map(|resource| resource.kind().to_owned()).collect();
+        for kind in kinds {
+            self.kinds.entry(kind).or_default();
+        }
+        for resource in self.resources.values_mut() {
+            resource.neighbours.clear();
+        }
+        for (one, other) in pairs.into_iter().filter(|(one, other)| one != other) {
+            for (of, neighbour) in [(&one, &other), (&other, &one)] {
+                if let Some(resource) = self.resources.get_mut(of) {
+                    resource.neighbours.insert(neighbour.clone());
+                }
+            }
+        }
+    }
+
+    /// Each member of a batch with the first one, so that all are decided on together.
+    fn batch_mates(&self) -> Vec<(ResourceId, ResourceId)> {
+        let mut batches: BTreeMap<_, Vec<&ResourceId>> = BTreeMap::new();
+        for (id, resource) in &self.resources {
+            if let Some(batch) = self.batch_of(resource) {
+                batches.entry((resource.kind().to_owned(), batch)).or_default().push(id);
+            }
+        }
+        let pair = |ids: &Vec<&ResourceId>| {
+            let first = ids[0].clone();
+            ids[1..].iter().map(move |id| (first.clone(), (*id).clone())).collect::<Vec<_>>()
+        };
+        batches.values().flat_map(pair).collect()
+    }
+
+    /// The batch that a resource changes with, as it is wanted or as it is held.
+    pub(crate) fn batch_of(&self, resource: &Resource) -> Option<Batch> {
+        let held = resource.row.as_ref().and_then(Row::spec);
+        match resource.aim() {
+            Some(aim) => aim.batch.clone(),
+            None => held.and_then(|spec| (self.settings.batch)(spec)),
+        }
+    }
+}

@@ -1,0 +1,303 @@
+//! When a status may be sent, and over which revision: the budget of writes, the claim on the key, and fencing. Without wall clocks.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use manifest_types::{digest::Digest, status::AgentStatus};
+
+use super::settings::Settings;
+use crate::{
+    clock::{BootTime, Now},
+    plan::backoff::Bucket,
+    report,
+};
+
+/// Writes that settle something: so many at once, one more every second.
+const SETTLING: u32 = 20;
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A fact about the status on its way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// The sink can be reached; whatever was known of its content may be outdated.
+    LinkUp,
+    /// The sink cannot be reached.
+    LinkDown,
+    /// The write under way was accepted, with this revision.
+    Delivered {
+        /// The revision it got.
+        revision: u64,
+    },
+    /// The write under way was refused: the sink holds another revision.
+    Conflict,
+    /// What became of the write under way, or of the reading, is not known.
+    Unknown {
+        /// Why.
+        message: String,
+    },
+    /// What the sink holds: its revision, and the instance that wrote it as far as that can be read.
+    Read {
+        /// The revision, 0 where there is nothing.
+        revision: u64,
+        /// Who wrote it.
+        instance: Option<String>,
+    },
+    /// A heartbeat of another instance was seen that had not been seen before.
+    OtherAlive,
+}
+
+/// What the status's key is to this instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Claim {
+    /// Not claimed yet: the first write goes over whatever is there.
+    Open,
+    /// Ours.
+    Held,
+    /// Another instance's: this one changes nothing until that one has been silent for long.
+    Fenced { by: String, silent_since: BootTime },
+}
+
+/// The status on its way out.
+#[derive(Debug)]
+pub(crate) struct Outbox {
+    link: bool,
+    claim: Claim,
+    /// The revision that the sink holds, if that is known.
+    revision: Option<u64>,
+    own: BTreeSet<String>,
+    reading: bool,
+    sending: Option<Sent>,
+    delivered: Option<Sent>,
+    tokens: Bucket,
+    sent_at: Option<BootTime>,
+    retry_at: BootTime,
+    /// The facts that the last comparison has seen.
+    considered: u64,
+    /// The last failure, until something goes well.
+    pub(crate) failure: Option<String>,
+}
+
+/// A status that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Sent {
+    content: Digest,
+    settled: Digest,
+    generations: (u64, u64),
+    all_settled: bool,
+}
+
+impl Sent {
+    fn of(status: &AgentStatus, facts: &Shown) -> Self {
+        Self {
+            content: report::content_digest(status),
+            settled: report::settled_digest(status),
+            generations: facts.generations,
+            all_settled: facts.settled,
+        }
+    }
+
+    /// Whether one for these generations is the first, or the first in which everything has settled.
+    fn is_outdone_by(&self, generations: (u64, u64), settled: bool) -> bool {
+        self.generations != generations || (settled && !self.all_settled)
+    }
+}
+
+/// What a status would show, in short.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Shown {
+    /// Counts the facts.
+    pub(crate) changes: u64,
+    /// The generation in force, and the one last processed.
+    pub(crate) generations: (u64, u64),
+    /// Whether nothing is under way any more.
+    pub(crate) settled: bool,
+}
+
+/// What is to be done about the status.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Outgoing {
+    /// Nothing until something happens.
+    Nothing,
+    /// Nothing before this time.
+    Wait(BootTime),
+    /// Read what the sink holds.
+    Read,
+    /// Make the status and offer it.
+    Compare,
+    /// Send this over that revision.
+    Send(u64, Box<AgentStatus>),
+}
+
+impl Outbox {
+    pub(crate) fn new(settings: &Settings, mut own: BTreeSet<String>) -> Self {
+        own.insert(settings.instance_id.clone());
+        Self {
+            link: false,
+            claim: Claim::Open,
+            revision: None,
+            own,
+            reading: false,
+            sending: None,
+            delivered: None,
+            tokens: Bucket::full(SETTLING, SECOND),
+            sent_at: None,
+            retry_at: BootTime::default(),
+            considered: 0,
+            failure: None,
+        }
+    }
+
+    pub(crate) fn is_fenced(&self) -> bool {
+        matches!(self.claim, Claim::Fenced { .. })
+    }
+
+    /// The instance that fences this one.
+    pub(crate) fn fenced_by(&self) -> Option<&str> {
+        match &self.claim {
+            Claim::Fenced { by, .. } => Some(by),
+            Claim::Open | Claim::Held => None,
+        }
+    }
+
+    pub(crate) fn apply(&mut self, fact: Fact, settings: &Settings, now: Now) {
+        match fact {
+            Fact::LinkUp => {
+                self.link = true;
+                self.lose_track();
+                self.retry_at = now.boot;
+            }
+            Fact::LinkDown => {
+                self.link = false;
+                self.lose_track();
+            }
+            Fact::Delivered { revision } => {
+                if let Some(sent) = self.sending.take() {
+                    self.delivered = Some(sent);
+                    self.claim = Claim::Held;
+                    self.revision = Some(revision);
+                    self.failure = None;
+                }
+            }
+            Fact::Conflict => {
+                self.sending = None;
+                self.revision = None;
+            }
+            Fact::Unknown { message } => {
+                if settings.sabotage.breaks(super::sabotage::Rule::StatusArrives) && self.sending.is_some() {
+                    self.delivered = self.sending.take();
+                    return;
+                }
+                self.failure = Some(message);
+                self.lose_track();
+                self.retry_at = now.boot + SECOND;
+            }
+            Fact::Read { revision, instance } => self.read(revision, instance, now),
+            Fact::OtherAlive => {
+                if let Claim::Fenced { silent_since, .. } = &mut self.claim {
+                    *silent_since = now.boot;
+                }
+            }
+        }
+    }
+
+    fn lose_track(&mut self) {
+        if self.sending.take().is_some() {
+            self.delivered = None;
+        }
+        self.reading = false;
+        self.revision = None;
+    }
+
+    fn read(&mut self, revision: u64, instance: Option<String>, now: Now) {
+        if !std::mem::take(&mut self.reading) {
+            return;
+        }
+        self.failure = None;
+        let foreign = instance.filter(|instance| !self.own.contains(instance));
+        match (&mut self.claim, foreign) {
+            (Claim::Held, Some(by)) => self.claim = Claim::Fenced { by, silent_since: now.boot },
+            (Claim::Fenced { by, silent_since }, Some(other)) => {
+                if *by != other {
+                    (*by, *silent_since) = (other, now.boot);
+                }
+            }
+            // Nothing is there: the key, or the whole stream, is new. Or it is our own, of this run or an earlier one.
+            (claim @ Claim::Fenced { .. }, None) => *claim = Claim::Open,
+            (Claim::Held, None) if revision == 0 => self.delivered = None,
+            (Claim::Held, None) | (Claim::Open, _) => {}
+        }
+        self.revision = Some(revision);
+    }
+
+    /// Takes the key over once the other has been silent for long enough.
+    pub(crate) fn take_over(&mut self, settings: &Settings, now: BootTime) -> Option<BootTime> {
+        let Claim::Fenced { silent_since, .. } = &self.claim else {
+            return None;
+        };
+        let due = *silent_since + settings.takeover_after;
+        if now < due {
+            return Some(due);
+        }
+        self.claim = Claim::Open;
+        self.revision = None;
+        self.delivered = None;
+        None
+    }
+
+    /// What is to be done now. Whether a status says anything new is only asked when it could be sent.
+    pub(crate) fn next(&mut self, facts: &Shown, now: BootTime) -> Outgoing {
+        if !self.link || self.reading || self.sending.is_some() || self.is_fenced() {
+            return Outgoing::Nothing;
+        }
+        if now < self.retry_at {
+            return Outgoing::Wait(self.retry_at);
+        }
+        if self.revision.is_none() {
+            self.reading = true;
+            return Outgoing::Read;
+        }
+        if facts.changes == self.considered && self.delivered.is_some() {
+            return Outgoing::Nothing;
+        }
+        let progress_at = self.progress_at(now);
+        if !self.hurries(facts) && !self.tokens.has_token(now) && now < progress_at {
+            return Outgoing::Wait(progress_at);
+        }
+        Outgoing::Compare
+    }
+
+    /// Sends `status`, if it says something new and may be sent now.
+    pub(crate) fn offer(&mut self, status: AgentStatus, facts: &Shown, now: BootTime) -> Outgoing {
+        let Some(over) = self.revision else {
+            return Outgoing::Nothing;
+        };
+        let sent = Sent::of(&status, facts);
+        let last = self.delivered.as_ref();
+        let says_more = last.is_none_or(|last| last.content != sent.content);
+        let settles = self.hurries(facts) || last.is_none_or(|last| last.settled != sent.settled);
+        let progress_at = self.progress_at(now);
+        if says_more && !settles && now < progress_at {
+            return Outgoing::Wait(progress_at);
+        }
+        self.considered = facts.changes;
+        if !says_more {
+            return Outgoing::Nothing;
+        }
+        if settles {
+            self.tokens.take(now);
+        }
+        self.sent_at = Some(now);
+        self.sending = Some(sent);
+        Outgoing::Send(over, Box::new(status))
+    }
+
+    fn hurries(&self, facts: &Shown) -> bool {
+        self.delivered.as_ref().is_none_or(|last| last.is_outdone_by(facts.generations, facts.settled))
+    }
+
+    fn progress_at(&self, now: BootTime) -> BootTime {
+        self.sent_at.map_or(now, |sent_at| sent_at + SECOND)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,411 @@
+//! The facts of one resource.
+
+use std::{
+    collections::BTreeSet,
+    sync::Arc,
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use manifest_types::{
+    claim::Claim,
+    digest::Digest,
+    kinds::Spec,
+    manifest::{DriftPolicy, Edges, Until},
+    name::ResourceId,
+    status::{Phase, Progress, ResourceError},
+};
+use reconcilers::{
+    error::Failure,
+    observation::Observation,
+    reconciler::Batch,
+    registry::{AnyOwned, AnyTarget},
+};
+
+use crate::{
+    clock::BootTime,
+    ledger::row::{OpaqueRow, Row},
+    plan::backoff::Bucket,
+};
+
+/// So many repairs are made at once; one more is earned every two seconds: 30 a minute.
+const REPAIRS: u32 = 30;
+const REPAIR_EARNED: Duration = Duration::from_secs(2);
+
+/// The facts of one resource.
+#[derive(Debug)]
+pub struct Resource {
+    /// What the manifest wants of it, if it is in the manifest.
+    pub wanted: Option<Wanted>,
+    /// What we own under this id.
+    pub row: Option<Row>,
+    /// What we own under this id and cannot understand.
+    pub opaque: Option<OpaqueRow>,
+    /// How far the row is on its way to the disk.
+    pub(crate) saved: Saved,
+    /// Whether and how it is being looked at.
+    pub(crate) look: Look,
+    /// What was last seen, unless a change was made since.
+    pub sight: Option<Sight>,
+    /// What is being done with it.
+    pub(crate) step: Option<RunningStep>,
+    /// The last failure, until something gives reason to hope.
+    pub trouble: Option<Trouble>,
+    /// Repairs left.
+    pub(crate) repairs: Bucket,
+    /// Until when an operator wants it left alone.
+    pub paused_until: Option<BootTime>,
+    /// Whether the last drift recorded still lasts.
+    pub(crate) drift_lasts: bool,
+    /// Those whose decisions depend on these facts.
+    pub(crate) neighbours: BTreeSet<ResourceId>,
+    /// What was last decided to be told of it.
+    pub standing: Standing,
+    /// Since when it is in its phase.
+    pub since: Timestamp,
+    /// When its decision changes by time alone.
+    pub(crate) alarm: Option<BootTime>,
+}
+
+/// What the manifest wants of a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Wanted {
+    /// Its kind, as written.
+    pub kind: String,
+    /// What is wanted, as far as it can be understood.
+    pub body: WantedBody,
+    /// How it hangs together with others.
+    pub edges: Edges,
+    /// What is done about drift.
+    pub drift: DriftPolicy,
+}
+
+/// What is wanted, as far as it can be understood.
+#[derive(Debug, Clone, PartialEq)]
+pub enum WantedBody {
+    /// A good spec.
+    Spec(Aim),
+    /// A kind that this build does not know.
+    UnknownKind,
+    /// Wrong in itself.
+    Invalid {
+        /// All that is wrong with it.
+        message: String,
+    },
+}
+
+/// A spec to be held.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Aim {
+    /// The spec.
+    pub spec: Arc<Spec>,
+    /// Its digest as written.
+    pub digest: Digest,
+    /// What it holds.
+    pub claims: Vec<Claim>,
+    /// What changes together with it.
+    pub batch: Option<Batch>,
+}
+
+/// What is to become of a resource.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Goal<'a> {
+    /// Bring it to this spec and hold it there.
+    Hold(&'a Arc<Spec>, Digest),
+    /// Take it away: it is not wanted, or not as this kind.
+    Release,
+    /// Leave it as it is.
+    Leave,
+}
+
+/// What is being done with a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct RunningStep {
+    pub(crate) id: u64,
+    /// The digest that it brings about; none when it takes away.
+    pub(crate) puts: Option<Digest>,
+    /// Whether it is taken away only to make room, and is still wanted.
+    pub(crate) makes_room: bool,
+    pub(crate) cancelled: bool,
+    pub(crate) progress: Option<Progress>,
+}
+
+/// Whether and how a resource is being looked at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Look {
+    /// Whether it must be looked at.
+    pub(crate) due: bool,
+    /// The look under way, and the digest that it compares with.
+    pub(crate) ticket: Option<(u64, Option<Digest>)>,
+    /// Whether it must be looked at by itself, because a look at several hung.
+    pub(crate) alone: bool,
+    /// Looks in vain, in a row.
+    pub(crate) failures: u32,
+    /// Not before then.
+    pub(crate) not_before: Option<BootTime>,
+}
+
+/// What was last seen.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sight {
+    /// The digest of the spec it was compared with; none when it was not.
+    pub against: Option<Digest>,
+    /// What was seen.
+    pub seen: Result<Observation, Failure>,
+    /// When.
+    pub at: BootTime,
+}
+
+/// A failure that still stands.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trouble {
+    /// What went wrong.
+    pub failure: Failure,
+    /// The digest that was to be brought about; none when it was to be taken away.
+    pub of: Option<Digest>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// When it is tried again; not by itself without one.
+    pub until: Option<BootTime>,
+    /// What was seen right after.
+    pub left: Option<u64>,
+}
+
+/// What is told of a resource.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Standing {
+    /// How far it is.
+    pub phase: Phase,
+    /// Why, in one word.
+    pub reason: Option<String>,
+    /// Why, in a sentence.
+    pub message: Option<String>,
+    /// Those it waits for.
+    pub waiting_for: Vec<ResourceId>,
+    /// What went wrong.
+    pub error: Option<ResourceError>,
+    /// When it is tried again.
+    pub retry_at: Option<BootTime>,
+    /// Whether it drifted and is left so.
+    pub drifted: bool,
+}
+
+impl Standing {
+    /// A phase with nothing more to say.
+    pub fn of(phase: Phase) -> Self {
+        Self {
+            phase,
+            reason: None,
+            message: None,
+            waiting_for: Vec::new(),
+            error: None,
+            retry_at: None,
+            drifted: false,
+        }
+    }
+
+    /// The same, with a reason and a sentence.
+    #[must_use]
+    pub fn because(mut self, reason: &str, message: impl Into<String>) -> Self {
+        self.reason = Some(reason.to_owned());
+        self.message = Some(message.into()).filter(|message| !message.is_empty());
+        self
+    }
+
+    /// The same, waiting for others.
+    #[must_use]
+    pub fn waiting_for(mut self, ids: impl IntoIterator<Item = ResourceId>) -> Self {
+        self.waiting_for = ids.into_iter().collect();
+        self
+    }
+
+    /// The same, after a failure.
+    #[must_use]
+    pub fn failed(mut self, failure: &Failure, attempts: u32, retry_at: Option<BootTime>) -> Self {
+        let Failure { reason, message, .. } = failure.clone();
+        self.error = Some(ResourceError { reason, message, attempts });
+        self.retry_at = retry_at;
+        self
+    }
+}
+
+/// How far a row is on its way to the disk.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(crate) struct Saved {
+    unsaved: bool,
+    in_flight: Option<u64>,
+}
+
+impl Saved {
+    pub(crate) fn is_durable(&self) -> bool {
+        !self.unsaved && self.in_flight.is_none()
+    }
+
+    pub(crate) fn is_unsaved(&self) -> bool {
+        self.unsaved
+    }
+
+    pub(crate) fn changed(&mut self) {
+        self.unsaved = true;
+    }
+
+    pub(crate) fn written(&mut self, seq: u64) {
+        self.unsaved = false;
+        self.in_flight = Some(seq);
+    }
+
+    pub(crate) fn committed(&mut self, seq: u64) {
+        self.in_flight.take_if(|in_flight| *in_flight == seq);
+    }
+
+    pub(crate) fn failed(&mut self, seq: u64) {
+        if self.in_flight.take_if(|in_flight| *in_flight == seq).is_some() {
+            self.unsaved = true;
+        }
+    }
+}
+
+impl Resource {
+    /// A resource of which nothing is known.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self {
+            wanted: None,
+            row: None,
+            opaque: None,
+            saved: Saved::default(),
+            look: Look { due: true, ..Look::default() },
+            sight: None,
+            step: None,
+            trouble: None,
+            repairs: Bucket::full(REPAIRS, REPAIR_EARNED),
+            paused_until: None,
+            drift_lasts: false,
+            neighbours: BTreeSet::new(),
+            standing: Standing::of(Phase::Pending),
+            since: now,
+            alarm: None,
+        }
+    }
+
+    /// The kind whose reconciler has to do with it now.
+    pub fn kind(&self) -> &str {
+        let row = self.row.as_ref().map(|row| &row.kind).or(self.opaque.as_ref().map(|row| &row.kind));
+        let wanted = self.wanted.as_ref().map(|wanted| &wanted.kind);
+        row.or(wanted).map_or("", String::as_str)
+    }
+
+    /// The good spec that is wanted.
+    pub fn aim(&self) -> Option<&Aim> {
+        match &self.wanted.as_ref()?.body {
+            WantedBody::Spec(aim) => Some(aim),
+            WantedBody::UnknownKind | WantedBody::Invalid { .. } => None,
+        }
+    }
+
+    /// Whether the wanted spec is one that failed before and is not tried again.
+    pub fn is_quarantined(&self) -> bool {
+        let quarantined = self.row.as_ref().and_then(|row| row.quarantine.as_ref());
+        quarantined.is_some_and(|quarantine| self.aim().is_some_and(|aim| aim.digest == quarantine.digest))
+    }
+
+    /// What is to become of it.
+    pub(crate) fn goal(&self) -> Goal<'_> {
+        if self.opaque.is_some() {
+            return Goal::Leave;
+        }
+        match (&self.wanted, &self.row) {
+            (None, None) => Goal::Leave,
+            (None, Some(_)) => Goal::Release,
+            (Some(wanted), row) => match (&wanted.body, row) {
+                (WantedBody::UnknownKind | WantedBody::Invalid { .. }, _) => Goal::Leave,
+                (WantedBody::Spec(_), Some(row)) if row.kind != wanted.kind => Goal::Release,
+                (WantedBody::Spec(_), Some(row)) if self.is_quarantined() => {
+                    row.applied.as_ref().map_or(Goal::Leave, |good| Goal::Hold(&good.spec, good.digest))
+                }
+                (WantedBody::Spec(aim), _) => Goal::Hold(&aim.spec, aim.digest),
+            },
+        }
+    }
+
+    /// The digest that a look compares with now.
+    pub(crate) fn compared(&self) -> Option<Digest> {
+        match self.goal() {
+            Goal::Hold(_, digest) => Some(digest),
+            Goal::Release | Goal::Leave => None,
+        }
+    }
+
+    /// What a look needs to know.
+    pub(crate) fn target(&self, id: &ResourceId) -> AnyTarget {
+        let wanted = match self.goal() {
+            Goal::Hold(spec, _) => Some(spec.clone()),
+            Goal::Release | Goal::Leave => None,
+        };
+        AnyTarget { id: id.clone(), wanted, owned: self.owned() }
+    }
+
+    /// What we hold, as reconcilers are told.
+    pub(crate) fn owned(&self) -> Option<AnyOwned> {
+        let row = self.row.as_ref()?;
+        Some(AnyOwned {
+            spec: row.spec()?.clone(),
+            attempted: row.attempted().map(|attempted| attempted.spec.clone()),
+            held: row.held.clone(),
+        })
+    }
+
+    /// What was seen and still counts: it was compared with what is wanted now.
+    pub fn observation(&self) -> Option<&Observation> {
+        let sight = self.sight.as_ref().filter(|sight| sight.against == self.compared())?;
+        sight.seen.as_ref().ok()
+    }
+
+    /// Whether the spec that is wanted is the one that was applied last, whole.
+    pub fn is_applied(&self) -> bool {
+        let applied = self.row.as_ref().and_then(Row::applied_digest);
+        applied.is_some() && applied == self.aim().map(|aim| aim.digest)
+    }
+
+    /// Whether what drifted is left: after the first Ready, as the policy says.
+    pub(crate) fn tolerates_drift(&self) -> bool {
+        let policy = self.wanted.as_ref().map(|wanted| wanted.drift);
+        let reached = self.is_applied() && self.row.as_ref().is_some_and(|row| row.reached);
+        reached && matches!(policy, Some(DriftPolicy::Report | DriftPolicy::Ignore))
+    }
+
+    /// Whether it is as far as one that depends on it needs.
+    pub(crate) fn satisfies(&self, until: Until) -> bool {
+        let (Some(seen), None) = (self.observation(), &self.step) else {
+            return false;
+        };
+        let as_wanted = seen.on_target() || self.tolerates_drift();
+        let far_enough = match until {
+            Until::Started => seen.present,
+            Until::Ready | Until::Completed => as_wanted,
+        };
+        self.is_applied() && far_enough && seen.health.satisfies(until)
+    }
+
+    /// The revision of what is there.
+    pub(crate) fn revision(&self) -> u64 {
+        self.row.as_ref().map_or(0, |row| row.revision)
+    }
+
+    /// Forgets the last failure, because an operator asks or something gives reason to hope.
+    pub(crate) fn retry(&mut self) {
+        self.trouble = None;
+        self.look.due = true;
+        self.look.not_before = None;
+        if let Some(row) = self.row.as_mut().filter(|row| row.attempts > 0 || row.quarantine.is_some()) {
+            row.attempts = 0;
+            row.quarantine = None;
+            self.saved.changed();
+        }
+    }
+
+    /// The revision that one that starts now has surely seen: the change that is under way may come about later.
+    pub(crate) fn seen_revision(&self) -> u64 {
+        let under_way = self.row.as_ref().is_some_and(|row| row.intent.is_some());
+        self.revision().saturating_sub(u64::from(under_way))
+    }
+}

@@ -1,0 +1,215 @@
+//! Takes in what was seen, and tells drift from work that is not done yet.
+
+use std::sync::Arc;
+
+use manifest_types::{
+    claim::Claim,
+    manifest::DriftPolicy,
+    name::ResourceId,
+    status::{DriftAction, DriftField, DriftRecord},
+};
+use reconcilers::{
+    error::Failure,
+    observation::{Before, Difference, Observation},
+    reconciler::Hint,
+};
+
+use super::{
+    Engine, Unseen,
+    event::LookResult,
+    resource::{Goal, Resource, Sight},
+};
+use crate::{clock::Now, plan::backoff};
+
+impl Engine {
+    pub(super) fn hinted(&mut self, kind: &str, hint: Hint) {
+        match hint {
+            Hint::Resource(id) => {
+                if let Some(resource) = self.resources.get_mut(&id) {
+                    resource.look.due = true;
+                    self.touched.insert(id);
+                }
+            }
+            Hint::Kind => {
+                self.kinds.entry(kind.to_owned()).or_default().unseen = None;
+                for (id, resource) in &mut self.resources {
+                    if resource.kind() == kind {
+                        resource.look.due = true;
+                        self.touched.insert(id.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn observed(&mut self, ticket: u64, kind: &str, result: LookResult, now: Now) {
+        let Some(ids) = self.looks.remove(&ticket) else {
+            return;
+        };
+        self.kinds.entry(kind.to_owned()).or_default().lone_looks.remove(&ticket);
+        self.saw_kind(kind, &result, now);
+        let several = ids.len() > 1;
+        for id in ids {
+            let Some(resource) = self.resources.get_mut(&id) else { continue };
+            let Some((_, against)) = resource.look.ticket.take_if(|(own, _)| *own == ticket) else {
+                continue;
+            };
+            let seen = match &result {
+                LookResult::Seen(seen) => seen.get(&id).cloned().unwrap_or_else(|| Err(not_told())),
+                LookResult::TimedOut if several => {
+                    resource.look.alone = true;
+                    resource.look.due = true;
+                    self.touched.insert(id);
+                    continue;
+                }
+                LookResult::TimedOut => Err(timed_out()),
+                LookResult::Unseen(_) => {
+                    resource.look.due = true;
+                    continue;
+                }
+            };
+            self.take_sight(&id, Sight { against, seen, at: now.boot }, now);
+        }
+    }
+
+    /// A kind that cannot be seen is not asked again at once; one that was seen again is known to be back.
+    pub(super) fn saw_kind(&mut self, kind: &str, result: &LookResult, now: Now) {
+        let times = self.kinds.get(kind).and_then(|facts| facts.unseen.as_ref()).map_or(0, |unseen| unseen.times);
+        let unseen = match result {
+            LookResult::Unseen(away) => {
+                let delay = backoff::delay((times + 1).min(6), self.chance(kind, u64::from(times)));
+                Some(Unseen {
+                    reason: away.reason.to_owned(),
+                    message: away.message.clone(),
+                    times: times + 1,
+                    retry_at: now.boot + delay,
+                })
+            }
+            LookResult::Seen(_) => None,
+            LookResult::TimedOut => return,
+        };
+        let facts = self.kinds.entry(kind.to_owned()).or_default();
+        let came_back = facts.unseen.is_some() && unseen.is_none();
+        let changed = facts.unseen.is_some() != unseen.is_some();
+        facts.unseen = unseen;
+        if came_back {
+            // What failed for want of it has a new chance.
+            let of_kind = self.resources.values_mut().filter(|resource| resource.kind() == kind);
+            of_kind.for_each(|resource| resource.trouble = None);
+        }
+        if changed || self.kinds.get(kind).is_some_and(|facts| facts.unseen.is_some()) {
+            self.touch_kind(kind);
+        }
+    }
+
+    /// Takes in what was seen of one resource that nobody is changing.
+    pub(super) fn take_sight(&mut self, id: &ResourceId, sight: Sight, now: Now) {
+        let failures = self.resources.get(id).map_or(0, |resource| resource.look.failures);
+        let delay = backoff::delay(failures + 1, self.chance(id.as_str(), u64::from(failures)));
+        let Some(resource) = self.resources.get_mut(id) else { return };
+        if resource.step.is_some() {
+            return;
+        }
+        if sight.against != resource.compared() {
+            resource.look.due = true;
+            self.touched.insert(id.clone());
+            return;
+        }
+        match &sight.seen {
+            Ok(seen) => {
+                resource.look.failures = 0;
+                resource.look.not_before = None;
+                resource.look.alone = false;
+                forgive(resource, seen);
+                let learned = note_original(id, resource, seen);
+                if note_drift(resource, seen, now) || learned {
+                    self.ledger.lazy_since.get_or_insert(now.boot);
+                    self.ledger.unsaved.insert(id.clone());
+                }
+            }
+            Err(_) => {
+                resource.look.failures += 1;
+                resource.look.due = true;
+                resource.look.not_before = Some(now.boot + delay);
+            }
+        }
+        resource.sight = Some(sight);
+        self.touch(id);
+    }
+}
+
+fn not_told() -> Failure {
+    Failure::new("NotObserved", "the reconciler said nothing of it", true)
+}
+
+fn timed_out() -> Failure {
+    Failure::new("ObserveTimedOut", "looking at it takes too long; the file system or engine beneath may hang", true)
+}
+
+/// Somebody changed what a failed step left behind: trying again may help.
+fn forgive(resource: &mut Resource, seen: &Observation) {
+    let changed = resource.trouble.as_ref().and_then(|trouble| trouble.left).is_some_and(|left| left != seen.fingerprint);
+    if changed {
+        resource.trouble = None;
+    }
+}
+
+/// What was there before us was found only when we came to change it: then that is what deleting must put back. Whether the row has changed.
+fn note_original(id: &ResourceId, resource: &mut Resource, seen: &Observation) -> bool {
+    let looked_at = match resource.goal() {
+        Goal::Hold(spec, _) => Some(spec.clone()),
+        Goal::Release | Goal::Leave => resource.row.as_ref().and_then(|row| row.spec()).cloned(),
+    };
+    let (Some(spec), Some(row), true) = (looked_at, &mut resource.row, seen.keeps_original) else {
+        return false;
+    };
+    let stale = |claim: &Claim| row.held.get(claim).is_some_and(|before| *before != Before::Original);
+    let wrong: Vec<_> = spec.claims(id).into_iter().filter(stale).collect();
+    let learned = !wrong.is_empty();
+    if learned {
+        Arc::make_mut(&mut row.held).extend(wrong.into_iter().map(|claim| (claim, Before::Original)));
+        resource.saved.changed();
+    }
+    learned
+}
+
+/// Records what differs from a spec that was reached before. Whether the row has changed.
+fn note_drift(resource: &mut Resource, seen: &Observation, now: Now) -> bool {
+    let policy = resource.wanted.as_ref().map(|wanted| wanted.drift).unwrap_or_default();
+    let held = resource.is_applied() || resource.is_quarantined();
+    let Some(row) = resource.row.as_mut().filter(|row| row.reached && held && row.intent.is_none()) else {
+        return false;
+    };
+    if seen.on_target() {
+        let lasted = std::mem::take(&mut resource.drift_lasts);
+        let record = row.drift.last.as_mut().filter(|record| lasted && record.action == DriftAction::Repairing);
+        let repaired = record.is_some();
+        if let Some(record) = record {
+            record.action = DriftAction::Repaired;
+            resource.saved.changed();
+        }
+        return repaired;
+    }
+    if policy == DriftPolicy::Ignore {
+        return false;
+    }
+    let fields: Vec<_> = seen.differences.iter().map(field).collect();
+    let known = row.drift.last.as_ref().is_some_and(|record| record.fields == fields);
+    if resource.drift_lasts && known {
+        return false;
+    }
+    let action = match policy {
+        DriftPolicy::Report => DriftAction::Reported,
+        DriftPolicy::Enforce | DriftPolicy::Ignore => DriftAction::Repairing,
+    };
+    row.drift.count += 1;
+    row.drift.last = Some(DriftRecord { at: now.wall, action, fields });
+    resource.drift_lasts = true;
+    resource.saved.changed();
+    true
+}
+
+fn field(difference: &Difference) -> DriftField {
+    let Difference { path, want, got, .. } = difference.clone();
+    DriftField { path, want, got }
+}

@@ -1,0 +1,105 @@
+//! Carries out what the engine says. Nothing is decided here: each command becomes a task, each task's end a fact.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use reconcilers::{
+    error::Failure,
+    reconciler::StepContext,
+    registry::{AnyChange, AnyTarget, Registry, StepResults, Work},
+};
+use tokio::{sync::mpsc, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock::Now,
+    engine::event::{Event, LookResult, StepEnd},
+};
+
+/// A look that takes longer than this hangs.
+const LOOK: Duration = Duration::from_secs(30);
+/// A step that was told to stop has so long to let go.
+const LETTING_GO: Duration = Duration::from_secs(30);
+
+/// Looks at resources of one kind.
+pub fn observe(registry: Arc<Registry>, facts: mpsc::Sender<Event>, ticket: u64, kind: String, targets: Vec<AnyTarget>) {
+    tokio::spawn(async move {
+        let result = look(&registry, &kind, targets).await;
+        drop(facts.send(Event::Observed { ticket, kind, result }).await);
+    });
+}
+
+/// Carries out a step, looks at its resources afterwards, and tells both.
+pub fn start(
+    registry: Arc<Registry>,
+    facts: mpsc::Sender<Event>,
+    step: u64,
+    kind: String,
+    changes: Vec<AnyChange>,
+    deadline: Duration,
+) -> CancellationToken {
+    let cancelled = CancellationToken::new();
+    let token = cancelled.clone();
+    let progress = facts.clone();
+    let cx = StepContext::new(token.clone(), move |id, progress_made| {
+        // Progress that finds the inbox full is told the next time.
+        drop(progress.try_send(Event::Progress { step, id: id.clone(), progress: progress_made }));
+    });
+    tokio::spawn(async move {
+        let targets: Vec<_> = changes.iter().map(target).collect();
+        let ids: Vec<_> = changes.iter().map(|change| change.id.clone()).collect();
+        let work = {
+            let (registry, kind) = (registry.clone(), kind.clone());
+            // In a task of its own, a panic is one step's failure.
+            tokio::spawn(async move { registry.step(&kind, &cx, &changes).await })
+        };
+        let abort = work.abort_handle();
+        let ended = match within(work, &token, deadline).await {
+            Some(joined) => {
+                let results = joined.unwrap_or_else(|error| panicked(&ids, &error));
+                StepEnd::Done { results, seen: look(&registry, &kind, targets).await }
+            }
+            None => {
+                abort.abort();
+                StepEnd::GivenUp { at: Now::read().wall }
+            }
+        };
+        drop(facts.send(Event::StepEnded { step, ended }).await);
+    });
+    cancelled
+}
+
+/// Waits for `work` until the deadline, or for some time after it was told to stop. Then it is given up.
+async fn within<T>(work: impl Future<Output = T>, token: &CancellationToken, deadline: Duration) -> Option<T> {
+    let mut work = std::pin::pin!(timeout(deadline, work));
+    tokio::select! {
+        ended = &mut work => {
+            if ended.is_err() {
+                token.cancel();
+            }
+            ended.ok()
+        }
+        () = token.cancelled() => timeout(LETTING_GO, work).await.ok()?.ok(),
+    }
+}
+
+fn panicked(ids: &[manifest_types::name::ResourceId], error: &tokio::task::JoinError) -> StepResults {
+    let failure = Failure::new("Panicked", format!("the step broke off; please report this: {error}"), true);
+    ids.iter().map(|id| (id.clone(), Err(failure.clone()))).collect()
+}
+
+async fn look(registry: &Registry, kind: &str, targets: Vec<AnyTarget>) -> LookResult {
+    match timeout(LOOK, registry.observe(kind, &targets)).await {
+        Ok(Ok(seen)) => LookResult::Seen(seen),
+        Ok(Err(unseen)) => LookResult::Unseen(unseen),
+        Err(_) => LookResult::TimedOut,
+    }
+}
+
+/// What is looked at after a change.
+fn target(change: &AnyChange) -> AnyTarget {
+    let wanted = match &change.work {
+        Work::Put { spec, .. } => Some(spec.clone()),
+        Work::Take => None,
+    };
+    AnyTarget { id: change.id.clone(), wanted, owned: Some(change.owned.clone()) }
+}

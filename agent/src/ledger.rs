@@ -1,0 +1,7 @@
+//! The durable memory: what this agent owns, and the last manifest that it admitted.
+//!
+//! [`store`] keeps it in an embedded, crash-safe database; [`memory`] is all of it as values, and [`row`] what it remembers of one resource.
+
+pub mod memory;
+pub mod row;
+pub mod store;

@@ -1,0 +1,82 @@
+use std::{collections::BTreeMap, sync::Arc};
+
+use manifest_types::{claim::Claim, digest::Digest, kinds::Spec};
+use reconcilers::observation::Before;
+use serde_json::json;
+
+use super::*;
+use crate::ledger::{
+    memory::{Admission, SavedManifest},
+    row::{Applied, Intent},
+};
+
+fn id(text: &str) -> ResourceId {
+    text.parse().unwrap()
+}
+
+fn row(content: &str) -> Row {
+    let spec = Spec::read("File", &json!({ "path": "/a", "content": { "inline": content } })).unwrap().unwrap();
+    let target = Applied { digest: Digest::of(content.as_bytes()), spec: Arc::new(spec) };
+    let held = BTreeMap::from([(Claim::Path("/a".into()), Before::Original)]);
+    Row { held: Arc::new(held), intent: Some(Intent::Put { target, saw: BTreeMap::new() }), revision: 3, ..Row::new("File") }
+}
+
+fn manifest(generation: u64) -> (SavedManifest, Admission) {
+    let generation = generation.try_into().unwrap();
+    let saved = SavedManifest { source: "nats".into(), generation, text: "{}".into() };
+    (saved, Admission { generation, digest: Digest::of(b"{}") })
+}
+
+#[test]
+fn what_is_committed_is_remembered() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, memory) = Store::open(dir.path(), "one").unwrap();
+    assert_eq!(memory, Memory { instances: ["one".to_owned()].into(), ..Memory::default() });
+    let mut write = LedgerWrite { manifest: Some(manifest(7)), ..LedgerWrite::default() };
+    write.rows.insert(id("a"), Some(row("x")));
+    write.rows.insert(id("b"), Some(row("y")));
+    store.commit(&write).unwrap();
+    let mut later = LedgerWrite::default();
+    later.rows.insert(id("b"), None);
+    store.commit(&later).unwrap();
+    drop(store);
+
+    let (_, memory) = Store::open(dir.path(), "two").unwrap();
+    let mut expected = Memory { instances: ["one".to_owned(), "two".into()].into(), ..Memory::default() };
+    expected.commit(&write);
+    expected.commit(&later);
+    assert_eq!(memory, expected);
+}
+
+#[test]
+fn a_row_of_a_kind_to_come_is_kept_opaque() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path(), "one").unwrap();
+    let bytes = br#"{"kind":"Hologram","held":{"unit:h.service":"Absent"},"hue":3}"#;
+    let transaction = store.database().unwrap().begin_write().unwrap();
+    transaction.open_table(ROWS).unwrap().insert("h", &bytes[..]).unwrap();
+    transaction.commit().unwrap();
+    drop(store);
+    let (_, memory) = Store::open(dir.path(), "two").unwrap();
+    assert!(memory.rows.is_empty());
+    assert_eq!(memory.opaque[&id("h")].kind, "Hologram");
+}
+
+#[test]
+fn two_agents_cannot_share_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_store, _) = Store::open(dir.path(), "one").unwrap();
+    let error = Store::open(dir.path(), "two").err().unwrap();
+    assert!(matches!(error, LedgerError::InUse { .. }), "{error:?}");
+}
+
+#[test]
+fn a_damaged_ledger_is_put_aside() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path(), "one").unwrap());
+    fs::write(dir.path().join("ledger.redb"), vec![7; 8192]).unwrap();
+    let opened = Store::open(dir.path(), "two");
+    let (_, memory) = opened.unwrap();
+    assert_eq!(memory.instances.len(), 1);
+    assert!(dir.path().join("ledger.damaged-two").exists());
+}

@@ -1,0 +1,187 @@
+//! The connection to NATS: how it is made and whether it stands. Source, sink and object store share it.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use async_nats::{Client, ConnectOptions, Event};
+use tokio::sync::watch;
+
+/// How NATS is reached.
+#[derive(Debug, Clone, Default)]
+pub struct NatsOptions {
+    /// One or more addresses, separated by commas.
+    pub url: String,
+    /// A credentials file, as `nsc` makes it.
+    pub creds: Option<PathBuf>,
+    /// Certificates of authorities to trust beside the system's.
+    pub ca: Option<PathBuf>,
+    /// A client certificate and its key.
+    pub identity: Option<(PathBuf, PathBuf)>,
+    /// A user, and a file that holds the password.
+    pub user: Option<(String, PathBuf)>,
+    /// A file that holds a token.
+    pub token: Option<PathBuf>,
+    /// A file that holds an nkey's seed.
+    pub nkey: Option<PathBuf>,
+    /// Shown by the server's monitoring.
+    pub name: String,
+}
+
+/// A file of the connection that cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum NatsError {
+    /// A file with a secret or certificate.
+    #[error("cannot read {}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The addresses.
+    #[error("{url:?} is no NATS address, such as nats://127.0.0.1:4222")]
+    Address {
+        /// What was given.
+        url: String,
+    },
+    /// The connection itself: nothing but wrong options ends here, as it is tried for ever.
+    #[error("cannot connect to NATS")]
+    Connect(#[source] async_nats::ConnectError),
+}
+
+/// A connection that mends itself.
+#[derive(Debug, Clone)]
+pub struct Link {
+    /// The client.
+    pub client: Client,
+    /// How often it was connected; even while it is not connected, odd while it is.
+    pub state: watch::Receiver<u64>,
+}
+
+impl Link {
+    /// Connects, now or whenever the server can be reached.
+    pub async fn connect(options: &NatsOptions) -> Result<Self, NatsError> {
+        let (sender, state) = watch::channel(0);
+        let configured = configure(options)?;
+        let configured = configured.event_callback(move |event| {
+            sender.send_if_modified(|state| note(state, &event));
+            async move { tell(&event) }
+        });
+        let servers: Result<Vec<async_nats::ServerAddr>, _> = options.url.split(',').map(|url| url.trim().parse()).collect();
+        let servers = servers.map_err(|_| NatsError::Address { url: options.url.clone() })?;
+        let client = configured.connect(servers).await.map_err(NatsError::Connect)?;
+        Ok(Self { client, state })
+    }
+
+    /// Returns once the connection stands, with its number.
+    pub async fn up(&mut self) -> Option<u64> {
+        self.state.wait_for(|state| state % 2 == 1).await.ok().map(|state| *state)
+    }
+
+    /// Returns once the connection with this number stands no more.
+    pub async fn lost(&mut self, number: u64) {
+        drop(self.state.wait_for(|state| *state != number).await);
+    }
+}
+
+/// Whether the state has changed.
+fn note(state: &mut u64, event: &Event) -> bool {
+    let connected = *state % 2 == 1;
+    match event {
+        // Two in a row mean that a loss in between was not told.
+        Event::Connected => *state += if connected { 2 } else { 1 },
+        Event::Disconnected | Event::Closed if connected => *state += 1,
+        _ => return false,
+    }
+    true
+}
+
+fn tell(event: &Event) {
+    match event {
+        Event::Connected => tracing::info!("connected to NATS"),
+        Event::Disconnected => tracing::warn!("the connection to NATS is lost; it is tried again and again"),
+        Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => tracing::warn!(%event, "NATS"),
+        Event::LameDuckMode | Event::Draining | Event::Closed => tracing::info!(%event, "NATS"),
+    }
+}
+
+fn configure(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
+    let mut configured = ConnectOptions::new()
+        .name(&options.name)
+        .retry_on_initial_connect()
+        .connection_timeout(Duration::from_secs(10))
+        .request_timeout(Some(Duration::from_secs(5)))
+        .ping_interval(Duration::from_secs(20))
+        .read_buffer_capacity(8 * 1024)
+        .client_capacity(64)
+        .subscription_capacity(64)
+        .reconnect_delay_callback(delay);
+    if let Some(path) = &options.creds {
+        let text = secret(path)?;
+        configured = configured
+            .credentials(&text)
+            .map_err(|source| NatsError::File { path: path.clone(), source })?;
+    }
+    if let Some(path) = &options.ca {
+        readable(path)?;
+        configured = configured.add_root_certificates(path.clone()).require_tls(true);
+    }
+    if let Some((cert, key)) = &options.identity {
+        readable(cert)?;
+        readable(key)?;
+        configured = configured.add_client_certificate(cert.clone(), key.clone()).require_tls(true);
+    }
+    if let Some((user, password)) = &options.user {
+        configured = configured.user_and_password(user.clone(), secret(password)?);
+    }
+    if let Some(path) = &options.token {
+        configured = configured.token(secret(path)?);
+    }
+    if let Some(path) = &options.nkey {
+        configured = configured.nkey(secret(path)?);
+    }
+    Ok(configured)
+}
+
+/// Up to half a minute, spread, so that a server that comes back is not met by its whole fleet at once.
+fn delay(attempts: usize) -> Duration {
+    let bound = Duration::from_millis(200).saturating_mul(1 << attempts.min(8)).min(Duration::from_secs(30));
+    let chance = u32::from(rand_byte(attempts)) + 1;
+    bound * chance / 256
+}
+
+/// A byte that differs from agent to agent and from try to try.
+fn rand_byte(attempts: usize) -> u8 {
+    let now = crate::clock::Now::read().boot.as_duration().as_nanos() as u64;
+    let chance = crate::plan::backoff::chance(now, "reconnect", attempts as u64);
+    chance.to_le_bytes()[7]
+}
+
+fn secret(path: &Path) -> Result<String, NatsError> {
+    let text = std::fs::read_to_string(path).map_err(|source| NatsError::File { path: path.to_owned(), source })?;
+    Ok(text.trim_end().to_owned())
+}
+
+fn readable(path: &Path) -> Result<(), NatsError> {
+    std::fs::File::open(path).map(drop).map_err(|source| NatsError::File { path: path.to_owned(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_an_odd_number() {
+        let mut state = 0;
+        assert!(note(&mut state, &Event::Connected) && state == 1);
+        assert!(note(&mut state, &Event::Disconnected) && state == 2);
+        assert!(!note(&mut state, &Event::Disconnected));
+        assert!(note(&mut state, &Event::Connected) && state == 3);
+        assert!(note(&mut state, &Event::Connected) && state == 5);
+        assert!(!note(&mut state, &Event::SlowConsumer(1)));
+    }
+}

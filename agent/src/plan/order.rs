@@ -1,0 +1,144 @@
+//! Who goes before whom: dependencies up, removals in reverse, and letting go before taking. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use manifest_types::{
+    claim::Claim,
+    manifest::{Edges, Until},
+    name::ResourceId,
+};
+
+use crate::engine::resource::{Goal, Resource};
+
+/// All resources, by id.
+pub(crate) type Resources = BTreeMap<ResourceId, Resource>;
+
+/// The dependencies that are not as far as they must be.
+pub(crate) fn unmet(resources: &Resources, edges: &Edges) -> Vec<ResourceId> {
+    let met = |id: &ResourceId, until: Until| resources.get(id).is_some_and(|resource| resource.satisfies(until));
+    edges.depends_on.iter().filter(|(id, until)| !met(id, **until)).map(|(id, _)| id.clone()).collect()
+}
+
+/// Those that must be gone, or have let go of the edge, before `id` is taken away.
+pub(crate) fn dependants(resources: &Resources, id: &ResourceId) -> Vec<ResourceId> {
+    let Some(me) = resources.get(id) else { return Vec::new() };
+    let holds_on = |other: &Resource| {
+        let applied = other.row.as_ref().map(|row| &row.edges).or(other.opaque.as_ref().map(|row| &row.edges));
+        if !applied.is_some_and(|edges| edges.depends_on.contains_key(id)) {
+            return false;
+        }
+        let still_wants = other.wanted.as_ref().is_some_and(|wanted| wanted.edges.depends_on.contains_key(id));
+        let waits_for_me = other.aim().is_some_and(|aim| aim.claims.iter().any(|claim| holds(me, claim)));
+        !still_wants && !waits_for_me
+    };
+    of_neighbours(resources, me, holds_on)
+}
+
+/// Those that hold something that `claims` needs.
+pub(crate) fn holders(resources: &Resources, id: &ResourceId, claims: &[Claim]) -> Vec<ResourceId> {
+    let Some(me) = resources.get(id) else { return Vec::new() };
+    of_neighbours(resources, me, |other| claims.iter().any(|claim| holds(other, claim)))
+}
+
+/// Whose row `id` may inherit: it is not wanted any more, and `id` wants just the same things of the same kind.
+pub(crate) fn bequest(resources: &Resources, id: &ResourceId) -> Option<ResourceId> {
+    let me = resources.get(id)?;
+    let idle = |other: &Resource| other.step.is_none() && other.look.ticket.is_none();
+    of_neighbours(resources, me, |other| inherits(me, other) && idle(other)).into_iter().next()
+}
+
+/// Who will inherit the row of `id`.
+pub(crate) fn heir(resources: &Resources, id: &ResourceId) -> Option<ResourceId> {
+    let me = resources.get(id)?;
+    of_neighbours(resources, me, |other| inherits(other, me)).into_iter().next()
+}
+
+fn inherits(heir: &Resource, from: &Resource) -> bool {
+    let Some(aim) = heir.aim().filter(|_| heir.row.is_none() && heir.opaque.is_none()) else {
+        return false;
+    };
+    let Some(row) = from.row.as_ref().filter(|_| from.wanted.is_none()) else {
+        return false;
+    };
+    let wanted: BTreeSet<_> = aim.claims.iter().collect();
+    row.kind == aim.spec.kind() && !wanted.is_empty() && row.held.keys().eq(wanted)
+}
+
+/// Whether `id` waits in a circle, and is the one to break it: by going before its dependants if it is to be taken away anyway,
+/// else by letting go of what it holds, wanted as it is. The former is preferred, and of several the first by name is taken.
+pub(crate) fn breaks_circle(resources: &Resources, id: &ResourceId) -> bool {
+    let mut walked = Vec::new();
+    let mut seen = BTreeSet::from([id.clone()]);
+    let closed = walk(resources, id, id, &mut walked, &mut seen);
+    closed && breaker(&walked) == Some(id)
+}
+
+/// One waits for another.
+struct Wait {
+    from: ResourceId,
+    to: ResourceId,
+    why: Why,
+}
+
+/// Why one waits for another.
+#[derive(Clone, Copy, PartialEq)]
+enum Why {
+    /// The other must be further first.
+    Dependency,
+    /// The other must be gone, or let go of its edge, first.
+    Dependant,
+    /// The other holds what it claims.
+    Claim,
+}
+
+fn breaker(circle: &[Wait]) -> Option<&ResourceId> {
+    let goes_ahead = circle.iter().filter(|wait| wait.why == Why::Dependant).map(|wait| &wait.from).min();
+    goes_ahead.or_else(|| circle.iter().filter(|wait| wait.why == Why::Claim).map(|wait| &wait.to).min())
+}
+
+/// Walks on from `here` along what each waits for, until it is back at `start`.
+fn walk(
+    resources: &Resources,
+    start: &ResourceId,
+    here: &ResourceId,
+    walked: &mut Vec<Wait>,
+    seen: &mut BTreeSet<ResourceId>,
+) -> bool {
+    for wait in waits(resources, here) {
+        let to = wait.to.clone();
+        let closes = to == *start;
+        if !closes && !seen.insert(to.clone()) {
+            continue;
+        }
+        walked.push(wait);
+        if closes || walk(resources, start, &to, walked, seen) {
+            return true;
+        }
+        walked.pop();
+    }
+    false
+}
+
+/// What one waits for.
+fn waits(resources: &Resources, id: &ResourceId) -> Vec<Wait> {
+    let Some(me) = resources.get(id) else { return Vec::new() };
+    let wait = |why| move |to| Wait { from: id.clone(), to, why };
+    match (me.goal(), &me.wanted, me.aim()) {
+        (Goal::Release, ..) => dependants(resources, id).into_iter().map(wait(Why::Dependant)).collect(),
+        (Goal::Hold(..), Some(wanted), Some(aim)) if !me.is_applied() => {
+            let claims = holders(resources, id, &aim.claims).into_iter().map(wait(Why::Claim));
+            claims.chain(unmet(resources, &wanted.edges).into_iter().map(wait(Why::Dependency))).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn holds(resource: &Resource, claim: &Claim) -> bool {
+    resource.row.as_ref().is_some_and(|row| row.held.contains_key(claim))
+        || resource.opaque.as_ref().is_some_and(|row| row.held.contains_key(claim))
+}
+
+fn of_neighbours(resources: &Resources, me: &Resource, is: impl Fn(&Resource) -> bool) -> Vec<ResourceId> {
+    let neighbours = me.neighbours.iter().filter_map(|id| Some((id, resources.get(id)?)));
+    neighbours.filter(|(_, other)| is(other)).map(|(id, _)| id.clone()).collect()
+}

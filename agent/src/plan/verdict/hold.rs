@@ -1,0 +1,165 @@
+//! The decision on a resource that is to be held at a spec.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use manifest_types::{digest::Digest, kinds::Spec, manifest::Edges, name::ResourceId, status::Phase};
+use reconcilers::{error::Failure, observation::Observation, registry::Work};
+
+use super::{Act, Verdict, closed_gate, held_back, not_durable_yet, on_health, put, quarantined, rows};
+use crate::{
+    clock::BootTime,
+    engine::{
+        Engine,
+        resource::{Resource, Standing},
+    },
+    ledger::row::{Intent, Row},
+    plan::order,
+};
+
+/// All that the decision depends on.
+pub(super) struct Case<'a> {
+    pub(super) engine: &'a Engine,
+    pub(super) id: &'a ResourceId,
+    pub(super) me: &'a Resource,
+    pub(super) spec: &'a Arc<Spec>,
+    pub(super) digest: Digest,
+    pub(super) seen: &'a Observation,
+    pub(super) now: BootTime,
+}
+
+pub(super) fn hold(case: &Case<'_>) -> Verdict {
+    if let Some(verdict) = await_claims(case) {
+        return verdict;
+    }
+    if needs_change(case) { change(case) } else { rest(case) }
+}
+
+/// What somebody else holds is waited for, inherited, or, in a circle of such waits, given way to.
+fn await_claims(case: &Case<'_>) -> Option<Verdict> {
+    let claims = case.spec.claims(case.id);
+    let holders = order::holders(&case.engine.resources, case.id, &claims);
+    if holders.is_empty() && !is_waited_for(case) {
+        return None;
+    }
+    if let Some(from) = order::bequest(&case.engine.resources, case.id) {
+        return Some(Verdict::act(Act::Inherit(from), case.me.standing.clone()));
+    }
+    if case.me.row.is_some() && order::breaks_circle(&case.engine.resources, case.id) {
+        return Some(super::release::make_room(case.engine, case.id, case.me, case.now));
+    }
+    if holders.is_empty() {
+        return None;
+    }
+    let message = "what it claims is held by others, until they have let go of it";
+    let standing = Standing::of(Phase::Pending).because("ClaimHeld", message).waiting_for(holders);
+    Some(Verdict::act(Act::Await, standing))
+}
+
+/// Whether others wait for something that this one holds and its wanted spec does not.
+fn is_waited_for(case: &Case<'_>) -> bool {
+    let Some(row) = &case.me.row else { return false };
+    let claims = case.spec.claims(case.id);
+    let given_up: Vec<_> = row.held.keys().filter(|claim| !claims.contains(claim)).collect();
+    let wants = |other: &Resource| other.aim().is_some_and(|aim| aim.claims.iter().any(|claim| given_up.contains(&claim)));
+    !given_up.is_empty() && case.me.neighbours.iter().filter_map(|id| case.engine.resources.get(id)).any(wants)
+}
+
+fn needs_change(case: &Case<'_>) -> bool {
+    let off_target = !case.seen.on_target() && !case.me.tolerates_drift();
+    let row = case.me.row.as_ref();
+    let unfinished = row.is_some_and(|row| row.intent.is_some());
+    let claims = case.spec.claims(case.id);
+    let holds_more = row.is_some_and(|row| row.held.keys().any(|claim| !claims.contains(claim)));
+    off_target || unfinished || holds_more || restart_is_due(case)
+}
+
+/// Whether something that this restarts on has changed since its last start. Of a start that may not have come about, what it would have seen counts.
+fn restart_is_due(case: &Case<'_>) -> bool {
+    let Some(row) = &case.me.row else { return false };
+    let saw = match (&row.applied, &row.intent) {
+        (Some(_), _) => &row.saw,
+        (None, Some(Intent::Put { saw, .. })) => saw,
+        (None, _) => return false,
+    };
+    let restart_on = case.me.wanted.as_ref().map_or(&[][..], |wanted| &wanted.edges.restart_on);
+    let revision = |id: &ResourceId| case.engine.resources.get(id).map_or(0, Resource::revision);
+    restart_on.iter().any(|id| saw.get(id).is_some_and(|seen| *seen != revision(id)))
+}
+
+/// The device is as wanted; at most the ledger has something to learn.
+fn rest(case: &Case<'_>) -> Verdict {
+    let Case { engine, id, me, spec, digest, seen, .. } = case;
+    let standing = match quarantined(me) {
+        Some(standing) => standing,
+        None => {
+            let drifted = !seen.on_target() && me.wanted.as_ref().is_some_and(|wanted| wanted.drift != manifest_types::manifest::DriftPolicy::Ignore);
+            Standing { drifted, ..on_health(&seen.health) }
+        }
+    };
+    let row = rows::settled(engine, id, me, spec, *digest, seen);
+    let reached = row.reached || standing.phase == Phase::Ready;
+    let row = Row { reached, ..row };
+    if me.row.as_ref() == Some(&row) || me.is_quarantined() {
+        return Verdict::rest(standing);
+    }
+    Verdict::act(Act::Settle(Box::new(row)), standing)
+}
+
+fn change(case: &Case<'_>) -> Verdict {
+    let Case { engine, id, me, digest, now, .. } = case;
+    if let Some(verdict) = held_back(engine, me, Some(*digest), Phase::Reconciling, *now) {
+        return verdict;
+    }
+    let restart = restart_is_due(case);
+    let is_new = !me.is_applied() && !me.is_quarantined();
+    if let Some(verdict) = await_dependencies(case, is_new || restart) {
+        return verdict;
+    }
+    if !me.repairs.has_token(*now) {
+        let at = me.repairs.next_token(*now);
+        let failure = Failure::new("Contended", "something keeps changing it back; repairs are slowed down", true);
+        let attempts = me.row.as_ref().map_or(0, |row| u32::try_from(row.drift.count).unwrap_or(u32::MAX));
+        let standing = Standing::of(Phase::Failed).failed(&failure, attempts, Some(at));
+        return Verdict::rest(standing).until(Some(at));
+    }
+    let disrupts = case.seen.running && (restart || case.seen.differences.iter().any(|difference| !difference.in_place));
+    if let Some(verdict) = closed_gate(engine, id, me, Phase::Pending).filter(|_| disrupts) {
+        return verdict;
+    }
+    begin(case, restart)
+}
+
+fn await_dependencies(case: &Case<'_>, concerned: bool) -> Option<Verdict> {
+    let edges: &Edges = &case.me.wanted.as_ref().filter(|_| concerned)?.edges;
+    let unmet = order::unmet(&case.engine.resources, edges);
+    if unmet.is_empty() {
+        return None;
+    }
+    let names: Vec<_> = unmet.iter().map(ResourceId::as_str).collect();
+    let message = format!("waits for {}", names.join(", "));
+    Some(Verdict::rest(Standing::of(Phase::Pending).because("Dependencies", message).waiting_for(unmet)))
+}
+
+/// First the intent, and once that is durable, the change.
+fn begin(case: &Case<'_>, restart: bool) -> Verdict {
+    let Case { engine, id, me, spec, digest, seen, .. } = case;
+    let intended = me.row.as_ref().is_some_and(|row| intends(row, *digest, &rows::revisions(engine, me), &spec.claims(id)));
+    let standing = Standing::of(Phase::Reconciling).because("Applying", "");
+    if !intended {
+        return Verdict::act(Act::Intend(Box::new(rows::putting(engine, id, me, spec, *digest, seen))), standing);
+    }
+    if !me.saved.is_durable() && !engine.breaks(crate::engine::sabotage::Rule::IntentFirst) {
+        return not_durable_yet(engine, Phase::Reconciling);
+    }
+    let work: Work = put(spec, restart);
+    Verdict::act(Act::Start { work, makes_room: false }, standing)
+}
+
+fn intends(row: &Row, digest: Digest, revisions: &BTreeMap<ResourceId, u64>, claims: &[manifest_types::claim::Claim]) -> bool {
+    match &row.intent {
+        Some(Intent::Put { target, saw }) => {
+            target.digest == digest && saw == revisions && claims.iter().all(|claim| row.held.contains_key(claim))
+        }
+        Some(Intent::Take { .. }) | None => false,
+    }
+}

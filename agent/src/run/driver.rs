@@ -1,0 +1,359 @@
+//! The loop: drain the inbox, apply every fact, plan once, execute.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use manifest_types::{
+    manifest::API_VERSION,
+    name::ResourceId,
+    status::{AgentHeartbeat, HEARTBEAT_KIND, Phase},
+};
+use reconcilers::{reconciler::Hint, registry::Registry};
+use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio_util::sync::CancellationToken;
+
+use super::{Fatal, notify};
+use crate::{
+    admit::{Terms, admit},
+    alarm::Alarm,
+    ask::{Ask, Metrics},
+    clock::Now,
+    config::Config,
+    engine::{
+        Engine,
+        command::{Command, Plan},
+        event::{Event, StepEnd},
+        outbox::Fact,
+        resource::Standing,
+    },
+    execute,
+    ledger::{memory::LedgerWrite, store::Store},
+    report,
+    sink::{Answer, Order},
+    source::News,
+};
+
+mod asked;
+
+/// What comes to the inbox.
+pub(super) enum Input {
+    News(News),
+    Answer(Answer),
+    Ask(Ask),
+    Hint(&'static str, Hint),
+    Fact(Event),
+    Stop,
+    Fatal(Fatal),
+}
+
+/// At SIGTERM, steps have so long to end or let go.
+const STOPPING: Duration = Duration::from_secs(3);
+/// A watchdog or heartbeat that is not asked for.
+const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// The engine, and all that it needs to have its will done.
+pub(super) struct Driver {
+    engine: Engine,
+    registry: Arc<Registry>,
+    store: Arc<Mutex<Store>>,
+    orders: mpsc::Sender<Order>,
+    facts: mpsc::Sender<Event>,
+    inbox: mpsc::Sender<Input>,
+    config: Config,
+    started: Now,
+    steps: HashMap<u64, (String, CancellationToken)>,
+    metrics: Metrics,
+    stopping: bool,
+}
+
+impl Driver {
+    pub(super) fn new(
+        engine: Engine,
+        registry: Arc<Registry>,
+        store: Store,
+        orders: mpsc::Sender<Order>,
+        inbox: mpsc::Sender<Input>,
+        config: Config,
+    ) -> Self {
+        let (facts, told) = mpsc::channel(64);
+        super::forward(told, &inbox, Input::Fact);
+        Self {
+            engine,
+            registry,
+            store: Arc::new(Mutex::new(store)),
+            orders,
+            facts,
+            inbox,
+            config,
+            started: Now::read(),
+            steps: HashMap::new(),
+            metrics: Metrics::default(),
+            stopping: false,
+        }
+    }
+
+    /// Runs until it is told to stop.
+    pub(super) async fn run(mut self, mut input: mpsc::Receiver<Input>) -> Result<(), Fatal> {
+        let mut alarm = Alarm::new()?;
+        let mut heartbeat = every(self.config.heartbeat);
+        let mut watchdog = every(notify::watchdog().unwrap_or(NEVER));
+        let mut fatal = None;
+        self.follow(&mut alarm)?;
+        notify::ready();
+        while !self.stopping {
+            tokio::select! {
+                biased;
+                received = input.recv() => {
+                    let mut next = received;
+                    while let Some(one) = next {
+                        match one {
+                            Input::Fatal(error) => {
+                                fatal = Some(error);
+                                self.stopping = true;
+                            }
+                            Input::Stop => self.stopping = true,
+                            other => self.take(other),
+                        }
+                        next = input.try_recv().ok();
+                    }
+                }
+                rung = alarm.rings() => rung?,
+                _ = heartbeat.tick() => self.heartbeat(),
+                _ = watchdog.tick() => notify::alive(),
+            }
+            self.follow(&mut alarm)?;
+        }
+        self.stop(&mut input).await;
+        fatal.map_or(Ok(()), Err)
+    }
+
+    fn take(&mut self, input: Input) {
+        let now = Now::read();
+        match input {
+            Input::News(news) => self.news(news, now),
+            Input::Answer(Answer::Fact(fact)) => {
+                self.note(&fact);
+                self.engine.apply(Event::Outbox(fact), now);
+            }
+            Input::Answer(Answer::Limit(limit)) => self.engine.set_status_limit(limit),
+            Input::Hint(kind, hint) => self.engine.apply(Event::Hint { kind, hint }, now),
+            Input::Fact(event) => {
+                self.count(&event);
+                self.engine.apply(event, now);
+            }
+            Input::Ask(ask) => self.answer(ask, now),
+            Input::Stop | Input::Fatal(_) => self.stopping = true,
+        }
+    }
+
+    fn news(&mut self, news: News, now: Now) {
+        let event = match news {
+            News::Content { bytes: None, revision } => Event::KeyAbsent { revision },
+            News::Content { bytes: Some(bytes), revision } => self.judge(&bytes, revision),
+            News::Connected => Event::Source { away: None },
+            News::Disconnected(why) => Event::Source { away: Some(why) },
+        };
+        self.engine.apply(event, now);
+    }
+
+    fn judge(&self, bytes: &[u8], revision: u64) -> Event {
+        let source = self.config.source.to_string();
+        let terms = Terms {
+            agent_id: &self.config.agent_id,
+            source: &source,
+            form: self.config.source.form(),
+            last: self.engine.last_admission(&source),
+        };
+        match admit(bytes, &terms) {
+            Ok(admitted) => {
+                tracing::info!(generation = %admitted.generation, revision, resources = admitted.manifest.resources.len(), "manifest admitted");
+                Event::Admitted { admitted: Box::new(admitted), revision }
+            }
+            Err(rejection) => {
+                tracing::warn!(reason = %rejection.reason, revision, message = rejection.message, "manifest refused; nothing is changed for it");
+                Event::Refused { rejection: Box::new(rejection), revision }
+            }
+        }
+    }
+
+    /// Plans, and begins what follows.
+    fn follow(&mut self, alarm: &mut Alarm) -> Result<(), Fatal> {
+        let Plan { commands, wake_at, changes } = self.engine.plan(Now::read());
+        let (generation, _) = self.engine.generations();
+        for (id, standing) in &changes {
+            tell(id, standing, generation);
+        }
+        for command in commands {
+            self.execute(command);
+        }
+        alarm.set(wake_at)?;
+        Ok(())
+    }
+
+    fn execute(&mut self, command: Command) {
+        tracing::debug!(%command, "command");
+        match command {
+            Command::Observe { ticket, kind, targets } => {
+                *self.metrics.observations.entry(kind.clone()).or_default() += targets.len() as u64;
+                execute::observe(self.registry.clone(), self.facts.clone(), ticket, kind, targets);
+            }
+            Command::Start { step, kind, changes, deadline } => {
+                let (registry, facts) = (self.registry.clone(), self.facts.clone());
+                let token = execute::start(registry, facts, step, kind.clone(), changes, deadline);
+                self.steps.insert(step, (kind, token));
+            }
+            Command::Cancel { step } => {
+                if let Some((_, token)) = self.steps.get(&step) {
+                    token.cancel();
+                }
+            }
+            Command::Remember { seq, write } => self.remember(seq, write),
+            Command::Publish { status, over } => self.order(Order::Write { bytes: report::to_bytes(&status), over }),
+            Command::ReadStatus => self.order(Order::Read),
+        }
+    }
+
+    fn remember(&self, seq: u64, write: LedgerWrite) {
+        let (store, facts) = (self.store.clone(), self.facts.clone());
+        tokio::spawn(async move {
+            let committed = tokio::task::spawn_blocking(move || commit(&store, &write)).await;
+            let event = match committed {
+                Ok(Ok(())) => Event::Remembered { seq },
+                Ok(Err((message, full))) => Event::LedgerFailed { seq, message, full },
+                Err(error) => Event::LedgerFailed { seq, message: error.to_string(), full: false },
+            };
+            drop(facts.send(event).await);
+        });
+    }
+
+    /// The engine has one write under way at most, so there is always room.
+    fn order(&self, order: Order) {
+        if self.orders.try_send(order).is_err() {
+            tracing::warn!("the sink takes no orders");
+        }
+    }
+
+    fn heartbeat(&self) {
+        if self.engine.is_fenced() {
+            return self.order(Order::Listen);
+        }
+        let now = Now::read();
+        let (manifest_generation, observed_generation) = self.engine.generations();
+        let settings = self.engine.settings();
+        let heartbeat = AgentHeartbeat {
+            api_version: API_VERSION.into(),
+            kind: HEARTBEAT_KIND.into(),
+            agent_id: settings.agent_id.clone(),
+            agent_version: settings.agent_version.clone(),
+            instance_id: settings.instance_id.clone(),
+            manifest_generation,
+            observed_generation,
+            uptime_seconds: (now.boot - self.started.boot).as_secs(),
+            sent_at: now.wall,
+        };
+        let bytes = serde_json::to_vec(&heartbeat).expect("a heartbeat is plain JSON");
+        self.order(Order::Heartbeat { bytes });
+    }
+
+    fn note(&mut self, fact: &Fact) {
+        match fact {
+            Fact::LinkUp => {
+                self.metrics.link_up = true;
+                self.heartbeat();
+            }
+            Fact::LinkDown => self.metrics.link_up = false,
+            Fact::Delivered { .. } => self.metrics.statuses_sent += 1,
+            Fact::Unknown { message } => tracing::warn!(message, "the status is not delivered yet; it is tried again"),
+            Fact::Conflict | Fact::Read { .. } | Fact::OtherAlive => {}
+        }
+    }
+
+    fn count(&mut self, event: &Event) {
+        match event {
+            Event::Remembered { .. } => self.metrics.ledger_commits += 1,
+            Event::LedgerFailed { message, .. } => tracing::error!(message, "the ledger cannot be written; nothing is changed until it can"),
+            Event::StepEnded { step, ended } => {
+                let Some((kind, _)) = self.steps.remove(step) else { return };
+                let (done, failed) = outcomes(ended);
+                *self.metrics.steps_done.entry(kind.clone()).or_default() += done;
+                *self.metrics.steps_failed.entry(kind).or_default() += failed;
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets steps end or let go, writes what the ledger has not got yet, and leaves the workloads running.
+    async fn stop(&mut self, input: &mut mpsc::Receiver<Input>) {
+        notify::stopping();
+        tracing::info!("holdfast stops; what it holds stays as it is");
+        for (_, token) in self.steps.values() {
+            token.cancel();
+        }
+        let ended = async {
+            while !self.steps.is_empty() {
+                match input.recv().await {
+                    Some(Input::Fact(event)) => {
+                        self.count(&event);
+                        self.engine.apply(event, Now::read());
+                    }
+                    Some(_) => {}
+                    None => return,
+                }
+            }
+        };
+        drop(tokio::time::timeout(STOPPING, ended).await);
+        self.engine.apply(Event::Flush, Now::read());
+        for command in self.engine.plan(Now::read()).commands {
+            if let Command::Remember { write, .. } = command {
+                let store = self.store.clone();
+                let committed = tokio::task::spawn_blocking(move || commit(&store, &write));
+                drop(tokio::time::timeout(Duration::from_secs(1), committed).await);
+            }
+        }
+    }
+}
+
+fn commit(store: &Mutex<Store>, write: &LedgerWrite) -> Result<(), (String, bool)> {
+    let mut store = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    store.commit(write).map_err(|error| (super::chain(&error), error.is_full()))
+}
+
+fn every(period: Duration) -> tokio::time::Interval {
+    let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval
+}
+
+fn outcomes(ended: &StepEnd) -> (u64, u64) {
+    match ended {
+        StepEnd::Done { results, .. } => {
+            let done = results.values().filter(|result| result.is_ok()).count() as u64;
+            (done, results.len() as u64 - done)
+        }
+        StepEnd::GivenUp { .. } => (0, 1),
+    }
+}
+
+/// One line per decision.
+fn tell(id: &ResourceId, standing: &Standing, generation: u64) {
+    let phase = standing.phase;
+    let error = standing.error.as_ref();
+    let reason = error.map(|error| error.reason.as_str()).or(standing.reason.as_deref()).unwrap_or("-");
+    let message = error.map(|error| error.message.as_str()).or(standing.message.as_deref()).unwrap_or_default();
+    match phase {
+        Phase::Failed => tracing::warn!(resource = %id, generation, reason, message, "{phase}"),
+        _ => tracing::info!(resource = %id, generation, reason, message, "{phase}"),
+    }
+}
+
+/// How many resources are in each phase.
+fn phases(engine: &Engine) -> BTreeMap<Phase, u64> {
+    let mut phases = BTreeMap::new();
+    for resource in engine.resources().values() {
+        *phases.entry(resource.standing.phase).or_default() += 1;
+    }
+    phases
+}

@@ -1,0 +1,122 @@
+//! Answers what people ask of the running agent.
+
+use std::time::Duration;
+
+use manifest_types::name::ResourceId;
+
+use super::{Driver, phases};
+use crate::{
+    admit::{Terms, admit},
+    ask::{Ask, Explanation, Metrics, Refused},
+    clock::{BootTime, Now},
+    engine::{Engine, event::Event, resource::Resource},
+    ledger::row::Row,
+    preview::preview,
+    report,
+};
+
+impl Driver {
+    /// Who asked and went away in the meantime is not told.
+    pub(super) fn answer(&mut self, ask: Ask, now: Now) {
+        match ask {
+            Ask::Status(reply) => drop(reply.send(report::report(&self.engine, now))),
+            Ask::Explain(id, reply) => drop(reply.send(explain(&self.engine, &id, now))),
+            Ask::Preview(text, reply) => self.preview(&text, reply),
+            Ask::Retry(id, reply) => {
+                drop(reply.send(self.knows(id.as_ref())));
+                self.engine.apply(Event::Retry { id }, now);
+            }
+            Ask::Pause(id, time, reply) => {
+                drop(reply.send(self.knows(id.as_ref())));
+                let until = time.map(|time| now.boot + time);
+                self.engine.apply(Event::Pause { id, until }, now);
+            }
+            Ask::Reconcile(reply) => {
+                drop(reply.send(()));
+                self.engine.apply(Event::Resync, now);
+            }
+            Ask::ForgetGeneration(reply) => {
+                self.engine.apply(Event::ForgetGeneration, now);
+                drop(reply.send(()));
+            }
+            Ask::Metrics(reply) => drop(reply.send(self.metrics(now))),
+        }
+    }
+
+    fn knows(&self, id: Option<&ResourceId>) -> bool {
+        id.is_none_or(|id| self.engine.resources().contains_key(id))
+    }
+
+    /// What a manifest would change is found out beside the loop: it looks at the device.
+    fn preview(&self, text: &[u8], reply: tokio::sync::oneshot::Sender<Result<crate::ask::Preview, Refused>>) {
+        let terms = Terms {
+            agent_id: &self.config.agent_id,
+            source: "preview",
+            form: crate::admit::Form::Yaml,
+            last: None,
+        };
+        let admitted = match admit(text, &terms) {
+            Ok(admitted) => admitted,
+            Err(rejection) => {
+                let refused = Refused {
+                    reason: rejection.reason.to_string(),
+                    message: rejection.message,
+                    problems: rejection.problems.iter().map(Into::into).collect(),
+                };
+                return drop(reply.send(Err(refused)));
+            }
+        };
+        let rows = self.engine.resources().iter();
+        let rows = rows.filter_map(|(id, resource)| Some((id.clone(), resource.row.clone()?))).collect();
+        let registry = self.registry.clone();
+        tokio::spawn(async move {
+            drop(reply.send(Ok(preview(&registry, &rows, &admitted.manifest).await)));
+        });
+    }
+
+    fn metrics(&self, now: Now) -> Metrics {
+        let (manifest_generation, observed_generation) = self.engine.generations();
+        let rows = self.engine.resources().values().filter_map(|resource| resource.row.as_ref());
+        Metrics {
+            resources: phases(&self.engine),
+            manifest_generation,
+            observed_generation,
+            drifts: rows.map(|row| row.drift.count).sum(),
+            uptime: now.boot - self.started.boot,
+            ..self.metrics.clone()
+        }
+    }
+}
+
+fn explain(engine: &Engine, id: &ResourceId, now: Now) -> Option<Explanation> {
+    let resource = engine.resources().get(id)?;
+    let ahead = |at: BootTime| Some(now.boot.until(at)).filter(|time| *time > Duration::ZERO);
+    let depends_on = resource.wanted.iter().flat_map(|wanted| wanted.edges.depends_on.keys());
+    let phase = |id: &ResourceId| engine.resources().get(id).map(|resource| (id.clone(), resource.standing.phase));
+    let row = resource.row.as_ref();
+    Some(Explanation {
+        id: id.clone(),
+        status: report::resource_status(resource, now),
+        depends_on: depends_on.filter_map(phase).collect(),
+        holds: row.map(holds).unwrap_or_default(),
+        differences: differences(resource),
+        attempts: row.map_or(0, |row| row.attempts),
+        revision: row.map_or(0, |row| row.revision),
+        paused_seconds: resource.paused_until.and_then(ahead).map(|time| time.as_secs()),
+        retry_in_seconds: resource.standing.retry_at.and_then(ahead).map(|time| time.as_secs_f64()),
+    })
+}
+
+fn holds(row: &Row) -> std::collections::BTreeMap<String, String> {
+    row.held.iter().map(|(claim, before)| (claim.to_string(), format!("{before:?}"))).collect()
+}
+
+fn differences(resource: &Resource) -> Vec<manifest_types::status::DriftField> {
+    let seen = resource.observation();
+    let field = |difference: &reconcilers::observation::Difference| manifest_types::status::DriftField {
+        path: difference.path.clone(),
+        want: difference.want.clone(),
+        got: difference.got.clone(),
+    };
+    seen.map(|seen| seen.differences.iter().map(field).collect()).unwrap_or_default()
+}

@@ -1,0 +1,226 @@
+//! The NATS source: the key `desired-state.<agent-id>`. Subscribed first, then read, so that nothing falls in between;
+//! the highest revision wins within one life of the stream; and all of it again after every reconnect.
+
+use std::time::Duration;
+
+use async_nats::{
+    Message,
+    jetstream::{self, kv, stream::Info},
+};
+use futures_util::{Stream, StreamExt, stream::BoxStream};
+use manifest_types::{keys, name::AgentId};
+use tokio::sync::mpsc;
+
+use super::News;
+use crate::{
+    clock::Now,
+    nats::Link,
+    plan::backoff::{chance, jittered},
+};
+
+/// Where the manifest is.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// The bucket.
+    pub bucket: String,
+    /// The device.
+    pub agent_id: AgentId,
+}
+
+/// The key's revision is read so often, whatever was told in between.
+const READ_AGAIN: Duration = Duration::from_secs(10 * 60);
+/// After a failure it is tried again: first soon, then up to half a minute later.
+const LONGEST_WAIT: Duration = Duration::from_secs(30);
+
+/// What was last brought: the stream's creation tells one life of it from another.
+#[derive(Debug, Default, PartialEq)]
+struct Brought {
+    life: String,
+    revision: u64,
+}
+
+impl Brought {
+    /// Whether a revision in a life of the stream has not been brought yet.
+    fn is_news(&mut self, life: &str, revision: u64) -> bool {
+        let news = self.life != life || revision > self.revision;
+        if news {
+            *self = Self { life: life.to_owned(), revision };
+        }
+        news
+    }
+}
+
+/// Why a session ended.
+#[derive(Debug)]
+enum End {
+    /// Nobody listens any more.
+    Unheard,
+    /// Something went wrong; it is tried again.
+    Failed(String),
+    /// The connection was lost.
+    Lost,
+}
+
+/// Brings the key's content, now and after every change, until nobody listens any more.
+pub async fn run(mut link: Link, place: Place, news: mpsc::Sender<News>) {
+    let mut brought = Brought::default();
+    let mut failures = 0u32;
+    loop {
+        let Some(number) = link.up().await else { return };
+        let end = session(&mut link, number, &place, &news, &mut brought, &mut failures).await;
+        let why = match end {
+            End::Unheard => return,
+            End::Lost => "the connection is lost".to_owned(),
+            End::Failed(why) => {
+                failures += 1;
+                tracing::warn!(reason = why, "the source cannot be read; it is tried again");
+                why
+            }
+        };
+        if news.send(News::Disconnected(why)).await.is_err() {
+            return;
+        }
+        let pause = Duration::from_millis(250).saturating_mul(1 << failures.min(8)).min(LONGEST_WAIT);
+        if failures > 0 {
+            let turn = Now::read().boot.as_duration().as_nanos() as u64;
+            tokio::time::sleep(jittered(pause, chance(turn, place.agent_id.as_str(), u64::from(failures)))).await;
+        }
+    }
+}
+
+async fn session(
+    link: &mut Link,
+    number: u64,
+    place: &Place,
+    news: &mpsc::Sender<News>,
+    brought: &mut Brought,
+    failures: &mut u32,
+) -> End {
+    let opened = async {
+        let jetstream = jetstream::new(link.client.clone());
+        let store = jetstream.get_key_value(&place.bucket).await;
+        let store = store.map_err(|error| format!("bucket {}: {error}", place.bucket))?;
+        let info = store.stream.get_info().await.map_err(|error| format!("bucket {}: {error}", place.bucket))?;
+        let changes = subscribe(link, &store, &info, place).await?;
+        link.client.flush().await.map_err(|error| error.to_string())?;
+        Ok((store, info.created.to_string(), changes))
+    };
+    let (store, life, mut changes) = match opened.await {
+        Ok(opened) => opened,
+        Err(why) => return End::Failed(why),
+    };
+    if let Err(end) = read(&store, &life, place, news, brought).await {
+        return end;
+    }
+    if news.send(News::Connected).await.is_err() {
+        return End::Unheard;
+    }
+    *failures = 0;
+    loop {
+        let turn = Now::read().boot.as_duration().as_nanos() as u64;
+        let again = jittered(READ_AGAIN, chance(turn, place.agent_id.as_str(), 0));
+        let mut lost = link.clone();
+        tokio::select! {
+            change = changes.next() => match change {
+                Some(Ok(change)) => {
+                    if let Err(end) = bring(change, &life, news, brought).await {
+                        return end;
+                    }
+                }
+                Some(Err(why)) => return End::Failed(why),
+                None => return End::Failed("the subscription ended".into()),
+            },
+            () = lost.lost(number) => return End::Lost,
+            () = tokio::time::sleep(again) => match store.stream.get_info().await {
+                Ok(info) if info.created.to_string() != life => return End::Lost,
+                Ok(_) => if let Err(end) = read(&store, &life, place, news, brought).await {
+                    return end;
+                },
+                Err(error) => return End::Failed(error.to_string()),
+            },
+        }
+    }
+}
+
+/// One value of the key.
+struct Value {
+    bytes: Option<Vec<u8>>,
+    revision: u64,
+}
+
+type Changes = BoxStream<'static, Result<Value, String>>;
+
+/// Committed writes as plain messages where the bucket republishes them: no consumer on the server. Else a watch.
+async fn subscribe(link: &Link, store: &kv::Store, info: &Info, place: &Place) -> Result<Changes, String> {
+    let key = keys::desired_state(&place.agent_id);
+    let (from, to) = keys::republish(&place.bucket);
+    let republishes = info.config.republish.as_ref().is_some_and(|republish| {
+        republish.source == from && republish.destination == to && !republish.headers_only
+    });
+    if republishes {
+        let subject = to.replace('>', place.agent_id.as_str());
+        let messages = link.client.subscribe(subject).await.map_err(|error| error.to_string())?;
+        return Ok(from_messages(messages).boxed());
+    }
+    tracing::info!(bucket = place.bucket, "the bucket does not republish; watching the key instead");
+    let watch = store.watch_with_history(&key).await.map_err(|error| error.to_string())?;
+    let values = watch.map(|entry| match entry {
+        Ok(entry) => Ok(Value {
+            revision: entry.revision,
+            bytes: (entry.operation == kv::Operation::Put).then(|| entry.value.to_vec()),
+        }),
+        Err(error) => Err(error.to_string()),
+    });
+    Ok(values.boxed())
+}
+
+fn from_messages(messages: impl Stream<Item = Message>) -> impl Stream<Item = Result<Value, String>> {
+    messages.filter_map(|message| async move {
+        let headers = message.headers.as_ref()?;
+        let revision = headers.get("Nats-Sequence")?.as_str().parse().ok()?;
+        let is_put = headers.get("KV-Operation").is_none_or(|operation| operation.as_str() == "PUT");
+        Some(Ok(Value { revision, bytes: is_put.then(|| message.payload.to_vec()) }))
+    })
+}
+
+async fn read(
+    store: &kv::Store,
+    life: &str,
+    place: &Place,
+    news: &mpsc::Sender<News>,
+    brought: &mut Brought,
+) -> Result<(), End> {
+    let entry = store.entry(keys::desired_state(&place.agent_id)).await;
+    let entry = entry.map_err(|error| End::Failed(format!("key {}: {error}", keys::desired_state(&place.agent_id))))?;
+    let value = match entry {
+        Some(entry) => Value {
+            revision: entry.revision,
+            bytes: (entry.operation == kv::Operation::Put).then(|| entry.value.to_vec()),
+        },
+        None => Value { revision: 0, bytes: None },
+    };
+    bring(value, life, news, brought).await
+}
+
+async fn bring(value: Value, life: &str, news: &mpsc::Sender<News>, brought: &mut Brought) -> Result<(), End> {
+    if !brought.is_news(life, value.revision) {
+        return Ok(());
+    }
+    let Value { bytes, revision } = value;
+    news.send(News::Content { bytes, revision }).await.map_err(|_| End::Unheard)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_revision_wins_within_one_life_of_the_stream() {
+        let mut brought = Brought::default();
+        assert!(brought.is_news("monday", 0), "an empty key is news once");
+        assert!(!brought.is_news("monday", 0));
+        assert!(brought.is_news("monday", 5));
+        assert!(!brought.is_news("monday", 4), "a stale read is none");
+        assert!(brought.is_news("tuesday", 1), "a new stream counts anew");
+    }
+}

@@ -1,0 +1,178 @@
+//! What a person may ask for on the command line.
+
+use std::{path::PathBuf, time::Duration};
+
+use clap::{Parser, Subcommand, ValueEnum};
+use jiff::SignedDuration;
+use manifest_types::{manifest::Generation, name::AgentId};
+
+use crate::{buckets::Choice, link::Address};
+
+const EXAMPLES: &str = "\
+Examples:
+  control-plane-sim init
+  control-plane-sim apply -f examples/hello.yaml --agent pump-17 --wait
+  control-plane-sim watch
+  control-plane-sim describe pump-17
+  control-plane-sim rollback pump-17 --to 7 --wait=30s
+
+Exit codes: 0 done, 1 not done, 2 wrong usage, 3 the device refused, 4 it was not ready in time.";
+
+/// A control plane to develop and test Holdfast against: gives devices their manifests and shows what they report.
+#[derive(Debug, Parser)]
+#[command(name = "control-plane-sim", version, after_help = EXAMPLES, max_term_width = 120)]
+pub struct Cli {
+    /// For people or for programs.
+    #[arg(long, short, global = true, value_enum, default_value = "table")]
+    pub output: Output,
+    /// No colours, whatever its value.
+    #[arg(long = "no-color", hide = true, env = "NO_COLOR", global = true, num_args = 0..=1, require_equals = true, default_missing_value = "1")]
+    pub no_color: Option<String>,
+    /// Where the fleet is.
+    #[command(flatten)]
+    pub address: Address,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The form of what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Output {
+    /// Tables and sentences.
+    Table,
+    /// One JSON document; of `watch`, one a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make the two buckets; look at those that are there.
+    Init {
+        /// How they are made.
+        #[command(flatten)]
+        choice: Choice,
+    },
+    /// Check a manifest and give it to a device as its next generation.
+    #[command(
+        after_help = "Examples:\n  control-plane-sim apply -f web.yaml --agent pump-17\n  control-plane-sim apply -f - --agent pump-17 --wait=30s < web.json"
+    )]
+    Apply {
+        /// The manifest, YAML or JSON; - reads the standard input.
+        #[arg(long, short, value_name = "FILE")]
+        file: PathBuf,
+        /// The device; the file may name it instead (agentId).
+        #[arg(long, value_name = "ID")]
+        agent: Option<AgentId>,
+        /// Let kinds pass that this control plane does not know.
+        #[arg(long)]
+        allow_unknown_kinds: bool,
+        /// How it is given.
+        #[command(flatten)]
+        giving: Giving,
+    },
+    /// Show all devices, or what one of them says of its resources.
+    Get {
+        /// The device.
+        agent: Option<AgentId>,
+    },
+    /// Show all devices, and keep showing them.
+    Watch {
+        /// Show them once.
+        #[arg(long)]
+        once: bool,
+    },
+    /// Show all that is known of a device.
+    Describe {
+        /// The device.
+        agent: AgentId,
+    },
+    /// Show the manifests that a device has been given.
+    History {
+        /// The device.
+        agent: AgentId,
+    },
+    /// Give a device an earlier manifest again, as a new generation.
+    Rollback {
+        /// The device.
+        agent: AgentId,
+        /// The generation whose manifest is to be given again.
+        #[arg(long, value_name = "GENERATION", value_parser = generation)]
+        to: Generation,
+        /// How it is given.
+        #[command(flatten)]
+        giving: Giving,
+    },
+    /// Delete a device's manifest. The device keeps what it holds.
+    #[command(
+        after_help = "A deleted manifest changes nothing on the device. To have it take everything away, apply a manifest with `resources: []`."
+    )]
+    Delete {
+        /// The device.
+        agent: AgentId,
+        /// Delete its status and heartbeat, too: of a device that is no more.
+        #[arg(long)]
+        status: bool,
+    },
+}
+
+/// How a manifest is given to a device.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Giving {
+    /// Wait until all of it is ready, five minutes or as long as is said.
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, default_missing_value = "5m", value_parser = duration)]
+    pub wait: Option<Duration>,
+    /// Only say what would be done.
+    #[arg(long, conflicts_with = "wait")]
+    pub dry_run: bool,
+}
+
+fn generation(text: &str) -> Result<Generation, String> {
+    let number: u64 =
+        text.parse().map_err(|_| format!("must be a whole number from 1 to {}", Generation::MAX))?;
+    Generation::try_from(number)
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let read: SignedDuration = text.parse().map_err(|_| "must be a time like 30s, 5m or 1h".to_owned())?;
+    Duration::try_from(read).map_err(|_| "must not be negative".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    fn wait(arguments: &[&str]) -> Result<Option<Duration>, String> {
+        let line = ["control-plane-sim", "apply", "-f", "x", "--agent", "a"].iter().chain(arguments);
+        match Cli::try_parse_from(line).map_err(|error| error.to_string())?.command {
+            Command::Apply { giving, .. } => Ok(giving.wait),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn the_definition_holds_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_wait_has_a_time() {
+        assert_eq!(wait(&[]), Ok(None));
+        assert_eq!(wait(&["--wait"]), Ok(Some(Duration::from_secs(300))));
+        assert_eq!(wait(&["--wait=90s"]), Ok(Some(Duration::from_secs(90))));
+        assert!(wait(&["--wait=soon"]).unwrap_err().contains("30s, 5m or 1h"));
+        assert!(wait(&["--wait", "--dry-run"]).is_err());
+    }
+
+    #[test]
+    fn a_generation_is_a_possible_one() {
+        let to = |text| Cli::try_parse_from(["control-plane-sim", "rollback", "a", "--to", text]);
+        assert!(to("7").is_ok());
+        for bad in ["0", "-1", "x", "9007199254740992"] {
+            assert!(to(bad).is_err(), "{bad}");
+        }
+    }
+}

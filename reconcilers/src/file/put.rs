@@ -1,0 +1,273 @@
+//! Bringing one path to its spec: look, decide, save what must not be lost, write beside, put in place.
+
+use std::{fs::File, sync::Arc};
+
+use manifest_types::{
+    digest::Digest,
+    kinds::file::{FileContent, FileSpec, FileType},
+};
+use nix::{
+    dir::Dir,
+    fcntl::OFlag,
+    sys::stat::{Mode, fstat},
+};
+
+use super::{
+    World,
+    accounts::{Accounts, wanted_owners},
+    cache::{Signature, file_clock},
+    content::Writing,
+    decide::{Change, Keep, Way, keep, way},
+    drift::drift,
+    error::FileError,
+    look::{Seen, look},
+    permit::Permit,
+    sight::Found,
+    stage::{Attributes, Staged, clean, remove},
+    walk::{Place, Reached, Walker},
+};
+use crate::{error::Fault, observation::Before, reconciler::Put};
+
+/// One path to bring to its spec.
+pub(super) struct Job {
+    world: Arc<World>,
+    permit: Permit,
+    spec: FileSpec,
+    /// The specs of this path that were applied or begun.
+    ours: Vec<FileSpec>,
+    before: Before,
+}
+
+/// How far a job is.
+pub(super) enum Begun {
+    /// It is done.
+    Done,
+    /// The file beside is ready for a content that must be fetched.
+    Fetch(Box<Fetching>, Box<Writing>),
+}
+
+/// A job that waits for its content.
+pub(super) struct Fetching {
+    job: Job,
+    walker: Walker,
+    attributes: Attributes,
+}
+
+/// What was found out about a place before anything is done there.
+struct Ground {
+    place: Place,
+    seen: Seen,
+    way: Way,
+    attributes: Attributes,
+}
+
+impl Job {
+    /// The job of one step.
+    pub(super) fn new(world: Arc<World>, permit: Permit, put: &Put<'_, FileSpec>) -> Self {
+        let spec = put.spec.clone();
+        let ours = super::ours(put.owned, &spec.path);
+        let before = super::before(put.owned.held, &spec.path);
+        Self { world, permit, spec, ours, before }
+    }
+
+    /// Does it all, but for a content that must be fetched.
+    pub(super) fn begin(self) -> Result<Begun, FileError> {
+        self.permit.check()?;
+        let walker = self.world.tree.enter()?;
+        let ground = self.survey(&walker)?;
+        match ground.way {
+            Way::Leave => {}
+            Way::Mend => self.mend(&ground)?,
+            Way::Replace => {
+                passable(&ground.place, &ground.seen.found, self.spec.file_type)?;
+                let Some(staged) = self.stage(&ground)? else {
+                    let writing = Writing::begin(&ground.place)?;
+                    let attributes = ground.attributes;
+                    return Ok(Begun::Fetch(
+                        Box::new(Fetching { job: self, walker, attributes }),
+                        Box::new(writing),
+                    ));
+                };
+                self.install(&ground, staged)?;
+            }
+        }
+        self.world.know(&self.spec.path);
+        Ok(Begun::Done)
+    }
+
+    fn survey(&self, walker: &Walker) -> Result<Ground, FileError> {
+        let path = &self.spec.path;
+        let reached =
+            if self.spec.create_parents { walker.make(path, &self.permit)? } else { walker.reach(path)? };
+        let directory = match reached {
+            Reached::Whole(directory) => directory,
+            Reached::Missing(place) => return Err(FileError::ParentMissing(place.path())),
+        };
+        walker.may_name(&directory, path)?;
+        let place = Place { directory, name: path.name().into() };
+        clean(&place)?;
+        let names = Accounts::default().names(self.spec.owner.as_ref(), self.spec.group.as_ref());
+        let (uid, gid) = wanted_owners(&self.spec, names)?;
+        let seen = look(walker, &place.directory, path, &self.world.digests, file_clock())?;
+        let way = way(&drift(&seen.found, names, &self.spec));
+        let marks = seen.found.marks();
+        let attributes = Attributes {
+            mode: self.spec.wanted_mode().map(|mode| mode.0),
+            uid: uid.or(marks.map(|marks| marks.uid)),
+            gid: gid.or(marks.map(|marks| marks.gid)),
+        };
+        Ok(Ground { place, seen, way, attributes })
+    }
+
+    /// Makes what is wanted beside its place; `None` if its content must be fetched.
+    fn stage(&self, ground: &Ground) -> Result<Option<Staged>, FileError> {
+        let Ground { place, attributes, .. } = ground;
+        match self.spec.file_type {
+            FileType::Directory => Staged::directory(place, *attributes).map(Some),
+            FileType::Symlink => {
+                let target = self.spec.target.as_deref().unwrap_or_default();
+                Staged::symlink(place, target.as_ref(), *attributes).map(Some)
+            }
+            FileType::File => {
+                let Some(bytes) = self.spec.content.as_ref().and_then(FileContent::bytes) else {
+                    return Ok(None);
+                };
+                let mut writing = Writing::begin(place)?;
+                writing.write(bytes)?;
+                writing.seal(*attributes).map(Some)
+            }
+        }
+    }
+
+    /// Sets mode and owners of what is there.
+    fn mend(&self, ground: &Ground) -> Result<(), FileError> {
+        let Ground { place, seen, attributes, .. } = ground;
+        let Some(stat) = &seen.stat else { return Err(FileError::ChangedMeanwhile(place.path())) };
+        if let Found::Symlink { .. } = seen.found {
+            self.save(ground)?;
+            self.permit.check()?;
+            attributes.set_on_link(place, &place.name, stat)?;
+            return nix::unistd::fsync(place.directory.open()?)
+                .map_err(FileError::system("sync", &place.directory.path));
+        }
+        let mut file: File = place.open_read()?.into();
+        let opened = fstat(&file).map_err(FileError::system("look at", place.path()))?;
+        if !Signature::of(&opened).is_same_file(&Signature::of(stat)) {
+            return Err(FileError::ChangedMeanwhile(place.path()));
+        }
+        match &seen.found {
+            // Another name of this file may be somebody else's: theirs keeps its mode and owners.
+            Found::File { digest, .. } if opened.st_nlink > 1 => {
+                let staged = copy_of(&mut file, place, *digest)?.seal(*attributes)?;
+                self.install(ground, staged)
+            }
+            _ => {
+                self.save(ground)?;
+                self.permit.check()?;
+                attributes.set(&file, place)
+            }
+        }
+    }
+
+    /// Saves what must not be lost of what is there.
+    fn save(&self, ground: &Ground) -> Result<Keep, FileError> {
+        let Ground { place, seen, .. } = ground;
+        let (path, originals) = (&self.spec.path, &self.world.originals);
+        let kept = originals.record(path)?;
+        let is_as_applied = self.ours.iter().any(|applied| {
+            let names = Accounts::default().names(applied.owner.as_ref(), applied.group.as_ref());
+            drift(&seen.found, names, applied).is_empty()
+        });
+        let keep = keep(&Change {
+            before: self.before,
+            found: &seen.found,
+            kept: kept.as_ref(),
+            ours: &self.ours,
+            is_as_applied,
+            is_known: self.world.knows(path),
+            wanted: &self.spec,
+        });
+        match keep {
+            Keep::Nothing => {}
+            Keep::Original => originals.keep(place, seen, path)?,
+            Keep::Displaced => match originals.displace(place, seen) {
+                Ok(copy) => {
+                    tracing::warn!(%path, copy = %copy.display(), "what others put here is set aside")
+                }
+                // What is wanted goes first: a full disk does not keep a file from being mended.
+                Err(error @ FileError::System { .. }) => {
+                    let reason = error.reason();
+                    tracing::warn!(%path, reason, %error, "what others put here cannot be set aside");
+                }
+                Err(error) => return Err(error),
+            },
+        }
+        Ok(keep)
+    }
+
+    /// Saves what must not be lost and puts what was made beside in its place.
+    fn install(&self, ground: &Ground, staged: Staged) -> Result<(), FileError> {
+        let Ground { place, seen, .. } = ground;
+        passable(place, &seen.found, self.spec.file_type)?;
+        let kept = self.save(ground)?;
+        let is_directory = matches!(seen.found, Found::Directory(_));
+        let wants_directory = self.spec.file_type == FileType::Directory;
+        if seen.found == Found::Absent || is_directory == wants_directory {
+            return staged.place(&self.permit);
+        }
+        // The kernel renames neither a file over a directory nor a directory over a file.
+        self.permit.check()?;
+        let removed = remove(place, is_directory);
+        if kept == Keep::Original && matches!(removed, Err(FileError::DirectoryInTheWay(_))) {
+            self.world.originals.release(&self.spec.path)?;
+        }
+        removed?;
+        staged.place_now()
+    }
+}
+
+impl Fetching {
+    /// Puts the fetched content in its place. What is there is looked at again: fetching takes long.
+    pub(super) fn finish(self, writing: Writing) -> Result<(), FileError> {
+        let Self { job, walker, attributes } = self;
+        let staged = writing.seal(attributes)?;
+        let path = &job.spec.path;
+        let place = staged.destination().clone();
+        let seen = look(&walker, &place.directory, path, &job.world.digests, file_clock())?;
+        let ground = Ground { place, seen, way: Way::Replace, attributes };
+        job.install(&ground, staged)?;
+        job.world.know(path);
+        Ok(())
+    }
+}
+
+/// An error if what is in the way is not to be removed.
+fn passable(place: &Place, found: &Found, wanted: FileType) -> Result<(), FileError> {
+    match found {
+        Found::Special(_) => Err(FileError::SpecialFileInTheWay(place.path())),
+        Found::Directory(_) if wanted != FileType::Directory && !is_empty(place)? => {
+            Err(FileError::DirectoryInTheWay(place.path()))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn is_empty(place: &Place) -> Result<bool, FileError> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let opened = Dir::openat(&place.directory, place.name.as_os_str(), flags, Mode::empty());
+    let mut directory = opened.map_err(FileError::system("open", place.path()))?;
+    for entry in directory.iter() {
+        let entry = entry.map_err(FileError::system("list", place.path()))?;
+        if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// The same content in a file of its own, beside its place.
+fn copy_of(file: &mut File, place: &Place, digest: Digest) -> Result<Writing, FileError> {
+    let mut writing = Writing::begin(place)?;
+    writing.write_all_of(file)?;
+    if writing.digest() == digest { Ok(writing) } else { Err(FileError::ChangedMeanwhile(place.path())) }
+}

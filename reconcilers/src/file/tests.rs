@@ -1,0 +1,10 @@
+//! The reconciler on real directories below a temporary root.
+
+mod contents;
+mod contract;
+mod giving_back;
+mod hints;
+mod limits;
+mod rig;
+mod taking;
+mod ways;

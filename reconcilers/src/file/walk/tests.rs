@@ -1,0 +1,30 @@
+//! What is opened is what was named, not where a link leads.
+
+use std::{fs, os::unix::fs::symlink};
+
+use tempfile::TempDir;
+
+use super::*;
+
+#[test]
+fn a_link_is_not_opened() {
+    let temp = TempDir::new().unwrap();
+    fs::write(temp.path().join("secret"), "secret").unwrap();
+    symlink("secret", temp.path().join("link")).unwrap();
+    let directory = Directory::own(temp.path()).unwrap();
+    let open = |name: &str| Place { directory: Arc::clone(&directory), name: name.into() }.open_read();
+    assert!(open("secret").is_ok());
+    assert!(matches!(open("link"), Err(FileError::ChangedMeanwhile(_))));
+    assert!(matches!(open("gone"), Err(FileError::ChangedMeanwhile(_))));
+}
+
+#[test]
+fn a_target_is_gone_through_part_by_part() {
+    let spliced = |target: &str| {
+        let mut todo = VecDeque::from([OsString::from("rest")]);
+        splice(&mut todo, target.into());
+        todo.into_iter().map(|part| part.into_string().unwrap()).collect::<Vec<_>>()
+    };
+    assert_eq!(spliced("a//b/./../c/"), ["a", "b", "..", "c", "rest"]);
+    assert_eq!(spliced("/"), ["rest"]);
+}

@@ -1,0 +1,13 @@
+//! The only code of Holdfast that touches the device: one [`reconciler::Reconciler`] per kind, which sees, brings about and takes away.
+//!
+//! It knows no NATS, no balena and no plan. The engine reaches it through the [`registry`], the one place where kinds' types are erased,
+//! and gets back [`observation`]s and failures as plain data ([`error`]). Reconcilers are built from a [`host::Host`].
+
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+pub mod error;
+pub mod file;
+pub mod host;
+pub mod observation;
+pub mod reconciler;
+pub mod registry;

@@ -1,0 +1,193 @@
+//! The promise that every kind keeps.
+
+use std::{collections::BTreeMap, future::Future, sync::Arc};
+
+use futures_util::stream::BoxStream;
+use manifest_types::{claim::Claim, kinds::AsSpec, name::ResourceId, status::Progress};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    error::{Cancelled, ObserveError, ReconcileError, Unseen},
+    observation::{Before, Observed},
+};
+
+/// What one observation of several targets gives: each one's own result.
+pub type Sights<O> = BTreeMap<ResourceId, Result<O, ObserveError>>;
+/// What one step gives: each resource's own result.
+pub type Outcomes = BTreeMap<ResourceId, Result<(), ReconcileError>>;
+
+/// Sees, brings about and takes away resources of one kind. Every method is idempotent and may be dropped at any await.
+pub trait Reconciler: Send + Sync + 'static {
+    /// What a manifest says of this kind.
+    type Spec: AsSpec;
+    /// What is seen of this kind.
+    type Observed: Observed<Self::Spec>;
+
+    /// What is there now, for all the targets at once. Changes nothing. Absence is a value; one target that cannot be read
+    /// costs only itself; `Unseen` means that the whole kind cannot be seen. From then on hints name these targets.
+    fn observe(
+        &self,
+        targets: &[Target<'_, Self::Spec>],
+    ) -> impl Future<Output = Result<Sights<Self::Observed>, Unseen>> + Send;
+
+    /// Brings one resource to its spec with the least disruption. Looks again first; done twice, the second time changes nothing.
+    /// What is held and not in the new spec is taken away here.
+    fn reconcile(
+        &self,
+        cx: &StepContext,
+        put: &Put<'_, Self::Spec>,
+    ) -> impl Future<Output = Result<(), ReconcileError>> + Send;
+
+    /// Takes away what is ours and puts back what was there before us. Absent already is success.
+    fn delete(
+        &self,
+        cx: &StepContext,
+        take: &Take<'_, Self::Spec>,
+    ) -> impl Future<Output = Result<(), ReconcileError>> + Send;
+
+    /// What must change together, removals included: one transaction, one deadline. Default: everything alone.
+    fn batch(&self, spec: &Self::Spec) -> Option<Batch> {
+        let _ = spec;
+        None
+    }
+
+    /// Carries out a batch. Default: one after the other.
+    fn transact(
+        &self,
+        cx: &StepContext,
+        changes: &[Change<'_, Self::Spec>],
+    ) -> impl Future<Output = Outcomes> + Send {
+        async move {
+            let mut outcomes = Outcomes::new();
+            for change in changes {
+                let outcome = match change {
+                    Change::Put(put) => self.reconcile(cx, put).await,
+                    Change::Take(take) => self.delete(cx, take).await,
+                };
+                outcomes.insert(change.id().clone(), outcome);
+            }
+            outcomes
+        }
+    }
+
+    /// Hints that something may have changed outside. A hint carries no meaning; a lost one costs time only.
+    fn drift_hints(&self) -> BoxStream<'static, Hint>;
+}
+
+/// One resource to look at: what is wanted, or what is held and no longer wanted, or both.
+#[derive(Debug)]
+pub struct Target<'a, S> {
+    /// The resource.
+    pub id: &'a ResourceId,
+    /// What is wanted of it; without one, what is held is looked at.
+    pub wanted: Option<&'a S>,
+    /// What we hold under this id.
+    pub owned: Option<Owned<'a, S>>,
+}
+
+/// What we hold under an id.
+#[derive(Debug)]
+pub struct Owned<'a, S> {
+    /// The spec last applied whole; the one that is being applied where there is none before it.
+    pub spec: &'a S,
+    /// A spec that was begun and is not known to be applied: what is there may be its doing, too.
+    pub attempted: Option<&'a S>,
+    /// What is held, and what was there before.
+    pub held: &'a BTreeMap<Claim, Before>,
+}
+
+impl<S> Clone for Owned<'_, S> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<S> Copy for Owned<'_, S> {}
+
+/// A resource to bring to its spec.
+#[derive(Debug)]
+pub struct Put<'a, S> {
+    /// The resource.
+    pub id: &'a ResourceId,
+    /// What is wanted of it.
+    pub spec: &'a S,
+    /// What we hold under this id, the claims of `spec` included: its intent is durable already.
+    pub owned: Owned<'a, S>,
+    /// Whether something that it depends on has changed, so that it must be restarted or reloaded.
+    pub restart: bool,
+}
+
+/// A resource to take away.
+#[derive(Debug)]
+pub struct Take<'a, S> {
+    /// The resource.
+    pub id: &'a ResourceId,
+    /// What we hold under this id.
+    pub owned: Owned<'a, S>,
+}
+
+/// One change of a batch.
+#[derive(Debug)]
+pub enum Change<'a, S> {
+    /// Bring it to its spec.
+    Put(Put<'a, S>),
+    /// Take it away.
+    Take(Take<'a, S>),
+}
+
+impl<S> Change<'_, S> {
+    /// The resource that changes.
+    pub fn id(&self) -> &ResourceId {
+        match self {
+            Self::Put(put) => put.id,
+            Self::Take(take) => take.id,
+        }
+    }
+}
+
+/// The name of a set of resources of one kind that change together.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Batch(pub Arc<str>);
+
+/// Something may have changed outside.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Hint {
+    /// With this resource.
+    Resource(ResourceId),
+    /// With any of this kind: hints were lost, or what the kind needs came or went.
+    Kind,
+}
+
+type ProgressSink = dyn Fn(&ResourceId, Progress) + Send + Sync;
+
+/// What a step may use while it works.
+#[derive(Clone)]
+pub struct StepContext {
+    cancelled: CancellationToken,
+    progress: Arc<ProgressSink>,
+}
+
+impl StepContext {
+    /// A context that ends with `cancelled` and tells its progress to `progress`.
+    pub fn new(
+        cancelled: CancellationToken,
+        progress: impl Fn(&ResourceId, Progress) + Send + Sync + 'static,
+    ) -> Self {
+        Self { cancelled, progress: Arc::new(progress) }
+    }
+
+    /// Tells how far a long step is.
+    pub fn progress(&self, id: &ResourceId, progress: Progress) {
+        (self.progress)(id, progress);
+    }
+
+    /// An error once the step is to stop. Asked right before everything that cannot be undone.
+    pub fn check(&self) -> Result<(), Cancelled> {
+        if self.cancelled.is_cancelled() { Err(Cancelled) } else { Ok(()) }
+    }
+
+    /// Returns once the step is to stop.
+    pub async fn cancelled(&self) {
+        self.cancelled.cancelled().await;
+    }
+}

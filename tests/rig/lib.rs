@@ -1,0 +1,18 @@
+//! Starts the real parts that the suites run against.
+//!
+//! [`parts`] says where they are, [`running`] keeps a process until its test ends, [`nats`] is a NATS server, [`mod@fleet`] the buckets on it, and
+//! [`control_plane`] the control plane's command line. Every part is started by the test that needs it, on a free port and in a folder of its own,
+//! and is ended by its own process id.
+
+pub mod control_plane;
+pub mod fleet;
+pub mod nats;
+pub mod parts;
+pub mod running;
+pub mod until;
+
+pub use control_plane::ControlPlane;
+pub use fleet::{Fleet, fleet};
+pub use nats::{NatsServer, Store};
+pub use running::Running;
+pub use until::{until, until_some};

@@ -1,0 +1,33 @@
+//! Where the real parts are. `cargo xtask test` brings and builds them and tells the tests by environment variables.
+
+use std::path::PathBuf;
+
+/// The NATS server's binary.
+pub fn nats_server() -> PathBuf {
+    part("HOLDFAST_NATS_SERVER")
+}
+
+/// A Python with `nats-py` and `jsonschema`.
+pub fn python() -> PathBuf {
+    part("HOLDFAST_PYTHON")
+}
+
+/// The agent's binary, built as it is shipped: without the feature `testing`.
+pub fn holdfast() -> PathBuf {
+    part("HOLDFAST_BIN")
+}
+
+/// The control plane's binary.
+pub fn control_plane() -> PathBuf {
+    part("HOLDFAST_CONTROL_PLANE")
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where tests learn what they run against")]
+fn part(variable: &str) -> PathBuf {
+    match std::env::var_os(variable) {
+        Some(path) if !path.is_empty() => path.into(),
+        _ => panic!(
+            "{variable} is not set: run cargo xtask test (or cargo xtask setup, and set it to what that prints)"
+        ),
+    }
+}

@@ -1,0 +1,225 @@
+//! Plays one seed: everything that can happen does, then the adversary rests, and all must come right.
+
+use std::time::Duration;
+
+use holdfast::engine::{
+    event::Event,
+    outbox::Fact,
+    sabotage::Sabotage,
+};
+use manifest_types::name::ResourceId;
+use reconcilers::reconciler::Hint;
+
+use crate::{check, play::Play};
+
+/// How a seed ended.
+pub(crate) struct Outcome {
+    pub(crate) steps: u64,
+    pub(crate) result: Result<(), String>,
+}
+
+/// Plays `seed`, with `turns` moves of the adversary.
+pub(crate) fn play(seed: u64, sabotage: Sabotage, turns: usize, verbose: bool) -> Outcome {
+    let mut play = Play::new(seed, sabotage, verbose);
+    let result = run(&mut play, turns);
+    if result.is_err() && verbose {
+        describe(&play);
+    }
+    Outcome { steps: play.steps, result }
+}
+
+/// All that stands at the end, for who looks into a failure.
+fn describe(play: &Play) {
+    for (id, resource) in play.engine.resources() {
+        println!("{id}: {:?}", resource.standing);
+        println!("    wanted {:?}", resource.wanted);
+        println!("    row {:?}", resource.row);
+        println!("    trouble {:?} sight {:?}", resource.trouble, resource.sight);
+    }
+    println!("things {:#?}\nkept {:#?}", play.world.things, play.world.kept);
+}
+
+fn run(play: &mut Play, turns: usize) -> Result<(), String> {
+    play.plan()?;
+    for _ in 0..turns {
+        turn(play)?;
+    }
+    play.log(|| "the adversary rests".into());
+    play.calm = true;
+    play.crash()?;
+    offline(play)?;
+    one_hangs(play)?;
+    rest(play)
+}
+
+/// One move of the adversary.
+fn turn(play: &mut Play) -> Result<(), String> {
+    match play.chance.below(100) {
+        0..=54 => {
+            let index = play.chance.below(play.pending.len());
+            if play.pending.is_empty() { sleep(play) } else { play.advance(index) }
+        }
+        55..=69 => sleep(play),
+        70..=76 => {
+            let link = play.link;
+            match play.chance.below(8) {
+                0 => play.fleet.publish_garbage(),
+                _ => {
+                    let mut chance = play.chance.clone();
+                    play.fleet.publish(&mut chance);
+                    play.chance = chance;
+                }
+            }
+            if link { play.source() } else { Ok(()) }
+        }
+        77..=85 => disturb(play),
+        86..=88 => play.set_link(!play.link),
+        89 => {
+            play.wipe_stream();
+            Ok(())
+        }
+        90 | 91 => play.crash(),
+        92 => other_agent(play),
+        93 | 94 => gate(play),
+        95 => play.tell(Event::Retry { id: None }),
+        96 => {
+            let until = play.chance.percent(50).then(|| play.now + Duration::from_secs(20));
+            play.tell(Event::Pause { id: None, until })
+        }
+        97 => play.tell(Event::Resync),
+        98 => play.tell(Event::Flush),
+        _ => play.source(),
+    }
+}
+
+fn sleep(play: &mut Play) -> Result<(), String> {
+    let at = match play.wake_at {
+        Some(at) if play.chance.percent(50) => at,
+        _ => play.now + Duration::from_millis(play.chance.below(3000) as u64),
+    };
+    play.wait_until(at)
+}
+
+fn disturb(play: &mut Play) -> Result<(), String> {
+    const PATHS: [&str; 6] = ["/run/a", "/run/b", "/etc/c", "/batch/f", "/etc/h", "/etc/d"];
+    let path = PATHS[play.chance.below(PATHS.len())];
+    let content = play.chance.percent(60).then(|| format!("foreign-{}", play.chance.next() % 1000));
+    let now = play.now;
+    play.log(|| format!("disturb {path}: {content:?}"));
+    play.world.disturb(path, content, now);
+    if play.chance.percent(70) { hint(play, path) } else { Ok(()) }
+}
+
+fn hint(play: &mut Play, path: &str) -> Result<(), String> {
+    let of_path = |resource: &holdfast::engine::resource::Resource| {
+        resource.aim().is_some_and(|aim| crate::world::file(&aim.spec).path.as_str() == path)
+    };
+    let id = play.engine.resources().iter().find(|(_, resource)| of_path(resource)).map(|(id, _)| id.clone());
+    match id {
+        Some(id) => play.tell(Event::Hint { kind: "File", hint: Hint::Resource(id) }),
+        None => Ok(()),
+    }
+}
+
+fn other_agent(play: &mut Play) -> Result<(), String> {
+    play.sink.revision += 1;
+    play.sink.held = Some((play.sink.revision, "another".into(), None));
+    play.tell(Event::Outbox(Fact::OtherAlive))
+}
+
+fn gate(play: &mut Play) -> Result<(), String> {
+    let holder = play.chance.percent(40).then(|| "someone".to_owned());
+    let group = if play.chance.percent(50) { "gate" } else { "a" };
+    play.tell(Event::Gate { group: group.into(), holder })
+}
+
+/// Lets everything under way end, and time go on, until nothing has happened for a while or `until` comes.
+fn settle(play: &mut Play, seconds: u64) -> Result<(), String> {
+    let end = play.now + Duration::from_secs(seconds);
+    for _ in 0..200_000 {
+        let stuck = |play: &Play, index: usize| is_stuck(play, index);
+        match (0..play.pending.len()).find(|index| !stuck(play, *index)) {
+            Some(index) => play.advance(index)?,
+            None => match play.wake_at {
+                Some(at) if at <= end => {
+                    if at <= play.now {
+                        return Err("it wakes itself again and again".into());
+                    }
+                    play.wait_until(at)?;
+                }
+                _ => {
+                    play.now = end;
+                    return Ok(());
+                }
+            },
+        }
+    }
+    Err("it does not come to rest".into())
+}
+
+fn is_stuck(play: &Play, index: usize) -> bool {
+    use crate::play::Pending;
+    match &play.pending[index] {
+        Pending::Step { changes, until, .. } => {
+            *until > play.now && changes.iter().any(|change| Some(change.id.as_str()) == play.stuck.as_deref())
+        }
+        _ => false,
+    }
+}
+
+/// Started without any link, the device converges on what the ledger remembers.
+fn offline(play: &mut Play) -> Result<(), String> {
+    play.set_link(false)?;
+    play.tell(Event::Gate { group: "gate".into(), holder: None })?;
+    play.tell(Event::Gate { group: "a".into(), holder: None })?;
+    play.crash()?;
+    settle(play, 3600)?;
+    check::converged(play, &[]).map_err(|error| format!("invariant 10: {error}"))
+}
+
+/// One resource whose steps hang holds up none but those that hang together with it.
+fn one_hangs(play: &mut Play) -> Result<(), String> {
+    play.set_link(true)?;
+    settle(play, 3600)?;
+    let ids: Vec<ResourceId> = play.engine.resources().keys().cloned().collect();
+    let Some(id) = ids.get(play.chance.below(ids.len())) else { return Ok(()) };
+    play.stuck = Some(id.as_str().to_owned());
+    let mut chance = play.chance.clone();
+    play.fleet.publish_good(&mut chance);
+    play.chance = chance;
+    play.source()?;
+    settle(play, 600)?;
+    let concerned = concerned(play, id);
+    check::converged(play, &concerned).map_err(|error| format!("invariant 6: {error}; {id} hangs, concerned: {concerned:?}"))?;
+    play.stuck = None;
+    Ok(())
+}
+
+/// `id` and all that hang together with it, by edges, claims or a batch.
+fn concerned(play: &Play, id: &ResourceId) -> Vec<ResourceId> {
+    let mut concerned = vec![id.clone()];
+    let mut index = 0;
+    while let Some(id) = concerned.get(index).cloned() {
+        index += 1;
+        let connected = play.engine.neighbours(&id);
+        concerned.extend(connected.into_iter().filter(|id| !concerned.contains(id)).collect::<Vec<_>>());
+    }
+    concerned
+}
+
+/// The final state: all as wanted, nothing lost, nothing left over, the status delivered, and then silence.
+fn rest(play: &mut Play) -> Result<(), String> {
+    settle(play, 7200)?;
+    check::converged(play, &[])?;
+    check::loaded(play)?;
+    check::nothing_leaked(play)?;
+    check::status_arrived(play)?;
+    let before = play.evidence.commands;
+    settle(play, 600)?;
+    let looks = play.evidence.commands - before;
+    // One look at all of the kind every 54 to 66 s, and the source's word once more.
+    if looks > 12 {
+        return Err(format!("invariant 4: {looks} commands in ten quiet minutes"));
+    }
+    Ok(())
+}

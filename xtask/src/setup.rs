@@ -1,0 +1,82 @@
+//! `cargo xtask setup`: brings the real parts that tests and demo need, where they are missing.
+//!
+//! What is there and works is left alone. A part that cannot be brought ends it with why it is needed and how to get it by hand: nothing is skipped.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use cache::Cache;
+
+mod cache;
+mod nats_server;
+mod python;
+
+/// The real parts.
+pub(crate) struct Parts {
+    /// The NATS server's binary.
+    pub(crate) nats_server: PathBuf,
+    /// A Python that has a NATS client and a JSON Schema validator: for a client in another language.
+    pub(crate) python: PathBuf,
+}
+
+/// One part: what a person must know when it cannot be brought.
+struct Part {
+    name: &'static str,
+    needed_for: &'static str,
+    by_hand: &'static str,
+    /// A part that is there already may be named by this environment variable.
+    variable: &'static str,
+}
+
+/// Brings what is missing and says where everything is.
+pub(crate) fn run() -> Result<Parts> {
+    let cache = Cache::open()?;
+    let python = bring(&python::PART, python::works, || python::bring(&cache))?;
+    let nats_server = bring(&nats_server::PART, nats_server::works, || nats_server::bring(&cache, &python))?;
+    eprintln!("{}: {}", nats_server::PART.name, nats_server.display());
+    eprintln!("{}: {}", python::PART.name, python.display());
+    Ok(Parts { nats_server, python })
+}
+
+fn bring(
+    part: &Part,
+    works: impl Fn(&Path) -> bool,
+    bring: impl FnOnce() -> Result<PathBuf>,
+) -> Result<PathBuf> {
+    let Part { name, needed_for, by_hand, variable } = part;
+    if let Some(given) = given(variable) {
+        if !works(&given) {
+            bail!("{variable} names {}, which is no working {name}", given.display());
+        }
+        return Ok(given);
+    }
+    bring().with_context(|| {
+        format!("cannot bring {name}, {needed_for}. By hand: {by_hand}, and name it with {variable}")
+    })
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one reading of a part that is given by hand")]
+fn given(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_that_cannot_be_brought_says_why_it_is_needed_and_how_to_get_it() {
+        let part = Part {
+            name: "oven 3",
+            needed_for: "in which the bread is baked",
+            by_hand: "build one of bricks",
+            variable: "HOLDFAST_NO_SUCH_PART",
+        };
+        let error = bring(&part, |_| true, || bail!("no bricks")).unwrap_err();
+        assert_eq!(
+            format!("{error:#}"),
+            "cannot bring oven 3, in which the bread is baked. By hand: build one of bricks, and name it with HOLDFAST_NO_SUCH_PART: no bricks"
+        );
+    }
+}

@@ -1,0 +1,110 @@
+//! `cargo xtask test [SUITE…]`: brings what is missing, builds what is tested, runs it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{process::Program, setup};
+
+/// Which suites to run.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The suites; all if none is named.
+    #[arg(value_enum)]
+    suites: Vec<Suite>,
+}
+
+/// One part of the tests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Suite {
+    /// No real parts: every library and binary by itself.
+    Unit,
+    /// With a NATS server.
+    Nats,
+}
+
+/// Runs a suite.
+type Run = fn() -> Result<()>;
+
+/// All suites, the quickest first.
+const SUITES: &[(Suite, Run)] = &[(Suite::Unit, unit), (Suite::Nats, nats)];
+
+impl Args {
+    /// All suites.
+    pub(crate) fn all() -> Self {
+        Self { suites: Vec::new() }
+    }
+}
+
+/// Runs the suites in the table's order, each once.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let asked = |suite| args.suites.is_empty() || args.suites.contains(&suite);
+    let (names, runs): (Vec<_>, Vec<_>) = SUITES.iter().filter(|(suite, _)| asked(*suite)).copied().unzip();
+    eprintln!("suites: {names:?}");
+    runs.into_iter().try_for_each(|run| run())
+}
+
+fn unit() -> Result<()> {
+    Program::cargo().args(["test", "--workspace", "--exclude", "e2e"]).run()
+}
+
+fn nats() -> Result<()> {
+    let parts = setup::run()?;
+    // Built apart from the tests: their `testing` feature must not get into what is shipped.
+    let [holdfast, control_plane] = build(["holdfast", "control-plane-sim"])?;
+    Program::cargo()
+        .args(["test", "-p", "e2e"])
+        .env("HOLDFAST_NATS_SERVER", parts.nats_server)
+        .env("HOLDFAST_PYTHON", parts.python)
+        .env("HOLDFAST_BIN", holdfast)
+        .env("HOLDFAST_CONTROL_PLANE", control_plane)
+        .run()
+}
+
+/// Builds packages, whose binaries have their names, and says where those are.
+pub(crate) fn build<const N: usize>(packages: [&str; N]) -> Result<[PathBuf; N]> {
+    let mut cargo = Program::cargo().args(["build", "--message-format=json-render-diagnostics"]);
+    for package in packages {
+        cargo = cargo.args(["-p", package]);
+    }
+    let messages = cargo.output()?;
+    let mut found = packages.map(|_| PathBuf::new());
+    for (path, package) in found.iter_mut().zip(packages) {
+        *path = executable(&messages, package)
+            .with_context(|| format!("{package} builds no binary {package}"))?;
+    }
+    Ok(found)
+}
+
+/// Where cargo's messages, one JSON a line, say that a binary is.
+fn executable(messages: &str, name: &str) -> Option<PathBuf> {
+    let messages = messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let mut binaries =
+        messages.filter(|message| message["target"]["name"] == name && message["target"]["kind"][0] == "bin");
+    binaries.find_map(|message| Some(message["executable"].as_str()?.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::ValueEnum;
+
+    use super::*;
+
+    #[test]
+    fn every_suite_is_in_the_table() {
+        for suite in Suite::value_variants() {
+            assert_eq!(SUITES.iter().filter(|(listed, _)| listed == suite).count(), 1, "{suite:?}");
+        }
+    }
+
+    #[test]
+    fn cargo_says_where_a_binary_is() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"kind":["lib"],"name":"holdfast"},"executable":null}
+            not JSON
+            {"reason":"compiler-artifact","target":{"kind":["bin"],"name":"holdfast"},"executable":"/t/debug/holdfast"}
+            {"reason":"build-finished","success":true}"#;
+        assert_eq!(executable(messages, "holdfast"), Some("/t/debug/holdfast".into()));
+        assert_eq!(executable(messages, "other"), None);
+    }
+}
