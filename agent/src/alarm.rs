@@ -1,26 +1,39 @@
 //! One alarm by the boot clock, which goes on while the device is suspended: what was due in its sleep is due when it wakes.
 
-use std::{io, time::Duration};
+use std::{
+    io,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    time::Duration,
+};
 
 use nix::sys::{
     time::TimeSpec,
     timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags},
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::io::unix::AsyncFd;
 
 use crate::clock::BootTime;
 
 /// An alarm that can be set again and again.
 pub struct Alarm {
-    timer: AsyncFd<TimerFd>,
+    timer: AsyncFd<Timer>,
     set_to: Option<BootTime>,
+}
+
+struct Timer(TimerFd);
+
+impl AsRawFd for Timer {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
 }
 
 impl Alarm {
     /// An alarm that is not set.
+    #[expect(deprecated, reason = "its successor is unsafe to call, and unsafe code is forbidden here")]
     pub fn new() -> io::Result<Self> {
         let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
-        Ok(Self { timer: AsyncFd::with_interest(timer, Interest::READABLE)?, set_to: None })
+        Ok(Self { timer: AsyncFd::new(Timer(timer))?, set_to: None })
     }
 
     /// Sets it to `at`, or to nothing.
@@ -34,9 +47,9 @@ impl Alarm {
             Some(at) => {
                 let at = at.as_duration().max(Duration::from_nanos(1));
                 let at = Expiration::OneShot(TimeSpec::from(at));
-                Ok(self.timer.get_ref().set(at, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
+                Ok(self.timer.get_ref().0.set(at, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
             }
-            None => Ok(self.timer.get_ref().unset()?),
+            None => Ok(self.timer.get_ref().0.unset()?),
         }
     }
 

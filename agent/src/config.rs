@@ -9,7 +9,7 @@ use std::{
 use manifest_types::{digest::Digest, keys, name::AgentId};
 use serde::{Deserialize, Serialize};
 
-use crate::{logging::LogFormat, nats::NatsOptions, source::SourceKind};
+use crate::{logging::LogFormat, nats::{NatsOptions, without_password}, source::SourceKind};
 
 /// Read if it is there and no other file is named.
 const DEFAULT_FILE: &str = "/etc/holdfast/holdfast.toml";
@@ -116,7 +116,7 @@ pub struct RunArgs {
     #[arg(long, env = "HOLDFAST_LOG_FORMAT")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log_format: Option<LogFormat>,
-    /// Which logs are written, such as `debug` or `info,async_nats=warn` [default: info]
+    /// Which logs are written, such as `debug` or `info,async_nats=warn` [default: info,async_nats=warn]
     #[arg(long, env = "HOLDFAST_LOG", value_name = "FILTER")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,
@@ -280,7 +280,7 @@ impl RunArgs {
             heartbeat: Duration::from_secs(self.heartbeat.unwrap_or(30)),
             takeover_after: Duration::from_secs(self.takeover_after.unwrap_or(600)),
             log_format: self.log_format.unwrap_or_default(),
-            log: self.log.unwrap_or_else(|| "info".into()),
+            log: self.log.unwrap_or_else(|| "info,async_nats=warn".into()),
         })
     }
 }
@@ -313,14 +313,6 @@ fn id_of_machine(machine_id: &str) -> Result<AgentId, ConfigError> {
     }
     let derived = Digest::of(format!("holdfast agent id of {machine_id}").as_bytes()).short();
     Ok(format!("device-{derived}").parse().expect("hex digits make a name"))
-}
-
-fn without_password(url: &str) -> String {
-    let hide = |one: &str| match (one.find("://"), one.rfind('@')) {
-        (Some(scheme), Some(at)) => format!("{}://…{}", &one[..scheme], &one[at..]),
-        _ => one.to_owned(),
-    };
-    url.split(',').map(hide).collect::<Vec<_>>().join(",")
 }
 
 #[cfg(test)]

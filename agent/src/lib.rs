@@ -5,8 +5,10 @@
 
 pub mod admit;
 pub mod alarm;
+pub mod api;
 pub mod ask;
 pub mod blobs;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod engine;
@@ -15,6 +17,7 @@ pub mod ledger;
 pub mod logging;
 pub mod nats;
 pub mod plan;
+pub mod preview;
 pub mod report;
 pub mod run;
 pub mod sink;

@@ -1,6 +1,6 @@
 //! Logs: one line per decision, as text, JSON or to journald.
 
-use std::fmt;
+use std::{fmt, io::IsTerminal};
 
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
@@ -47,7 +47,10 @@ pub fn begin(format: LogFormat, filter: &str) -> Result<(), LogError> {
     let parsed = parsed.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
     let writer = std::io::stderr;
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {
-        LogFormat::Text => tracing_subscriber::fmt::layer().with_writer(writer).with_target(false).boxed(),
+        LogFormat::Text => {
+            let colour = std::io::stderr().is_terminal();
+            tracing_subscriber::fmt::layer().with_writer(writer).with_target(false).with_ansi(colour).boxed()
+        },
         LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
         LogFormat::Journald => tracing_journald::layer().map_err(LogError::Journald)?.boxed(),
     };

@@ -6,7 +6,8 @@ use std::{
     time::Duration,
 };
 
-use async_nats::{Client, ConnectOptions, Event};
+use async_nats::{Client, ConnectOptions, Event, ServerAddr};
+use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
 /// How NATS is reached.
@@ -71,8 +72,9 @@ impl Link {
             sender.send_if_modified(|state| note(state, &event));
             async move { tell(&event) }
         });
-        let servers: Result<Vec<async_nats::ServerAddr>, _> = options.url.split(',').map(|url| url.trim().parse()).collect();
-        let servers = servers.map_err(|_| NatsError::Address { url: options.url.clone() })?;
+        let servers: Result<Vec<ServerAddr>, _> = options.url.split(',').map(|url| url.trim().parse()).collect();
+        let servers = servers.map_err(|_| NatsError::Address { url: without_password(&options.url) })?;
+        let configured = with_credentials(configured, &servers);
         let client = configured.connect(servers).await.map_err(NatsError::Connect)?;
         Ok(Self { client, state })
     }
@@ -145,6 +147,27 @@ fn configure(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
         configured = configured.nkey(secret(path)?);
     }
     Ok(configured)
+}
+
+/// async-nats reads a user and password, or a token, from an address and does not use them.
+fn with_credentials(configured: ConnectOptions, servers: &[ServerAddr]) -> ConnectOptions {
+    let plain = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let Some((server, user)) = servers.iter().find_map(|server| Some((server, server.username()?))) else {
+        return configured;
+    };
+    match server.password() {
+        Some(password) => configured.user_and_password(plain(user), plain(password)),
+        None => configured.token(plain(user)),
+    }
+}
+
+/// Addresses as they may be told.
+pub(crate) fn without_password(url: &str) -> String {
+    let hide = |one: &str| match (one.find("://"), one.rfind('@')) {
+        (Some(scheme), Some(at)) => format!("{}://…{}", &one[..scheme], &one[at..]),
+        _ => one.to_owned(),
+    };
+    url.split(',').map(hide).collect::<Vec<_>>().join(",")
 }
 
 /// Up to half a minute, spread, so that a server that comes back is not met by its whole fleet at once.

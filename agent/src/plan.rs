@@ -101,7 +101,7 @@ fn wake(engine: &mut Engine, now: BootTime) {
 
 /// Notes what is to be told of a resource, and when to think of it again.
 fn tell(engine: &mut Engine, id: &ResourceId, verdict: &Verdict, gathered: &mut Gathered, now: Now) {
-    let waits = matches!(verdict.act, Act::Await);
+    let waits = matches!(verdict.act, Act::Await | Act::AwaitClaims);
     if waits {
         engine.waiters.insert(id.clone());
     } else {
@@ -127,6 +127,12 @@ fn tell(engine: &mut Engine, id: &ResourceId, verdict: &Verdict, gathered: &mut 
 fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathered, now: Now) {
     match act {
         Act::Rest | Act::Await => {}
+        Act::AwaitClaims => {
+            if let Some(resource) = engine.resources.get_mut(&id) {
+                resource.sight = None;
+                resource.look.ticket = None;
+            }
+        }
         Act::Forget => {
             engine.resources.remove(&id);
         }
@@ -225,7 +231,7 @@ fn together(
             Act::Look | Act::Intend(_) | Act::Settle(_) | Act::Inherit(_) => return None,
             _ if mate.look.ticket.is_some() => return None,
             _ if mate.row.as_ref().is_some_and(|row| row.intent.is_some()) && !mate.saved.is_durable() => return None,
-            Act::Rest | Act::Await | Act::Cancel(_) | Act::Forget => {}
+            Act::Rest | Act::Await | Act::AwaitClaims | Act::Cancel(_) | Act::Forget => {}
         }
     }
     Some(members)

@@ -42,7 +42,7 @@ const THREAD_LIVES: Duration = Duration::from_secs(5);
 const THREAD_STACK: usize = 512 * 1024;
 
 /// What ends the agent, told once with all its causes.
-type Fatal = Box<dyn Error>;
+type Fatal = Box<dyn Error + Send + Sync>;
 
 /// Runs the agent until it is told to stop.
 pub fn run(args: RunArgs) -> ExitCode {
@@ -87,7 +87,7 @@ fn try_run(args: RunArgs) -> Result<(), Fatal> {
 }
 
 async fn serve(config: Config) -> Result<(), Fatal> {
-    let instance_id = ulid::Ulid::new().to_string();
+    let instance_id = ulid::Ulid::generate().to_string();
     let (store, memory) = Store::open(&config.state_dir, &instance_id)?;
     let listener = api::bind(&config.api_socket)?;
     let link = match config.source {

@@ -71,12 +71,13 @@ pub trait Fixture: Sized {
 pub struct Row<S> {
     id: ResourceId,
     spec: S,
+    applied: bool,
     held: BTreeMap<Claim, Before>,
 }
 
 impl<S> Row<S> {
     fn owned(&self) -> Owned<'_, S> {
-        Owned { spec: &self.spec, attempted: None, held: &self.held }
+        Owned { spec: &self.spec, applied: self.applied, attempted: None, held: &self.held }
     }
 }
 
@@ -106,7 +107,7 @@ async fn intend<F: Fixture>(fixture: &F, spec: SpecOf<F>) -> Row<SpecOf<F>> {
     let before = see(fixture, &spec, None).await.expect("the spec can be seen").before();
     let id = id("it");
     let held = spec.claims(&id).into_iter().map(|claim| (claim, before)).collect();
-    Row { id, spec, held }
+    Row { id, spec, applied: false, held }
 }
 
 /// Brings what `row` holds to `spec`.

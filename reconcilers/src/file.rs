@@ -6,8 +6,8 @@
 //! is kept (`originals`), and a rename ends it, if the step's `permit` still holds. `watch` hints at what others change.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashSet},
-    sync::{Arc, Mutex, PoisonError},
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
 use futures_util::stream::BoxStream;
@@ -62,8 +62,6 @@ struct World {
     originals: Originals,
     watches: Watches,
     turns: Turns,
-    /// The paths that were brought to a spec since the agent started.
-    known: Mutex<HashSet<AbsolutePath>>,
 }
 
 impl FileReconciler {
@@ -77,7 +75,6 @@ impl FileReconciler {
             originals: Originals::new(host.state_dir.clone()),
             watches: Watches::new(),
             turns: Turns::default(),
-            known: Mutex::default(),
         };
         Self { world: Arc::new(world), blobs: Arc::clone(&host.blobs) }
     }
@@ -160,16 +157,7 @@ impl Reconciler for FileReconciler {
 }
 
 impl World {
-    fn know(&self, path: &AbsolutePath) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
-    }
-
-    fn knows(&self, path: &AbsolutePath) -> bool {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
-    }
-
     fn forget(&self, path: &AbsolutePath) {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner).remove(path);
         self.digests.forget(path);
         self.watches.forget(path);
     }

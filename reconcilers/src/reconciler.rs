@@ -90,6 +90,8 @@ pub struct Target<'a, S> {
 pub struct Owned<'a, S> {
     /// The spec last applied whole; the one that is being applied where there is none before it.
     pub spec: &'a S,
+    /// Whether `spec` was applied whole: what differs from it now is drift.
+    pub applied: bool,
     /// A spec that was begun and is not known to be applied: what is there may be its doing, too.
     pub attempted: Option<&'a S>,
     /// What is held, and what was there before.

@@ -41,6 +41,8 @@ pub struct AnyTarget {
 pub struct AnyOwned {
     /// The spec last applied whole; the one that is being applied where there is none before it.
     pub spec: Arc<Spec>,
+    /// Whether `spec` was applied whole.
+    pub applied: bool,
     /// A spec that was begun and is not known to be applied.
     pub attempted: Option<Arc<Spec>>,
     /// What is held, and what was there before.
@@ -177,7 +179,7 @@ fn of_kind<S: AsSpec>(spec: &Spec) -> &S {
 
 fn typed_owned<S: AsSpec>(owned: &AnyOwned) -> Owned<'_, S> {
     let attempted = owned.attempted.as_deref().map(of_kind);
-    Owned { spec: of_kind(&owned.spec), attempted, held: &owned.held }
+    Owned { spec: of_kind(&owned.spec), applied: owned.applied, attempted, held: &owned.held }
 }
 
 fn typed_target<S: AsSpec>(target: &AnyTarget) -> Target<'_, S> {

@@ -1,9 +1,10 @@
 //! Starts the real parts that the suites run against.
 //!
-//! [`parts`] says where they are, [`running`] keeps a process until its test ends, [`nats`] is a NATS server, [`mod@fleet`] the buckets on it, and
-//! [`control_plane`] the control plane's command line. Every part is started by the test that needs it, on a free port and in a folder of its own,
+//! [`parts`] says where they are, [`running`] keeps a process until its test ends, [`nats`] is a NATS server, [`mod@fleet`] the buckets on it, [`control_plane`] the control plane's command line,
+//! and [`agent`] a device with the agent on it. Every part is started by the test that needs it, on a free port and in a folder of its own,
 //! and is ended by its own process id.
 
+pub mod agent;
 pub mod control_plane;
 pub mod fleet;
 pub mod nats;
@@ -11,6 +12,7 @@ pub mod parts;
 pub mod running;
 pub mod until;
 
+pub use agent::Device;
 pub use control_plane::ControlPlane;
 pub use fleet::{Fleet, fleet};
 pub use nats::{NatsServer, Store};

@@ -6,9 +6,11 @@ use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 mod ci;
+mod demo;
 mod process;
 mod schemas;
 mod setup;
+mod sim;
 mod test;
 mod tidy;
 
@@ -24,6 +26,8 @@ struct Cli {
 enum Task {
     /// Bring the real parts that tests and demo need, where they are missing.
     Setup,
+    /// See the main job: a server, a control plane, an agent, a manifest that becomes true and stays true.
+    Demo(demo::Args),
     /// Run the tests: all, or the suites that are named. Brings what is missing.
     Test(test::Args),
     /// Run what a change must pass: formatting, clippy, tidy, schemas, all tests.
@@ -34,6 +38,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Play the engine's simulation: seeds in which everything that can go wrong does.
+    Sim(sim::Args),
     /// Check the rules of this source tree that no compiler knows.
     Tidy,
 }
@@ -51,10 +57,12 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Setup => setup::run().map(drop),
+        Task::Demo(args) => demo::run(&args),
         Task::Test(args) => test::run(&args),
         Task::Ci => ci::run(),
         Task::Schemas { check: true } => schemas::check(),
         Task::Schemas { check: false } => schemas::write(),
+        Task::Sim(args) => sim::run(&args),
         Task::Tidy => tidy::run(),
     }
 }

@@ -3,8 +3,9 @@
 use std::{
     ffi::{OsStr, OsString},
     fmt,
+    fs::File,
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
 };
 
 use anyhow::{Context, Result, bail};
@@ -61,8 +62,13 @@ impl Program {
     }
 
     /// Runs it and takes its standard output; its errors are shown.
-    pub(crate) fn output(mut self) -> Result<String> {
+    pub(crate) fn output(self) -> Result<String> {
         eprintln!("$ {self}");
+        self.quiet_output()
+    }
+
+    /// The same, without telling that it is run: for what is run again and again.
+    pub(crate) fn quiet_output(mut self) -> Result<String> {
         let output = self.command.stderr(Stdio::inherit()).output();
         let output = output.with_context(|| format!("cannot start {self}"))?;
         if !output.status.success() {
@@ -71,10 +77,38 @@ impl Program {
         String::from_utf8(output.stdout).with_context(|| format!("{self} printed no text"))
     }
 
+    /// Starts it in the background; what it prints goes to the file `log`. It is ended when what is returned is dropped.
+    pub(crate) fn start(mut self, log: &Path) -> Result<Background> {
+        eprintln!("$ {self} &");
+        let file = File::create(log).with_context(|| format!("cannot make {}", log.display()))?;
+        let errors = file.try_clone().with_context(|| format!("cannot use {}", log.display()))?;
+        let child = self.command.stdout(file).stderr(errors).spawn();
+        Ok(Background { child: child.with_context(|| format!("cannot start {self}"))? })
+    }
+
     /// Whether it is there, can be run and succeeds; nothing is shown. For a question, not for a task.
     pub(crate) fn succeeds(mut self) -> bool {
         let status = self.command.stdout(Stdio::null()).stderr(Stdio::null()).status();
         status.is_ok_and(|status| status.success())
+    }
+}
+
+/// A program in the background, ended by its own process id when this is dropped.
+pub(crate) struct Background {
+    child: Child,
+}
+
+impl Background {
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().is_ok_and(|ended| ended.is_none())
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
     }
 }
 

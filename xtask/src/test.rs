@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{process::Program, setup};
+use crate::{process::Program, setup, sim};
 
 /// Which suites to run.
 #[derive(clap::Args)]
@@ -46,7 +46,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 }
 
 fn unit() -> Result<()> {
-    Program::cargo().args(["test", "--workspace", "--exclude", "e2e"]).run()
+    Program::cargo().args(["test", "--workspace", "--exclude", "e2e"]).run()?;
+    sim::play(["--seeds", "500"])
 }
 
 fn nats() -> Result<()> {

@@ -349,6 +349,7 @@ impl Resource {
         let row = self.row.as_ref()?;
         Some(AnyOwned {
             spec: row.spec()?.clone(),
+            applied: row.applied.is_some(),
             attempted: row.attempted().map(|attempted| attempted.spec.clone()),
             held: row.held.clone(),
         })

@@ -60,6 +60,8 @@ pub(crate) enum Act {
     },
     /// Take over another's row.
     Inherit(ResourceId),
+    /// Nothing until others let go of what it claims; what was seen of it before counts no more.
+    AwaitClaims,
     /// Nothing: it waits, and for what depends on more than its neighbours.
     Await,
 }
@@ -98,6 +100,7 @@ pub(crate) fn decide(engine: &Engine, id: &ResourceId, now: BootTime) -> Verdict
             Verdict::rest(standing.because("NoManifest", "no manifest was admitted, so nothing is taken away"))
         }
         Goal::Release => look_first(engine, me, now, Phase::Deleting, |_| release::release(engine, id, me, now)),
+        Goal::Hold(spec, _) if let Some(verdict) = hold::await_claims(engine, id, me, spec, now) => verdict,
         Goal::Hold(spec, digest) => look_first(engine, me, now, Phase::Reconciling, |seen| {
             hold::hold(&hold::Case { engine, id, me, spec, digest, seen, now })
         }),

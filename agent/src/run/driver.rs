@@ -61,7 +61,6 @@ pub(super) struct Driver {
     store: Arc<Mutex<Store>>,
     orders: mpsc::Sender<Order>,
     facts: mpsc::Sender<Event>,
-    inbox: mpsc::Sender<Input>,
     config: Config,
     started: Now,
     steps: HashMap<u64, (String, CancellationToken)>,
@@ -86,7 +85,6 @@ impl Driver {
             store: Arc::new(Mutex::new(store)),
             orders,
             facts,
-            inbox,
             config,
             started: Now::read(),
             steps: HashMap::new(),
@@ -344,6 +342,7 @@ fn tell(id: &ResourceId, standing: &Standing, generation: u64) {
     let reason = error.map(|error| error.reason.as_str()).or(standing.reason.as_deref()).unwrap_or("-");
     let message = error.map(|error| error.message.as_str()).or(standing.message.as_deref()).unwrap_or_default();
     match phase {
+        Phase::Reconciling => tracing::debug!(resource = %id, generation, reason, message, "{phase}"),
         Phase::Failed => tracing::warn!(resource = %id, generation, reason, message, "{phase}"),
         _ => tracing::info!(resource = %id, generation, reason, message, "{phase}"),
     }

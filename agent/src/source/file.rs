@@ -75,6 +75,7 @@ impl AsRawFd for Watch {
 }
 
 impl Changes {
+    #[expect(deprecated, reason = "its successor is unsafe to call, and unsafe code is forbidden here")]
     fn of(folder: &Path) -> io::Result<Self> {
         let inotify = Inotify::init(InitFlags::IN_CLOEXEC | InitFlags::IN_NONBLOCK)?;
         let of_interest = AddWatchFlags::IN_CLOSE_WRITE

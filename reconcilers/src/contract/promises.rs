@@ -88,7 +88,7 @@ pub async fn a_new_spec_takes_the_place_of_the_old<F: Fixture>() {
     bring(&fixture, &context(), &row, &second).await.expect("the second spec is brought about");
     let seen = see(&fixture, &second, Some(&row)).await.expect("it can be seen");
     assert!(seen.on_target(), "{:?}", seen.differences);
-    take_away(&fixture, &Row { spec: second, ..row }).await;
+    take_away(&fixture, &Row { spec: second, applied: true, ..row }).await;
     assert_eq!(fixture.seen_by_others().await, empty);
 }
 
@@ -198,7 +198,7 @@ pub async fn a_bad_target_costs_only_itself<F: Fixture>() {
     assert!(sights[&bad_id].is_err() && sights[&good_id].is_ok());
 
     let held = bad.claims(&bad_id).into_iter().map(|claim| (claim, Before::Absent)).collect();
-    let row = Row { id: bad_id, spec: bad, held };
+    let row = Row { id: bad_id, spec: bad, applied: false, held };
     let found = fixture.in_all().await;
     let error = bring(&fixture, &context(), &row, &row.spec).await.expect_err("it cannot be brought about");
     assert!(!error.to_failure().reason.is_empty());

@@ -50,21 +50,21 @@ pub(super) struct Change<'a> {
     pub(super) ours: &'a [FileSpec],
     /// Whether what is there is in all as one of those wants.
     pub(super) is_as_applied: bool,
-    /// Whether it is known that we wrote here before.
-    pub(super) is_known: bool,
+    /// Whether a spec of this path was applied whole before.
+    pub(super) was_applied: bool,
     /// What is to be there.
     pub(super) wanted: &'a FileSpec,
 }
 
 /// What must be saved before that change.
 pub(super) fn keep(change: &Change<'_>) -> Keep {
-    let Change { before, found, kept, ours, is_as_applied, is_known, wanted } = *change;
+    let Change { before, found, kept, ours, is_as_applied, was_applied, wanted } = *change;
     let is_ours = ours.iter().any(|spec| has_content_of(found, spec));
     let is_kept = kept.is_some_and(|record| record.has_content_of(found));
     let is_foreign = found.has_content() && !is_ours && !is_kept && !has_content_of(found, wanted);
     // The ledger says Absent or Same, and yet this is neither: it came between that look and this one, unless we wrote here
     // before and it is a mere drift. What a directory takes the place of is no drift that anybody can make by editing.
-    let may_be_first = !is_known && ours.iter().all(|spec| spec == wanted);
+    let may_be_first = !was_applied && ours.iter().all(|spec| spec == wanted);
     match before {
         Before::Original if kept.is_none() && !is_as_applied => Keep::Original,
         // What was adopted was there before us, and now becomes something else.
@@ -94,7 +94,13 @@ pub(super) enum Undo {
 }
 
 /// How to give back a path where `found` is now.
-pub(super) fn undo(before: Before, found: &Found, kept: Option<&Record>, ours: &[FileSpec]) -> Undo {
+pub(super) fn undo(
+    before: Before,
+    found: &Found,
+    kept: Option<&Record>,
+    ours: &[FileSpec],
+    is_as_applied: bool,
+) -> Undo {
     let is_ours = ours.iter().any(|spec| has_content_of(found, spec));
     let may_be_our_directory =
         ours.is_empty() || ours.iter().any(|spec| spec.file_type == FileType::Directory);
@@ -103,6 +109,8 @@ pub(super) fn undo(before: Before, found: &Found, kept: Option<&Record>, ours: &
         (Some(record), _) if record.is(found) => Undo::Leave,
         (Some(record), _) => Undo::PutBack { is_foreign: is_foreign && !record.has_content_of(found) },
         // Nothing is kept because nothing was changed.
+        // The original differed, so this is our doing; it went away before it could be kept, and there is nothing to put back.
+        (None, Before::Original) if is_as_applied && found.has_content() => Undo::Remove { is_foreign: false },
         (None, Before::Same | Before::Original) => Undo::Leave,
         (None, Before::Absent) => match found {
             Found::Absent => Undo::Leave,

@@ -14,7 +14,7 @@ use nix::{
 
 use super::{
     World,
-    accounts::{Accounts, wanted_owners},
+    accounts::{Accounts, is_as_applied, wanted_owners},
     cache::{Signature, file_clock},
     content::Writing,
     decide::{Change, Keep, Way, keep, way},
@@ -36,6 +36,8 @@ pub(super) struct Job {
     /// The specs of this path that were applied or begun.
     ours: Vec<FileSpec>,
     before: Before,
+    /// Whether a spec of this path was applied whole before.
+    was_applied: bool,
 }
 
 /// How far a job is.
@@ -67,7 +69,8 @@ impl Job {
         let spec = put.spec.clone();
         let ours = super::ours(put.owned, &spec.path);
         let before = super::before(put.owned.held, &spec.path);
-        Self { world, permit, spec, ours, before }
+        let was_applied = put.owned.applied && put.owned.spec.path == spec.path;
+        Self { world, permit, spec, ours, before, was_applied }
     }
 
     /// Does it all, but for a content that must be fetched.
@@ -91,7 +94,6 @@ impl Job {
                 self.install(&ground, staged)?;
             }
         }
-        self.world.know(&self.spec.path);
         Ok(Begun::Done)
     }
 
@@ -174,17 +176,14 @@ impl Job {
         let Ground { place, seen, .. } = ground;
         let (path, originals) = (&self.spec.path, &self.world.originals);
         let kept = originals.record(path)?;
-        let is_as_applied = self.ours.iter().any(|applied| {
-            let names = Accounts::default().names(applied.owner.as_ref(), applied.group.as_ref());
-            drift(&seen.found, names, applied).is_empty()
-        });
+        let is_as_applied = is_as_applied(&seen.found, &self.ours);
         let keep = keep(&Change {
             before: self.before,
             found: &seen.found,
             kept: kept.as_ref(),
             ours: &self.ours,
             is_as_applied,
-            is_known: self.world.knows(path),
+            was_applied: self.was_applied,
             wanted: &self.spec,
         });
         match keep {
@@ -236,7 +235,6 @@ impl Fetching {
         let seen = look(&walker, &place.directory, path, &job.world.digests, file_clock())?;
         let ground = Ground { place, seen, way: Way::Replace, attributes };
         job.install(&ground, staged)?;
-        job.world.know(path);
         Ok(())
     }
 }

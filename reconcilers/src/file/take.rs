@@ -6,6 +6,7 @@ use manifest_types::kinds::file::{AbsolutePath, FileSpec, FileType};
 
 use super::{
     World,
+    accounts::is_as_applied,
     cache::file_clock,
     decide::{Undo, undo},
     error::FileError,
@@ -69,7 +70,7 @@ impl Job {
 
     fn undo(&self, place: &Place, seen: &Seen, kept: Option<&Record>) -> Result<(), FileError> {
         let path = &self.path;
-        match undo(self.before, &seen.found, kept, &self.ours) {
+        match undo(self.before, &seen.found, kept, &self.ours, is_as_applied(&seen.found, &self.ours)) {
             Undo::Leave => Ok(()),
             Undo::LeaveForeign => {
                 tracing::warn!(%path, "what is here now is not ours, and is left");

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use manifest_types::{digest::Digest, kinds::Spec, manifest::Edges, name::ResourceId, status::Phase};
+use manifest_types::{claim::Claim, digest::Digest, kinds::Spec, manifest::Edges, name::ResourceId, status::Phase};
 use reconcilers::{error::Failure, observation::Observation, registry::Work};
 
 use super::{Act, Verdict, closed_gate, held_back, not_durable_yet, on_health, put, quarantined, rows};
@@ -28,40 +28,43 @@ pub(super) struct Case<'a> {
 }
 
 pub(super) fn hold(case: &Case<'_>) -> Verdict {
-    if let Some(verdict) = await_claims(case) {
-        return verdict;
-    }
     if needs_change(case) { change(case) } else { rest(case) }
 }
 
-/// What somebody else holds is waited for, inherited, or, in a circle of such waits, given way to.
-fn await_claims(case: &Case<'_>) -> Option<Verdict> {
-    let claims = case.spec.claims(case.id);
-    let holders = order::holders(&case.engine.resources, case.id, &claims);
-    if holders.is_empty() && !is_waited_for(case) {
+/// What somebody else holds is waited for, inherited, or, in a circle of such waits, given way to. All of that comes before any look:
+/// what was seen of a place while others held it says nothing of what was there before us.
+pub(super) fn await_claims(
+    engine: &Engine,
+    id: &ResourceId,
+    me: &Resource,
+    spec: &Arc<Spec>,
+    now: BootTime,
+) -> Option<Verdict> {
+    let claims = spec.claims(id);
+    let holders = order::holders(&engine.resources, id, &claims);
+    if holders.is_empty() && !is_waited_for(engine, me, &claims) {
         return None;
     }
-    if let Some(from) = order::bequest(&case.engine.resources, case.id) {
-        return Some(Verdict::act(Act::Inherit(from), case.me.standing.clone()));
+    if let Some(from) = order::bequest(&engine.resources, id) {
+        return Some(Verdict::act(Act::Inherit(from), me.standing.clone()));
     }
-    if case.me.row.is_some() && order::breaks_circle(&case.engine.resources, case.id) {
-        return Some(super::release::make_room(case.engine, case.id, case.me, case.now));
+    if me.row.is_some() && order::breaks_circle(&engine.resources, id) {
+        return Some(super::release::make_room(engine, id, me, now));
     }
     if holders.is_empty() {
         return None;
     }
     let message = "what it claims is held by others, until they have let go of it";
     let standing = Standing::of(Phase::Pending).because("ClaimHeld", message).waiting_for(holders);
-    Some(Verdict::act(Act::Await, standing))
+    Some(Verdict::act(Act::AwaitClaims, standing))
 }
 
 /// Whether others wait for something that this one holds and its wanted spec does not.
-fn is_waited_for(case: &Case<'_>) -> bool {
-    let Some(row) = &case.me.row else { return false };
-    let claims = case.spec.claims(case.id);
+fn is_waited_for(engine: &Engine, me: &Resource, claims: &[Claim]) -> bool {
+    let Some(row) = &me.row else { return false };
     let given_up: Vec<_> = row.held.keys().filter(|claim| !claims.contains(claim)).collect();
     let wants = |other: &Resource| other.aim().is_some_and(|aim| aim.claims.iter().any(|claim| given_up.contains(&claim)));
-    !given_up.is_empty() && case.me.neighbours.iter().filter_map(|id| case.engine.resources.get(id)).any(wants)
+    !given_up.is_empty() && me.neighbours.iter().filter_map(|id| engine.resources.get(id)).any(wants)
 }
 
 fn needs_change(case: &Case<'_>) -> bool {
@@ -155,7 +158,7 @@ fn begin(case: &Case<'_>, restart: bool) -> Verdict {
     Verdict::act(Act::Start { work, makes_room: false }, standing)
 }
 
-fn intends(row: &Row, digest: Digest, revisions: &BTreeMap<ResourceId, u64>, claims: &[manifest_types::claim::Claim]) -> bool {
+fn intends(row: &Row, digest: Digest, revisions: &BTreeMap<ResourceId, u64>, claims: &[Claim]) -> bool {
     match &row.intent {
         Some(Intent::Put { target, saw }) => {
             target.digest == digest && saw == revisions && claims.iter().all(|claim| row.held.contains_key(claim))

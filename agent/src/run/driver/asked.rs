@@ -19,27 +19,27 @@ impl Driver {
     /// Who asked and went away in the meantime is not told.
     pub(super) fn answer(&mut self, ask: Ask, now: Now) {
         match ask {
-            Ask::Status(reply) => drop(reply.send(report::report(&self.engine, now))),
-            Ask::Explain(id, reply) => drop(reply.send(explain(&self.engine, &id, now))),
+            Ask::Status(reply) => { let _ = reply.send(report::report(&self.engine, now)); }
+            Ask::Explain(id, reply) => { let _ = reply.send(explain(&self.engine, &id, now)); }
             Ask::Preview(text, reply) => self.preview(&text, reply),
             Ask::Retry(id, reply) => {
-                drop(reply.send(self.knows(id.as_ref())));
+                let _ = reply.send(self.knows(id.as_ref()));
                 self.engine.apply(Event::Retry { id }, now);
             }
             Ask::Pause(id, time, reply) => {
-                drop(reply.send(self.knows(id.as_ref())));
+                let _ = reply.send(self.knows(id.as_ref()));
                 let until = time.map(|time| now.boot + time);
                 self.engine.apply(Event::Pause { id, until }, now);
             }
             Ask::Reconcile(reply) => {
-                drop(reply.send(()));
+                let _ = reply.send(());
                 self.engine.apply(Event::Resync, now);
             }
             Ask::ForgetGeneration(reply) => {
                 self.engine.apply(Event::ForgetGeneration, now);
-                drop(reply.send(()));
+                let _ = reply.send(());
             }
-            Ask::Metrics(reply) => drop(reply.send(self.metrics(now))),
+            Ask::Metrics(reply) => { let _ = reply.send(self.metrics(now)); }
         }
     }
 

@@ -72,10 +72,10 @@ fn what_was_there_before_us_is_kept_and_what_came_since_is_set_aside() {
         (Absent, &theirs, None, std::slice::from_ref(&directory), true, &directory, Keep::Displaced),
         (Absent, &Found::Directory(MARKS), None, std::slice::from_ref(&one), false, &one, Keep::Nothing),
     ];
-    for (number, (before, found, kept, ours, is_known, wanted, expected)) in cases.iter().enumerate() {
+    for (number, (before, found, kept, ours, was_applied, wanted, expected)) in cases.iter().enumerate() {
         let is_as_applied = ours.iter().any(|spec| has_content_of(found, spec));
         let change =
-            Change { before: *before, found, kept: *kept, ours, is_as_applied, is_known: *is_known, wanted };
+            Change { before: *before, found, kept: *kept, ours, is_as_applied, was_applied: *was_applied, wanted };
         assert_eq!(keep(&change), *expected, "case {number}");
     }
 }
@@ -107,6 +107,6 @@ fn what_is_there_now_decides_how_a_path_is_given_back() {
         (Absent, &ours_there, Some(&kept), &ours, put_back(false)),
     ];
     for (number, (before, found, kept, ours, expected)) in cases.iter().enumerate() {
-        assert_eq!(undo(*before, found, *kept, ours), *expected, "case {number}");
+        assert_eq!(undo(*before, found, *kept, ours, false), *expected, "case {number}");
     }
 }

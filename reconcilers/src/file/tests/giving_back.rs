@@ -98,6 +98,17 @@ async fn what_a_begun_step_wrote_is_ours() {
 }
 
 #[tokio::test]
+async fn an_original_that_went_away_before_it_was_kept_leaves_nothing() {
+    let rig = Rig::new();
+    rig.write("/it", "theirs");
+    let row = rig.intend(&text_file("/it", "ours")).await;
+    fs::remove_file(rig.real("/it")).unwrap();
+    rig.put(&row).await.unwrap();
+    rig.take(&row).await.unwrap();
+    assert!(!rig.real("/it").exists() && rig.displaced().is_empty());
+}
+
+#[tokio::test]
 async fn what_came_between_the_look_and_the_step_is_set_aside() {
     let rig = Rig::new();
     let row = rig.intend(&text_file("/it", "ours")).await;
@@ -106,7 +117,7 @@ async fn what_came_between_the_look_and_the_step_is_set_aside() {
     assert_eq!(rig.displaced().into_values().collect::<Vec<_>>(), ["theirs"]);
     // Later it is drift, and mended without a copy.
     rig.write("/it", "drift");
-    rig.put(&row).await.unwrap();
+    rig.put(&row.with(&row.spec)).await.unwrap();
     assert_eq!((rig.read("/it").as_str(), rig.displaced().len()), ("ours", 1));
 }
 

@@ -36,17 +36,18 @@ pub(super) struct Rig {
 pub(super) struct Row {
     pub(super) id: ResourceId,
     pub(super) spec: FileSpec,
+    pub(super) applied: bool,
     pub(super) held: BTreeMap<Claim, Before>,
 }
 
 impl Row {
     pub(super) fn owned(&self) -> Owned<'_, FileSpec> {
-        Owned { spec: &self.spec, attempted: None, held: &self.held }
+        Owned { spec: &self.spec, applied: self.applied, attempted: None, held: &self.held }
     }
 
     /// The row once `spec` was applied.
     pub(super) fn with(&self, spec: &FileSpec) -> Self {
-        Self { spec: spec.clone(), ..self.clone() }
+        Self { spec: spec.clone(), applied: true, ..self.clone() }
     }
 }
 
@@ -117,7 +118,7 @@ impl Rig {
 
     pub(super) fn row(&self, spec: &FileSpec, before: Before) -> Row {
         let held = BTreeMap::from([(Claim::Path(spec.path.as_str().to_owned()), before)]);
-        Row { id: "it".parse().unwrap(), spec: spec.clone(), held }
+        Row { id: "it".parse().unwrap(), spec: spec.clone(), applied: false, held }
     }
 
     pub(super) async fn put_with(&self, cx: &StepContext, row: &Row, spec: &FileSpec) -> Result<(), Failure> {
@@ -138,7 +139,7 @@ impl Rig {
     pub(super) async fn apply(&self, spec: &FileSpec) -> Row {
         let row = self.intend(spec).await;
         self.put(&row).await.unwrap();
-        row
+        Row { applied: true, ..row }
     }
 
     /// What is in `displaced/`: names and contents.

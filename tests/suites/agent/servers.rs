@@ -1,0 +1,114 @@
+//! Servers that are late, go away and come back, with their store or an empty one.
+
+use std::time::Duration;
+
+use async_nats::jetstream::kv;
+use e2e::{Device, NatsServer, Store, agent::LONG, fleet, fleet::fleet_at, until};
+use manifest_types::status::AgentStatus;
+
+use crate::files;
+
+#[tokio::test]
+async fn the_agent_may_start_before_the_server_has_buckets() {
+    let server = NatsServer::start().await;
+    let device = Device::new(&server, "pump-1");
+    let _agent = device.start();
+    let fleet = fleet(&server).await;
+    fleet.apply(&device.id, &files(&[("/etc/a", "a")])).await;
+    device.ready(&fleet, 1).await;
+}
+
+#[tokio::test]
+async fn the_agent_may_start_before_the_server() {
+    let mut server = NatsServer::start().await;
+    let fleet = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    fleet.apply(&device.id, &files(&[("/etc/a", "a")])).await;
+    server.kill();
+    let _agent = device.start();
+    server.restart(Store::Kept).await;
+    device.ready(&fleet, 1).await;
+}
+
+#[tokio::test]
+async fn offline_the_device_converges_on_its_ledger() {
+    let mut server = NatsServer::start().await;
+    let fleet = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    let mut agent = device.start();
+    fleet.apply(&device.id, &files(&[("/etc/a", "a")])).await;
+    device.ready(&fleet, 1).await;
+    assert!(agent.stop(Duration::from_secs(5)).await.success());
+    server.kill();
+    std::fs::write(device.path("/etc/a"), "changed while nobody looked").unwrap();
+    let _agent = device.start();
+    until("the file is right again", LONG, async || device.read("/etc/a").as_deref() == Some("a")).await;
+    server.restart(Store::Kept).await;
+    let drifted = |status: &AgentStatus| status.resources.values().any(|resource| resource.drift_count == 1);
+    device.status(&fleet, "the drift is told once there is a server".into(), drifted).await;
+}
+
+#[tokio::test]
+async fn a_server_that_comes_back_finds_its_device() {
+    for store in [Store::Kept, Store::Emptied] {
+        let mut server = NatsServer::start().await;
+        let before = fleet(&server).await;
+        let device = Device::new(&server, "pump-1");
+        let _agent = device.start();
+        before.apply(&device.id, &files(&[("/etc/a", "1")])).await;
+        device.ready(&before, 1).await;
+        server.kill();
+        server.restart(store).await;
+        let fleet = fleet(&server).await;
+        // With an empty store the last status says what the generations were: the device tells it again.
+        device.ready(&fleet, 1).await;
+        fleet.apply(&device.id, &files(&[("/etc/a", "2")])).await;
+        device.ready(&fleet, 2).await;
+        assert_eq!(device.read("/etc/a").as_deref(), Some("2"));
+    }
+}
+
+#[tokio::test]
+async fn without_republish_the_key_is_watched() {
+    let mut server = NatsServer::start().await;
+    let client = server.client().await;
+    let jetstream = async_nats::jetstream::new(client);
+    for bucket in ["fleet", "fleet-heartbeat"] {
+        let config = kv::Config { bucket: bucket.into(), history: 16, ..kv::Config::default() };
+        jetstream.create_key_value(config).await.unwrap();
+    }
+    let address = control_plane_sim::link::Address::new(server.url());
+    let link = control_plane_sim::link::Link::connect(&address).await.unwrap();
+    let fleet = e2e::Fleet { states: link.fleet().await.unwrap(), heartbeats: link.heartbeats().await.unwrap(), link };
+    let device = Device::new(&server, "pump-1");
+    let _agent = device.start();
+    for generation in 1..4 {
+        fleet.apply(&device.id, &files(&[("/etc/a", &generation.to_string())])).await;
+        device.ready(&fleet, generation).await;
+    }
+    server.kill();
+    server.restart(Store::Kept).await;
+    fleet.apply(&device.id, &files(&[("/etc/a", "after the restart")])).await;
+    device.ready(&fleet, 4).await;
+}
+
+#[tokio::test]
+async fn every_way_to_log_in_is_understood() {
+    let config = "authorization { users: [{ user: pump, password: \"p@ss\" }] }";
+    let server = NatsServer::start_with(config).await;
+    let url = server.url_of("pump", "p@ss");
+    let fleet = fleet_at(&control_plane_sim::link::Address::new(&url)).await;
+    let secret = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(secret.path(), "p@ss\n").unwrap();
+    let path = secret.path().to_str().unwrap();
+    let by_url = Device::with_flags("by-url", &["--nats-url", &url]);
+    let by_file = Device::with_flags("by-file", &["--nats-url", &server.url(), "--nats-user", "pump", "--nats-password-file", path]);
+    for device in [&by_url, &by_file] {
+        let _agent = device.start();
+        fleet.apply(&device.id, &files(&[("/etc/a", "a")])).await;
+        device.ready(&fleet, 1).await;
+    }
+    let wrong = Device::with_flags("wrong", &["--nats-url", &server.url_of("pump", "wrong")]);
+    let agent = wrong.start();
+    until("the refusal is told", Duration::from_secs(30), async || agent.stderr().contains("authorization violation")).await;
+}

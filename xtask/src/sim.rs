@@ -1,0 +1,28 @@
+//! `cargo xtask sim`: the real engine against a model of the world and a seeded adversary.
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::process::Program;
+
+/// What to play.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// --seeds COUNT [2000], --seed FIRST, --turns COUNT, --sabotage RULE (1 to 10), --verbose.
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
+    options: Vec<OsString>,
+}
+
+/// Builds the simulation, optimized and with its checks on, and plays it.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    play(args.options.iter().cloned())
+}
+
+/// Plays with these options.
+pub(crate) fn play<A: AsRef<std::ffi::OsStr>>(options: impl IntoIterator<Item = A>) -> Result<()> {
+    Program::cargo()
+        .args(["run", "--quiet", "--profile", "sim", "-p", "simulation", "--"])
+        .args(options)
+        .run()
+}
