@@ -129,7 +129,12 @@ pub fn readmit(saved: &SavedManifest) -> Option<Admitted> {
 fn within_limit(bytes: &[u8]) -> Result<&str, Rejection> {
     let refuse = |reason, message: String| {
         let message = message.trim_start_matches("$: ").to_owned();
-        Rejection { reason: RejectionReason::Manifest(reason), message, generation: None, problems: Vec::new() }
+        Rejection {
+            reason: RejectionReason::Manifest(reason),
+            message,
+            generation: None,
+            problems: Vec::new(),
+        }
     };
     if bytes.len() > MANIFEST_LIMIT {
         let message = format!("it has {} bytes, {MANIFEST_LIMIT} at most", bytes.len());
@@ -149,10 +154,7 @@ fn refused(refusal: Refusal, generation: Option<Generation>) -> Rejection {
 }
 
 /// The manifest's number: its own, or, from a person's file, the one after the last.
-fn number_of(
-    manifest: &AgentManifest,
-    terms: &Terms<'_>,
-) -> Result<Generation, (RejectionReason, String)> {
+fn number_of(manifest: &AgentManifest, terms: &Terms<'_>) -> Result<Generation, (RejectionReason, String)> {
     match (manifest.generation, terms.last) {
         (None, _) if terms.form == Form::Json => {
             Err((RejectionReason::NoGeneration, "it has no generation; the control plane gives one".into()))
@@ -167,10 +169,12 @@ fn number_of(
             RejectionReason::StaleGeneration,
             format!("generation {generation} is lower than {}, the last one admitted", last.generation),
         )),
-        (Some(generation), Some(last)) if generation == last.generation && manifest.digest != last.digest => Err((
-            RejectionReason::GenerationReused,
-            format!("generation {generation} was admitted before with another content"),
-        )),
+        (Some(generation), Some(last)) if generation == last.generation && manifest.digest != last.digest => {
+            Err((
+                RejectionReason::GenerationReused,
+                format!("generation {generation} was admitted before with another content"),
+            ))
+        }
         (Some(generation), _) => Ok(generation),
     }
 }

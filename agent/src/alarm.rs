@@ -32,7 +32,8 @@ impl Alarm {
     /// An alarm that is not set.
     #[expect(deprecated, reason = "its successor is unsafe to call, and unsafe code is forbidden here")]
     pub fn new() -> io::Result<Self> {
-        let timer = TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
+        let timer =
+            TimerFd::new(ClockId::CLOCK_BOOTTIME, TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC)?;
         Ok(Self { timer: AsyncFd::new(Timer(timer))?, set_to: None })
     }
 

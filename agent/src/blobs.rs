@@ -31,8 +31,12 @@ impl Fetcher {
     fn http(&self) -> Result<reqwest::Client, String> {
         let make = || {
             drop(rustls::crypto::ring::default_provider().install_default());
-            let client = reqwest::Client::builder().connect_timeout(Duration::from_secs(30)).read_timeout(SILENCE);
-            client.user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION"))).build().map_err(|error| error.to_string())
+            let client =
+                reqwest::Client::builder().connect_timeout(Duration::from_secs(30)).read_timeout(SILENCE);
+            client
+                .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION")))
+                .build()
+                .map_err(|error| error.to_string())
         };
         self.http.get_or_init(make).clone()
     }
@@ -83,7 +87,11 @@ async fn object(link: Link, bucket: String, name: String) -> Result<Blob, BlobEr
     Ok(Blob { size: Some(size), chunks: chunks.boxed() })
 }
 
-async fn download(client: Result<reqwest::Client, String>, url: String, from: BlobSource) -> Result<Blob, BlobError> {
+async fn download(
+    client: Result<reqwest::Client, String>,
+    url: String,
+    from: BlobSource,
+) -> Result<Blob, BlobError> {
     let unreachable = |why: String| BlobError::Unreachable { from: from.clone(), why };
     let client = client.map_err(unreachable)?;
     // An address may hold a signature, and so may an error that quotes it.
@@ -98,7 +106,10 @@ async fn download(client: Result<reqwest::Client, String>, url: String, from: Bl
     let chunks = stream::try_unfold(response, |mut response| async move {
         Ok(response.chunk().await?.map(|chunk| (chunk, response)))
     });
-    let chunks = chunks.map_err(move |error: reqwest::Error| BlobError::Unreachable { from: told.clone(), why: plainly(error) });
+    let chunks = chunks.map_err(move |error: reqwest::Error| BlobError::Unreachable {
+        from: told.clone(),
+        why: plainly(error),
+    });
     Ok(Blob { size, chunks: chunks.boxed() })
 }
 

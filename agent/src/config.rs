@@ -9,7 +9,11 @@ use std::{
 use manifest_types::{digest::Digest, keys, name::AgentId};
 use serde::{Deserialize, Serialize};
 
-use crate::{logging::LogFormat, nats::{NatsOptions, without_password}, source::SourceKind};
+use crate::{
+    logging::LogFormat,
+    nats::{NatsOptions, without_password},
+    source::SourceKind,
+};
 
 /// Read if it is there and no other file is named.
 const DEFAULT_FILE: &str = "/etc/holdfast/holdfast.toml";
@@ -203,16 +207,40 @@ impl RunArgs {
             None if Path::new(DEFAULT_FILE).exists() => DEFAULT_FILE.into(),
             None => return Ok(self),
         };
-        let text = fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-        let file = toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
+        let text =
+            fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
+        let file =
+            toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
         Ok(self.over(file))
     }
 
     fn over(self, under: Self) -> Self {
         first!(
-            self, under, agent_id, source, nats_url, nats_creds, nats_ca, nats_cert, nats_key, nats_user, nats_password_file,
-            nats_token_file, nats_nkey_file, nats_bucket, heartbeat_bucket, manifest, status_file, state_dir, root, api_socket,
-            resync, heartbeat, takeover_after, log_format, log,
+            self,
+            under,
+            agent_id,
+            source,
+            nats_url,
+            nats_creds,
+            nats_ca,
+            nats_cert,
+            nats_key,
+            nats_user,
+            nats_password_file,
+            nats_token_file,
+            nats_nkey_file,
+            nats_bucket,
+            heartbeat_bucket,
+            manifest,
+            status_file,
+            state_dir,
+            root,
+            api_socket,
+            resync,
+            heartbeat,
+            takeover_after,
+            log_format,
+            log,
         )
     }
 
@@ -248,7 +276,9 @@ impl RunArgs {
         };
         let source = self.source.unwrap_or_default();
         let files = match (source, self.manifest) {
-            (SourceKind::File, None) => return Err(ConfigError::Needs { flag: "--source file", other: "--manifest" }),
+            (SourceKind::File, None) => {
+                return Err(ConfigError::Needs { flag: "--source file", other: "--manifest" });
+            }
             (SourceKind::File, Some(manifest)) => {
                 let status = self.status_file.unwrap_or_else(|| beside(&manifest));
                 Some((manifest, status))
@@ -321,7 +351,9 @@ mod tests {
 
     #[test]
     fn flags_go_before_the_file() {
-        let file: RunArgs = toml::from_str("agent-id = \"a\"\nresync = 5\nsource = \"file\"\nmanifest = \"/m.yaml\"").unwrap();
+        let file: RunArgs =
+            toml::from_str("agent-id = \"a\"\nresync = 5\nsource = \"file\"\nmanifest = \"/m.yaml\"")
+                .unwrap();
         let flags = RunArgs { agent_id: Some("b".parse().unwrap()), ..RunArgs::default() };
         let config = flags.over(file).resolve().unwrap();
         assert_eq!((config.agent_id.as_str(), config.resync.as_secs()), ("b", 5));
@@ -346,8 +378,14 @@ mod tests {
         assert!(toml::from_str::<RunArgs>("agentid = \"a\"").is_err());
         let told = |args: RunArgs| args.resolve().unwrap_err().to_string();
         let id = || Some("a".parse().unwrap());
-        assert_eq!(told(RunArgs { agent_id: id(), source: Some(SourceKind::File), ..RunArgs::default() }), "--source file needs --manifest");
-        assert_eq!(told(RunArgs { agent_id: id(), nats_key: Some("/k".into()), ..RunArgs::default() }), "--nats-key needs --nats-cert");
+        assert_eq!(
+            told(RunArgs { agent_id: id(), source: Some(SourceKind::File), ..RunArgs::default() }),
+            "--source file needs --manifest"
+        );
+        assert_eq!(
+            told(RunArgs { agent_id: id(), nats_key: Some("/k".into()), ..RunArgs::default() }),
+            "--nats-key needs --nats-cert"
+        );
     }
 
     #[test]

@@ -11,12 +11,7 @@ use reconcilers::reconciler::Batch;
 
 use crate::{
     clock::{BootTime, Now},
-    engine::{
-        command::Plan,
-        event::Event,
-        outbox::Outbox,
-        resource::Resource,
-    },
+    engine::{command::Plan, event::Event, outbox::Outbox, resource::Resource},
     ledger::memory::{Admission, LedgerWrite, Memory, SavedManifest},
     plan::{self, backoff},
     report::Since,
@@ -216,7 +211,10 @@ impl Engine {
 
     /// Those whose decisions depend on the facts of `id`.
     pub fn neighbours(&self, id: &ResourceId) -> Vec<ResourceId> {
-        self.resources.get(id).map(|resource| resource.neighbours.iter().cloned().collect()).unwrap_or_default()
+        self.resources
+            .get(id)
+            .map(|resource| resource.neighbours.iter().cloned().collect())
+            .unwrap_or_default()
     }
 
     /// The generation in force, and the one last processed.
@@ -349,4 +347,4 @@ impl Engine {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -21,7 +21,13 @@ const LOOK: Duration = Duration::from_secs(30);
 const LETTING_GO: Duration = Duration::from_secs(30);
 
 /// Looks at resources of one kind.
-pub fn observe(registry: Arc<Registry>, facts: mpsc::Sender<Event>, ticket: u64, kind: String, targets: Vec<AnyTarget>) {
+pub fn observe(
+    registry: Arc<Registry>,
+    facts: mpsc::Sender<Event>,
+    ticket: u64,
+    kind: String,
+    targets: Vec<AnyTarget>,
+) {
     tokio::spawn(async move {
         let result = look(&registry, &kind, targets).await;
         drop(facts.send(Event::Observed { ticket, kind, result }).await);
@@ -69,7 +75,11 @@ pub fn start(
 }
 
 /// Waits for `work` until the deadline, or for some time after it was told to stop. Then it is given up.
-async fn within<T>(work: impl Future<Output = T>, token: &CancellationToken, deadline: Duration) -> Option<T> {
+async fn within<T>(
+    work: impl Future<Output = T>,
+    token: &CancellationToken,
+    deadline: Duration,
+) -> Option<T> {
     let mut work = std::pin::pin!(timeout(deadline, work));
     tokio::select! {
         ended = &mut work => {

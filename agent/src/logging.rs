@@ -50,8 +50,10 @@ pub fn begin(format: LogFormat, filter: &str) -> Result<(), LogError> {
         LogFormat::Text => {
             let colour = std::io::stderr().is_terminal();
             tracing_subscriber::fmt::layer().with_writer(writer).with_target(false).with_ansi(colour).boxed()
-        },
-        LogFormat::Json => tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer).boxed(),
+        }
+        LogFormat::Json => {
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_writer(writer).boxed()
+        }
         LogFormat::Journald => tracing_journald::layer().map_err(LogError::Journald)?.boxed(),
     };
     drop(tracing_subscriber::registry().with(layer.with_filter(parsed)).try_init());

@@ -72,7 +72,8 @@ impl Link {
             sender.send_if_modified(|state| note(state, &event));
             async move { tell(&event) }
         });
-        let servers: Result<Vec<ServerAddr>, _> = options.url.split(',').map(|url| url.trim().parse()).collect();
+        let servers: Result<Vec<ServerAddr>, _> =
+            options.url.split(',').map(|url| url.trim().parse()).collect();
         let servers = servers.map_err(|_| NatsError::Address { url: without_password(&options.url) })?;
         let configured = with_credentials(configured, &servers);
         let client = configured.connect(servers).await.map_err(NatsError::Connect)?;
@@ -106,7 +107,9 @@ fn tell(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("the connection to NATS is lost; it is tried again and again"),
-        Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => tracing::warn!(%event, "NATS"),
+        Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
+            tracing::warn!(%event, "NATS")
+        }
         Event::LameDuckMode | Event::Draining | Event::Closed => tracing::info!(%event, "NATS"),
     }
 }
@@ -124,9 +127,8 @@ fn configure(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
         .reconnect_delay_callback(delay);
     if let Some(path) = &options.creds {
         let text = secret(path)?;
-        configured = configured
-            .credentials(&text)
-            .map_err(|source| NatsError::File { path: path.clone(), source })?;
+        configured =
+            configured.credentials(&text).map_err(|source| NatsError::File { path: path.clone(), source })?;
     }
     if let Some(path) = &options.ca {
         readable(path)?;
@@ -185,7 +187,8 @@ fn rand_byte(attempts: usize) -> u8 {
 }
 
 fn secret(path: &Path) -> Result<String, NatsError> {
-    let text = std::fs::read_to_string(path).map_err(|source| NatsError::File { path: path.to_owned(), source })?;
+    let text =
+        std::fs::read_to_string(path).map_err(|source| NatsError::File { path: path.to_owned(), source })?;
     Ok(text.trim_end().to_owned())
 }
 

@@ -79,7 +79,8 @@ fn wake(engine: &mut Engine, now: BootTime) {
     if engine.paused_until.take_if(|until| *until <= now).is_some() {
         engine.touch_all();
     }
-    let period = if engine.breaks(Rule::Quiet) { engine.settings.resync / 60 } else { engine.settings.resync };
+    let period =
+        if engine.breaks(Rule::Quiet) { engine.settings.resync / 60 } else { engine.settings.resync };
     for (kind, facts) in &mut engine.kinds {
         let chance = backoff::chance(engine.settings.seed, kind, now.as_duration().as_secs());
         let next = now + backoff::jittered(period, chance);
@@ -143,7 +144,9 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
         }
         Act::Cancel(step) => {
             for id in engine.steps.get(&step).map_or(&[][..], |members| &members.ids) {
-                if let Some(running) = engine.resources.get_mut(id).and_then(|resource| resource.step.as_mut()) {
+                if let Some(running) =
+                    engine.resources.get_mut(id).and_then(|resource| resource.step.as_mut())
+                {
                     running.cancelled = true;
                 }
             }
@@ -172,7 +175,14 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
 }
 
 /// Starts a change, alone or with all of its batch, if there is room for another step of its kind.
-fn start(engine: &mut Engine, id: ResourceId, work: Work, makes_room: bool, gathered: &mut Gathered, now: Now) {
+fn start(
+    engine: &mut Engine,
+    id: ResourceId,
+    work: Work,
+    makes_room: bool,
+    gathered: &mut Gathered,
+    now: Now,
+) {
     let Some(resource) = engine.resources.get(&id) else { return };
     let kind = resource.kind().to_owned();
     let batch = engine.batch_of(resource);
@@ -204,7 +214,8 @@ fn start(engine: &mut Engine, id: ResourceId, work: Work, makes_room: bool, gath
         if puts.is_some() {
             resource.repairs.take(now.boot);
         }
-        resource.step = Some(RunningStep { id: step, puts, makes_room: *makes_room, cancelled: false, progress: None });
+        resource.step =
+            Some(RunningStep { id: step, puts, makes_room: *makes_room, cancelled: false, progress: None });
         // What was seen before the change says nothing of what is after it.
         resource.look.ticket = None;
         changes.push(AnyChange { id: id.clone(), work: work.clone(), owned });
@@ -223,14 +234,17 @@ fn together(
     now: BootTime,
 ) -> Option<Vec<(ResourceId, Work, bool)>> {
     let mut members = Vec::new();
-    let mates = engine.resources.iter().filter(|(_, mate)| mate.kind() == kind && engine.batch_of(mate) == *batch);
+    let mates =
+        engine.resources.iter().filter(|(_, mate)| mate.kind() == kind && engine.batch_of(mate) == *batch);
     for (id, mate) in mates {
         let verdict = decide(engine, id, now);
         match verdict.act {
             Act::Start { work, makes_room } => members.push((id.clone(), work, makes_room)),
             Act::Look | Act::Intend(_) | Act::Settle(_) | Act::Inherit(_) => return None,
             _ if mate.look.ticket.is_some() => return None,
-            _ if mate.row.as_ref().is_some_and(|row| row.intent.is_some()) && !mate.saved.is_durable() => return None,
+            _ if mate.row.as_ref().is_some_and(|row| row.intent.is_some()) && !mate.saved.is_durable() => {
+                return None;
+            }
             Act::Rest | Act::Await | Act::AwaitClaims | Act::Cancel(_) | Act::Forget => {}
         }
     }
@@ -293,8 +307,11 @@ fn look(engine: &mut Engine, kind: &str, ids: Vec<ResourceId>) -> (u64, Command)
 }
 
 fn publish(engine: &mut Engine, now: Now) -> (Option<Command>, Option<BootTime>) {
-    let facts =
-        Shown { changes: engine.changes, generations: engine.generations(), settled: report::all_settled(engine) };
+    let facts = Shown {
+        changes: engine.changes,
+        generations: engine.generations(),
+        settled: report::all_settled(engine),
+    };
     let outgoing = match engine.outbox.next(&facts, now.boot) {
         Outgoing::Compare => {
             let status = report::report(engine, now);

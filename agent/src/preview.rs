@@ -51,7 +51,8 @@ fn targets(rows: &Rows, manifest: &AgentManifest) -> BTreeMap<&'static str, Vec<
     for resource in &manifest.resources {
         let Some(spec) = resource.spec() else { continue };
         let row = rows.get(&resource.id).filter(|row| row.kind == spec.kind());
-        let target = AnyTarget { id: resource.id.clone(), wanted: Some(spec.clone()), owned: row.and_then(owned) };
+        let target =
+            AnyTarget { id: resource.id.clone(), wanted: Some(spec.clone()), owned: row.and_then(owned) };
         targets.entry(spec.kind()).or_default().push(target);
     }
     targets
@@ -59,7 +60,12 @@ fn targets(rows: &Rows, manifest: &AgentManifest) -> BTreeMap<&'static str, Vec<
 
 fn owned(row: &Row) -> Option<AnyOwned> {
     let attempted = row.attempted().map(|attempted| attempted.spec.clone());
-    Some(AnyOwned { spec: row.spec()?.clone(), applied: row.applied.is_some(), attempted, held: row.held.clone() })
+    Some(AnyOwned {
+        spec: row.spec()?.clone(),
+        applied: row.applied.is_some(),
+        attempted,
+        held: row.held.clone(),
+    })
 }
 
 /// The forecast for everything in the manifest, and for everything held that is not in it. Pure.
@@ -78,11 +84,18 @@ fn forecast_all(rows: &Rows, manifest: &AgentManifest, sights: &Sights) -> Previ
 }
 
 /// What would become of one resource of the manifest. Pure.
-fn forecast(resource: &Resource, row: Option<&Row>, sight: Option<&Result<Observation, Failure>>) -> Forecast {
+fn forecast(
+    resource: &Resource,
+    row: Option<&Row>,
+    sight: Option<&Result<Observation, Failure>>,
+) -> Forecast {
     let (spec, digest) = match &resource.body {
         Body::Spec(spec, digest) => (spec, digest),
         Body::UnknownKind => {
-            let message = format!("this agent does not know the kind {:?}; what it holds under this id stays", resource.kind);
+            let message = format!(
+                "this agent does not know the kind {:?}; what it holds under this id stays",
+                resource.kind
+            );
             return unclear("UnknownKind", message);
         }
         Body::Invalid(problems) => {
@@ -93,8 +106,13 @@ fn forecast(resource: &Resource, row: Option<&Row>, sight: Option<&Result<Observ
     if let Some(row) = row.filter(|row| row.kind != spec.kind()) {
         return Forecast::Change { fields: vec![field("kind", spec.kind(), row.kind.as_str())] };
     }
-    if let Some(failed) = row.and_then(|row| row.quarantine.as_ref()).filter(|failed| failed.digest == *digest) {
-        let message = format!("{}; it is not tried again until it changes or `holdfast retry {}` asks", failed.message, resource.id);
+    if let Some(failed) =
+        row.and_then(|row| row.quarantine.as_ref()).filter(|failed| failed.digest == *digest)
+    {
+        let message = format!(
+            "{}; it is not tried again until it changes or `holdfast retry {}` asks",
+            failed.message, resource.id
+        );
         return unclear(&failed.reason, message);
     }
     let seen = match sight {
@@ -106,7 +124,9 @@ fn forecast(resource: &Resource, row: Option<&Row>, sight: Option<&Result<Observ
     match moved {
         None if seen.on_target() || is_left(resource, digest, row) => Forecast::Unchanged,
         None if !seen.present => Forecast::Create,
-        moved => Forecast::Change { fields: moved.into_iter().chain(seen.differences.iter().map(told)).collect() },
+        moved => {
+            Forecast::Change { fields: moved.into_iter().chain(seen.differences.iter().map(told)).collect() }
+        }
     }
 }
 
@@ -120,7 +140,8 @@ fn is_left(resource: &Resource, digest: &manifest_types::digest::Digest, row: Op
 fn moved(id: &ResourceId, spec: &Spec, row: &Row) -> Option<DriftField> {
     let wanted = spec.claims(id);
     let leaves_some = row.held.keys().any(|held| !wanted.contains(held));
-    let names = |claims: &mut dyn Iterator<Item = &Claim>| -> Vec<_> { claims.map(ToString::to_string).collect() };
+    let names =
+        |claims: &mut dyn Iterator<Item = &Claim>| -> Vec<_> { claims.map(ToString::to_string).collect() };
     leaves_some.then(|| field("holds", names(&mut wanted.iter()), names(&mut row.held.keys())))
 }
 
@@ -129,7 +150,9 @@ fn is_handed_over(row: &Row, rows: &Rows, manifest: &AgentManifest) -> bool {
     let inherits = |heir: &Resource| {
         let spec = heir.spec().filter(|spec| spec.kind() == row.kind && !rows.contains_key(&heir.id));
         let claims = spec.map(|spec| spec.claims(&heir.id)).unwrap_or_default();
-        !claims.is_empty() && claims.len() == row.held.len() && claims.iter().all(|claim| row.held.contains_key(claim))
+        !claims.is_empty()
+            && claims.len() == row.held.len()
+            && claims.iter().all(|claim| row.held.contains_key(claim))
     };
     manifest.resources.iter().any(inherits)
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use jiff::Timestamp;
 use manifest_types::{
     digest::Digest,
     manifest::API_VERSION,
     name::ResourceId,
     status::{AgentStatus, Condition, Phase, ResourceStatus, STATUS_KIND},
 };
-use jiff::Timestamp;
 
 use crate::{
     clock::Now,
@@ -91,7 +91,8 @@ pub(crate) fn content_digest(status: &AgentStatus) -> Digest {
 /// The digest of what settles something: conditions, and the resources that are Ready or Failed.
 pub(crate) fn settled_digest(status: &AgentStatus) -> Digest {
     let conditions: Vec<_> = status.conditions.iter().map(said).collect();
-    let settled: Vec<_> = status.resources.iter().filter(|(_, resource)| is_settled(resource.phase)).map(outcome).collect();
+    let settled: Vec<_> =
+        status.resources.iter().filter(|(_, resource)| is_settled(resource.phase)).map(outcome).collect();
     let told = serde_json::to_vec(&(conditions, settled));
     Digest::of(&told.expect("a status is plain JSON"))
 }
@@ -116,9 +117,18 @@ fn said(condition: &Condition) -> (&str, String, &str, u64) {
     (condition_type, status.to_string(), reason, *observed_generation)
 }
 
-fn outcome<'a>((id, resource): (&'a ResourceId, &'a ResourceStatus)) -> (&'a str, String, Option<Digest>, Option<&'a str>, u64, bool) {
+fn outcome<'a>(
+    (id, resource): (&'a ResourceId, &'a ResourceStatus),
+) -> (&'a str, String, Option<Digest>, Option<&'a str>, u64, bool) {
     let error = resource.error.as_ref().map(|error| error.reason.as_str());
-    (id.as_str(), resource.phase.to_string(), resource.spec_digest, error, resource.drift_count, resource.drifted)
+    (
+        id.as_str(),
+        resource.phase.to_string(),
+        resource.spec_digest,
+        error,
+        resource.drift_count,
+        resource.drifted,
+    )
 }
 
 /// Whether an entry is bad in itself.

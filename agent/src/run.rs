@@ -113,9 +113,19 @@ async fn serve(config: Config) -> Result<(), Fatal> {
 fn host(config: &Config, link: Option<Link>) -> Host {
     let nats = &config.nats;
     let secrets = [&nats.creds, &nats.token, &nats.nkey].into_iter().flatten().cloned();
-    let pairs = nats.user.iter().map(|(_, file)| file).chain(nats.identity.iter().map(|(_, key)| key)).cloned();
-    let own = [config.state_dir.clone(), config.api_socket.clone(), "/etc/holdfast".into(), "/usr/bin/holdfast".into()];
-    let unit = ["/etc/systemd/system/holdfast.service", "/lib/systemd/system/holdfast.service", "/usr/lib/systemd/system/holdfast.service"];
+    let pairs =
+        nats.user.iter().map(|(_, file)| file).chain(nats.identity.iter().map(|(_, key)| key)).cloned();
+    let own = [
+        config.state_dir.clone(),
+        config.api_socket.clone(),
+        "/etc/holdfast".into(),
+        "/usr/bin/holdfast".into(),
+    ];
+    let unit = [
+        "/etc/systemd/system/holdfast.service",
+        "/lib/systemd/system/holdfast.service",
+        "/usr/lib/systemd/system/holdfast.service",
+    ];
     Host {
         root: config.root.clone(),
         state_dir: config.state_dir.clone(),
@@ -152,7 +162,8 @@ fn tasks(
     let (asks, asked) = mpsc::channel(16);
     match (link, &config.files) {
         (Some(link), _) => {
-            let place = source::nats::Place { bucket: config.bucket.clone(), agent_id: config.agent_id.clone() };
+            let place =
+                source::nats::Place { bucket: config.bucket.clone(), agent_id: config.agent_id.clone() };
             tokio::spawn(source::nats::run(link.clone(), place, news));
             let place = sink::nats::Place {
                 bucket: config.bucket.clone(),

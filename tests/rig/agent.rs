@@ -106,11 +106,17 @@ impl Device {
 
     /// Waits until the device reports that all of `generation` is Ready.
     pub async fn ready(&self, fleet: &Fleet, generation: u64) -> AgentStatus {
-        self.status(fleet, format!("generation {generation} Ready"), |status| is_ready(status, generation)).await
+        self.status(fleet, format!("generation {generation} Ready"), |status| is_ready(status, generation))
+            .await
     }
 
     /// Waits for a status in which `is` holds.
-    pub async fn status(&self, fleet: &Fleet, what: String, is: impl Fn(&AgentStatus) -> bool) -> AgentStatus {
+    pub async fn status(
+        &self,
+        fleet: &Fleet,
+        what: String,
+        is: impl Fn(&AgentStatus) -> bool,
+    ) -> AgentStatus {
         until_some(what, LONG, async || fleet.status(&self.id).await.filter(&is)).await
     }
 }
@@ -118,5 +124,6 @@ impl Device {
 /// Whether a status says that all of `generation` is Ready.
 pub fn is_ready(status: &AgentStatus, generation: u64) -> bool {
     let ready = status.condition("Ready");
-    ready.is_some_and(|ready| ready.status == ConditionStatus::True && ready.observed_generation == generation)
+    ready
+        .is_some_and(|ready| ready.status == ConditionStatus::True && ready.observed_generation == generation)
 }

@@ -46,7 +46,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     stage.control(&["init"]).run()?;
 
     say("the agent of a device, with its files below target/demo/root");
-    let agent = stage.agent()?;
+    let mut agent = stage.agent()?;
+    let socket = stage.home.join("api.sock");
+    until("the agent is up", || socket.exists() || !agent.is_running())?;
+    if !agent.is_running() {
+        let log = fs::read_to_string(stage.home.join("agent.log")).unwrap_or_default();
+        bail!("the agent has ended:\n{log}");
+    }
 
     say("a manifest for the device, from examples/");
     stage
@@ -127,17 +133,12 @@ impl Stage {
         println!("  {agent} explain hello-conf");
         println!("  {agent} plan -f examples/hello.yaml\n");
         println!("The agent's log: {}", self.home.join("agent.log").display());
-        let (sender, interrupted) = mpsc::channel();
-        ctrlc::set_handler(move || {
-            let _ = sender.send(());
-        })
-        .context("cannot wait for Ctrl-C")?;
-        while interrupted.recv_timeout(Duration::from_secs(1)).is_err() {
-            if !self.server.is_running() {
-                bail!("the NATS server has ended; see {}", self.home.join("nats.log").display());
-            }
+        // Ctrl-C reaches all of them: they are of one process group.
+        let (_sender, pause) = mpsc::channel::<()>();
+        while self.server.is_running() {
+            let _ = pause.recv_timeout(Duration::from_secs(1));
         }
-        Ok(())
+        bail!("the NATS server has ended; see {}", self.home.join("nats.log").display())
     }
 }
 

@@ -31,7 +31,9 @@ fn last(generation: u64, value: &Value) -> Option<Admission> {
 #[test]
 fn generations_only_rise() {
     let present = manifest(Some(7), "/a");
-    let reason = |value: &Value| judge(value, Form::Json, last(7, &present)).map(|ok| ok.generation.get()).map_err(|no| no.reason);
+    let reason = |value: &Value| {
+        judge(value, Form::Json, last(7, &present)).map(|ok| ok.generation.get()).map_err(|no| no.reason)
+    };
     assert_eq!(reason(&manifest(Some(8), "/b")), Ok(8));
     assert_eq!(reason(&present), Ok(7), "the same once more is accepted");
     assert_eq!(reason(&manifest(Some(7), "/b")), Err(RejectionReason::GenerationReused));
@@ -42,7 +44,9 @@ fn generations_only_rise() {
 #[test]
 fn a_persons_file_is_numbered_by_the_ledger() {
     let present = manifest(None, "/a");
-    let number = |value: &Value, last| judge(value, Form::Yaml, last).map(|ok| ok.generation.get()).map_err(|no| no.reason);
+    let number = |value: &Value, last| {
+        judge(value, Form::Yaml, last).map(|ok| ok.generation.get()).map_err(|no| no.reason)
+    };
     assert_eq!(number(&present, None), Ok(1));
     assert_eq!(number(&present, last(3, &present)), Ok(3));
     assert_eq!(number(&manifest(None, "/b"), last(3, &present)), Ok(4));
@@ -54,23 +58,32 @@ fn a_persons_file_is_numbered_by_the_ledger() {
 fn what_is_refused_says_why() {
     let told = |bytes: &[u8], form| {
         let agent_id = agent();
-        let rejection = admit(bytes, &Terms { agent_id: &agent_id, source: "nats", form, last: None }).unwrap_err();
-        format!("{}: {} ({:?})", rejection.reason, rejection.message, rejection.generation.map(Generation::get))
+        let rejection =
+            admit(bytes, &Terms { agent_id: &agent_id, source: "nats", form, last: None }).unwrap_err();
+        format!(
+            "{}: {} ({:?})",
+            rejection.reason,
+            rejection.message,
+            rejection.generation.map(Generation::get)
+        )
     };
     let mut other = manifest(Some(5), "/a");
     other["agentId"] = "pump-18".into();
     let mut extra = manifest(Some(5), "/a");
     extra["extra"] = 1.into();
-    insta::assert_snapshot!([
-        told(b"\xff", Form::Json),
-        told(b"generation: 3", Form::Json),
-        told(b"", Form::Json),
-        told(b"generation: 3", Form::Yaml),
-        told(&vec![b' '; MANIFEST_LIMIT + 1], Form::Json),
-        told(other.to_string().as_bytes(), Form::Json),
-        told(extra.to_string().as_bytes(), Form::Json),
-        told(serde_json::to_string_pretty(&extra).unwrap().as_bytes(), Form::Json),
-    ].join("\n"));
+    insta::assert_snapshot!(
+        [
+            told(b"\xff", Form::Json),
+            told(b"generation: 3", Form::Json),
+            told(b"", Form::Json),
+            told(b"generation: 3", Form::Yaml),
+            told(&vec![b' '; MANIFEST_LIMIT + 1], Form::Json),
+            told(other.to_string().as_bytes(), Form::Json),
+            told(extra.to_string().as_bytes(), Form::Json),
+            told(serde_json::to_string_pretty(&extra).unwrap().as_bytes(), Form::Json),
+        ]
+        .join("\n")
+    );
 }
 
 #[test]

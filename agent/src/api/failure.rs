@@ -4,7 +4,7 @@ use std::fmt;
 
 use axum::{
     Json,
-    extract::rejection::{BytesRejection, QueryRejection},
+    extract::rejection::{BytesRejection, PathRejection, QueryRejection},
     http::StatusCode,
     response::{IntoResponse, Response},
 };
@@ -58,7 +58,17 @@ impl Failed {
 
     /// The driver does not answer.
     pub(super) fn silent() -> Self {
-        Self::new(StatusCode::GATEWAY_TIMEOUT, "NoAnswer", "the agent is there but does not answer; its log may say why")
+        Self::new(
+            StatusCode::GATEWAY_TIMEOUT,
+            "NoAnswer",
+            "the agent is there but does not answer; its log may say why",
+        )
+    }
+}
+
+impl From<PathRejection> for Failed {
+    fn from(rejection: PathRejection) -> Self {
+        Self::new(rejection.status(), "BadPath", rejection.body_text())
     }
 }
 

@@ -28,11 +28,23 @@ pub fn render(metrics: &Metrics) -> String {
     let help = "The generation last processed, admitted or refused.";
     family(&mut text, "observed_generation", "gauge", help, [line(&[], observed)]);
     let steps = by_kind(&metrics.steps_done, "done").chain(by_kind(&metrics.steps_failed, "failed"));
-    family(&mut text, "steps_total", "counter", "Changes of resources that ended, by kind and outcome.", steps);
+    family(
+        &mut text,
+        "steps_total",
+        "counter",
+        "Changes of resources that ended, by kind and outcome.",
+        steps,
+    );
     let looks = metrics.observations.iter().map(|(kind, count)| line(&[("kind", kind)], *count));
     family(&mut text, "observations_total", "counter", "Looks at resources, by kind.", looks);
     // What goes away takes its drifts with it, so the sum can fall: no counter.
-    family(&mut text, "drifts", "gauge", "Drifts ever found of the resources held now.", [line(&[], metrics.drifts)]);
+    family(
+        &mut text,
+        "drifts",
+        "gauge",
+        "Drifts ever found of the resources held now.",
+        [line(&[], metrics.drifts)],
+    );
     let sent = metrics.statuses_sent;
     family(&mut text, "statuses_sent_total", "counter", "Statuses delivered.", [line(&[], sent)]);
     let commits = metrics.ledger_commits;
@@ -51,7 +63,8 @@ fn line(labels: &[(&str, &str)], value: impl std::fmt::Display) -> String {
     if labels.is_empty() {
         return format!(" {value}");
     }
-    let labels: Vec<_> = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
+    let labels: Vec<_> =
+        labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value))).collect();
     format!("{{{}}} {value}", labels.join(","))
 }
 

@@ -7,7 +7,7 @@ use axum::{
     body::Bytes,
     extract::{
         DefaultBodyLimit, Path, Query, State,
-        rejection::{BytesRejection, QueryRejection},
+        rejection::{BytesRejection, PathRejection, QueryRejection},
     },
     http::{StatusCode, header},
     response::{IntoResponse, Response},
@@ -50,7 +50,11 @@ pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
 }
 
 /// Asks the driver, and waits for its answer.
-pub(super) async fn ask<T>(asks: &mpsc::Sender<Ask>, limit: Duration, question: impl FnOnce(oneshot::Sender<T>) -> Ask) -> Result<T, Failed> {
+pub(super) async fn ask<T>(
+    asks: &mpsc::Sender<Ask>,
+    limit: Duration,
+    question: impl FnOnce(oneshot::Sender<T>) -> Ask,
+) -> Result<T, Failed> {
     let (reply, answer) = oneshot::channel();
     let asked = async {
         asks.send(question(reply)).await.map_err(|_| Failed::gone())?;
@@ -63,8 +67,11 @@ async fn status(State(asks): Asks) -> Result<Json<AgentStatus>, Failed> {
     ask(&asks, ANSWER, Ask::Status).await.map(Json)
 }
 
-async fn explain(State(asks): Asks, Path(id): Path<String>) -> Result<Json<Explanation>, Failed> {
-    let id = resource_id(&id)?;
+async fn explain(
+    State(asks): Asks,
+    id: Result<Path<String>, PathRejection>,
+) -> Result<Json<Explanation>, Failed> {
+    let id = resource_id(&id?.0)?;
     let explanation = ask(&asks, ANSWER, |reply| Ask::Explain(id.clone(), reply)).await?;
     explanation.map(Json).ok_or_else(|| Failed::unknown_resource(&id))
 }
@@ -105,7 +112,10 @@ struct Pausing {
     time: Option<String>,
 }
 
-async fn pause(State(asks): Asks, pausing: Result<Query<Pausing>, QueryRejection>) -> Result<StatusCode, Failed> {
+async fn pause(
+    State(asks): Asks,
+    pausing: Result<Query<Pausing>, QueryRejection>,
+) -> Result<StatusCode, Failed> {
     let Query(Pausing { id, time }) = pausing?;
     let time = time.ok_or_else(|| Failed::bad("NoTime", "say for how long, such as for=1h"))?;
     let time = span::parse(&time).map_err(|message| Failed::bad("BadTime", message))?;
@@ -114,7 +124,10 @@ async fn pause(State(asks): Asks, pausing: Result<Query<Pausing>, QueryRejection
     done(known, id.as_ref())
 }
 
-async fn resume(State(asks): Asks, which: Result<Query<Which>, QueryRejection>) -> Result<StatusCode, Failed> {
+async fn resume(
+    State(asks): Asks,
+    which: Result<Query<Which>, QueryRejection>,
+) -> Result<StatusCode, Failed> {
     let id = which?.0.id.as_deref().map(resource_id).transpose()?;
     let known = ask(&asks, ANSWER, |reply| Ask::Pause(id.clone(), None, reply)).await?;
     done(known, id.as_ref())

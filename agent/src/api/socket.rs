@@ -73,7 +73,9 @@ fn clear(path: &Path) -> Result<(), SocketError> {
         Ok(_) => {}
     }
     match UnixStream::connect(path) {
-        Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path).map_err(error),
+        Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => {
+            fs::remove_file(path).map_err(error)
+        }
         Err(gone) if gone.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(source) => Err(error(source)),
         Ok(_) => Err(SocketError::InUse { path: path.to_owned() }),

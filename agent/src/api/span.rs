@@ -21,7 +21,9 @@ mod tests {
 
     #[test]
     fn times_are_read_as_they_are_written() {
-        for (text, seconds) in [("90s", 90), ("30m", 1800), ("1h", 3600), ("1h 30m", 5400), ("2d", 172_800), ("PT5M", 300)] {
+        for (text, seconds) in
+            [("90s", 90), ("30m", 1800), ("1h", 3600), ("1h 30m", 5400), ("2d", 172_800), ("PT5M", 300)]
+        {
             assert_eq!(parse(text), Ok(Duration::from_secs(seconds)), "{text}");
         }
         for bad in ["", "1", "0s", "-1h", "d", "soon", "1.5d", "999999999999999999d"] {

@@ -55,7 +55,8 @@ fn answer(ask: Ask) -> String {
             "status".into()
         }
         Ask::Explain(id, reply) => {
-            let known = (id.as_str() == "web").then(|| serde_json::from_value::<Explanation>(explanation()).unwrap());
+            let known =
+                (id.as_str() == "web").then(|| serde_json::from_value::<Explanation>(explanation()).unwrap());
             reply.send(known).unwrap();
             format!("explain {id}")
         }
@@ -148,7 +149,16 @@ async fn what_is_asked_is_answered() {
 #[tokio::test]
 async fn what_is_told_is_passed_on() {
     let rig = Rig::start();
-    let paths = ["retry", "retry?id=web", "pause?for=1h", "pause?id=web&for=90s", "resume", "resume?id=web", "reconcile", "forget-generation"];
+    let paths = [
+        "retry",
+        "retry?id=web",
+        "pause?for=1h",
+        "pause?id=web&for=90s",
+        "resume",
+        "resume?id=web",
+        "reconcile",
+        "forget-generation",
+    ];
     for path in paths {
         assert_eq!(rig.post(&format!("/v1/{path}")).await, (StatusCode::NO_CONTENT, String::new()), "{path}");
     }
@@ -171,6 +181,7 @@ async fn what_is_wrong_is_told_with_a_fitting_code() {
     let cases = [
         (Method::GET, "/v1/resources/db", StatusCode::NOT_FOUND, "UnknownResource"),
         (Method::GET, "/v1/resources/No%20name", StatusCode::BAD_REQUEST, "BadId"),
+        (Method::GET, "/v1/resources/%ff", StatusCode::BAD_REQUEST, "BadPath"),
         (Method::POST, "/v1/retry?id=db", StatusCode::NOT_FOUND, "UnknownResource"),
         (Method::POST, "/v1/retry?id=", StatusCode::BAD_REQUEST, "BadId"),
         (Method::POST, "/v1/retry?resource=web", StatusCode::BAD_REQUEST, "BadQuery"),
@@ -190,13 +201,17 @@ async fn what_is_wrong_is_told_with_a_fitting_code() {
 async fn a_plan_is_a_preview_or_a_refusal() {
     let rig = Rig::start();
     let (code, body) = rig.send(Method::POST, "/v1/plan", b"good").await;
-    assert_eq!((code, body.as_str()), (StatusCode::OK, r#"{"resources":{"web":{"action":"create"}},"problems":[]}"#));
+    assert_eq!(
+        (code, body.as_str()),
+        (StatusCode::OK, r#"{"resources":{"web":{"action":"create"}},"problems":[]}"#)
+    );
     let (code, body) = rig.send(Method::POST, "/v1/plan", b"bad").await;
     assert_eq!((code, reason(&body).as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "Unparsable"));
     let large = vec![b'x'; manifest_types::manifest::MANIFEST_LIMIT + 1];
     let (code, _) = rig.send(Method::POST, "/v1/plan", &large).await;
     assert_eq!(code, StatusCode::UNPROCESSABLE_ENTITY, "admission says it better");
-    let (code, body) = rig.send(Method::POST, "/v1/plan", &[large.as_slice(), large.as_slice()].concat()).await;
+    let (code, body) =
+        rig.send(Method::POST, "/v1/plan", &[large.as_slice(), large.as_slice()].concat()).await;
     assert_eq!((code, reason(&body).as_str()), (StatusCode::PAYLOAD_TOO_LARGE, "TooLarge"));
 }
 

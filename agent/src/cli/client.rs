@@ -134,12 +134,22 @@ impl Client {
     }
 
     /// Sends one request, and gives back the answer's code and body.
-    pub(crate) async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(StatusCode, Bytes), ClientError> {
+    pub(crate) async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let silent = |_| ClientError::Silent { socket: self.socket.clone() };
         tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await.map_err(silent)?
     }
 
-    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> Result<(StatusCode, Bytes), ClientError> {
+    async fn exchange(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.unreachable(source))?;
         let broken = |source| ClientError::Broken { socket: self.socket.clone(), source };
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
@@ -178,7 +188,11 @@ impl Client {
     }
 
     fn document<T: DeserializeOwned>(&self, code: StatusCode, body: &[u8]) -> Result<T, ClientError> {
-        serde_json::from_slice(body).map_err(|source| ClientError::Unreadable { socket: self.socket.clone(), code, source })
+        serde_json::from_slice(body).map_err(|source| ClientError::Unreadable {
+            socket: self.socket.clone(),
+            code,
+            source,
+        })
     }
 }
 

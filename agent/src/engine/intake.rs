@@ -92,8 +92,12 @@ impl Engine {
         if self.breaks(Rule::OnlyOwned) {
             self.usurp();
         }
-        let mut wanted: BTreeMap<_, _> =
-            admitted.manifest.resources.into_iter().map(|entry| (entry.id.clone(), self.wanted(entry))).collect();
+        let mut wanted: BTreeMap<_, _> = admitted
+            .manifest
+            .resources
+            .into_iter()
+            .map(|entry| (entry.id.clone(), self.wanted(entry)))
+            .collect();
         for (id, resource) in &mut self.resources {
             let now_wanted = wanted.remove(id);
             if resource.wanted == now_wanted {
@@ -154,7 +158,8 @@ impl Engine {
             }
         }
         for ids in claimants.values().filter(|ids| ids.len() > 1) {
-            let all = ids.iter().flat_map(|one| ids.iter().map(move |other| ((*one).clone(), (*other).clone())));
+            let all =
+                ids.iter().flat_map(|one| ids.iter().map(move |other| ((*one).clone(), (*other).clone())));
             pairs.extend(all.filter(|(one, other)| one != other));
         }
         for (one, other) in self.batch_mates() {

@@ -74,7 +74,8 @@ impl Engine {
 
     /// A kind that cannot be seen is not asked again at once; one that was seen again is known to be back.
     pub(super) fn saw_kind(&mut self, kind: &str, result: &LookResult, now: Now) {
-        let times = self.kinds.get(kind).and_then(|facts| facts.unseen.as_ref()).map_or(0, |unseen| unseen.times);
+        let times =
+            self.kinds.get(kind).and_then(|facts| facts.unseen.as_ref()).map_or(0, |unseen| unseen.times);
         let unseen = match result {
             LookResult::Unseen(away) => {
                 let delay = backoff::delay((times + 1).min(6), self.chance(kind, u64::from(times)));
@@ -143,12 +144,20 @@ fn not_told() -> Failure {
 }
 
 fn timed_out() -> Failure {
-    Failure::new("ObserveTimedOut", "looking at it takes too long; the file system or engine beneath may hang", true)
+    Failure::new(
+        "ObserveTimedOut",
+        "looking at it takes too long; the file system or engine beneath may hang",
+        true,
+    )
 }
 
 /// Somebody changed what a failed step left behind: trying again may help.
 fn forgive(resource: &mut Resource, seen: &Observation) {
-    let changed = resource.trouble.as_ref().and_then(|trouble| trouble.left).is_some_and(|left| left != seen.fingerprint);
+    let changed = resource
+        .trouble
+        .as_ref()
+        .and_then(|trouble| trouble.left)
+        .is_some_and(|left| left != seen.fingerprint);
     if changed {
         resource.trouble = None;
     }
@@ -182,7 +191,8 @@ fn note_drift(resource: &mut Resource, seen: &Observation, now: Now) -> bool {
     };
     if seen.on_target() {
         let lasted = std::mem::take(&mut resource.drift_lasts);
-        let record = row.drift.last.as_mut().filter(|record| lasted && record.action == DriftAction::Repairing);
+        let record =
+            row.drift.last.as_mut().filter(|record| lasted && record.action == DriftAction::Repairing);
         let repaired = record.is_some();
         if let Some(record) = record {
             record.action = DriftAction::Repaired;

@@ -63,7 +63,8 @@ impl Engine {
         left: Option<u64>,
         now: Now,
     ) {
-        let attempts = self.resources.get(id).and_then(|resource| resource.row.as_ref()).map_or(0, |row| row.attempts);
+        let attempts =
+            self.resources.get(id).and_then(|resource| resource.row.as_ref()).map_or(0, |row| row.attempts);
         let delay = backoff::delay(attempts + 1, self.chance(id.as_str(), u64::from(attempts)));
         let Some(resource) = self.resources.get_mut(id) else { return };
         match (result, running.puts) {

@@ -75,7 +75,9 @@ impl LedgerError {
             },
             Self::InUse { .. } => None,
         };
-        io.is_some_and(|error| matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded))
+        io.is_some_and(|error| {
+            matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+        })
     }
 }
 
@@ -127,7 +129,8 @@ impl Store {
 
     fn try_commit(&mut self, write: &LedgerWrite) -> Result<(), LedgerError> {
         let result = self.database().and_then(|database| {
-            commit(database, write).map_err(|error| LedgerError::Database { path: PathBuf::new(), source: Box::new(error) })
+            commit(database, write)
+                .map_err(|error| LedgerError::Database { path: PathBuf::new(), source: Box::new(error) })
         });
         result.map_err(|error| self.with_path(error))
     }
@@ -194,7 +197,9 @@ impl Store {
 fn is_damaged(error: &redb::Error) -> bool {
     match error {
         redb::Error::Corrupted(_) | redb::Error::RepairAborted => true,
-        redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
+        redb::Error::Io(error) => {
+            matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
+        }
         _ => false,
     }
 }

@@ -52,7 +52,8 @@ impl Bucket {
     /// Takes a token, if there is one.
     pub fn take(&mut self, now: BootTime) -> bool {
         let earned = self.earned(now);
-        self.counted = if self.tokens + earned >= self.capacity { now } else { self.counted + self.refill * earned };
+        self.counted =
+            if self.tokens + earned >= self.capacity { now } else { self.counted + self.refill * earned };
         self.tokens = (self.tokens + earned).min(self.capacity);
         let taken = self.tokens > 0;
         self.tokens -= u32::from(taken);
@@ -102,7 +103,8 @@ mod tests {
 
     #[test]
     fn delays_are_spread_over_all_they_may_be() {
-        let mean: f64 = (0..1000).map(|turn| delay(20, chance(1, "a", turn)).as_secs_f64()).sum::<f64>() / 1000.0;
+        let mean: f64 =
+            (0..1000).map(|turn| delay(20, chance(1, "a", turn)).as_secs_f64()).sum::<f64>() / 1000.0;
         assert!((130.0..170.0).contains(&mean), "{mean}");
         assert_ne!(chance(1, "a", 1), chance(1, "b", 1));
         assert_ne!(chance(1, "a", 1), chance(2, "a", 1));

@@ -15,7 +15,8 @@ pub(crate) type Resources = BTreeMap<ResourceId, Resource>;
 
 /// The dependencies that are not as far as they must be.
 pub(crate) fn unmet(resources: &Resources, edges: &Edges) -> Vec<ResourceId> {
-    let met = |id: &ResourceId, until: Until| resources.get(id).is_some_and(|resource| resource.satisfies(until));
+    let met =
+        |id: &ResourceId, until: Until| resources.get(id).is_some_and(|resource| resource.satisfies(until));
     edges.depends_on.iter().filter(|(id, until)| !met(id, **until)).map(|(id, _)| id.clone()).collect()
 }
 
@@ -23,11 +24,13 @@ pub(crate) fn unmet(resources: &Resources, edges: &Edges) -> Vec<ResourceId> {
 pub(crate) fn dependants(resources: &Resources, id: &ResourceId) -> Vec<ResourceId> {
     let Some(me) = resources.get(id) else { return Vec::new() };
     let holds_on = |other: &Resource| {
-        let applied = other.row.as_ref().map(|row| &row.edges).or(other.opaque.as_ref().map(|row| &row.edges));
+        let applied =
+            other.row.as_ref().map(|row| &row.edges).or(other.opaque.as_ref().map(|row| &row.edges));
         if !applied.is_some_and(|edges| edges.depends_on.contains_key(id)) {
             return false;
         }
-        let still_wants = other.wanted.as_ref().is_some_and(|wanted| wanted.edges.depends_on.contains_key(id));
+        let still_wants =
+            other.wanted.as_ref().is_some_and(|wanted| wanted.edges.depends_on.contains_key(id));
         let waits_for_me = other.aim().is_some_and(|aim| aim.claims.iter().any(|claim| holds(me, claim)));
         !still_wants && !waits_for_me
     };

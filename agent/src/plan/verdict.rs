@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use manifest_types::{
-    digest::Digest,
-    kinds::Spec,
-    name::ResourceId,
-    status::Phase,
-};
+use manifest_types::{digest::Digest, kinds::Spec, name::ResourceId, status::Phase};
 use reconcilers::{
     error::Failure,
     observation::{Health, Observation},
@@ -97,9 +92,13 @@ pub(crate) fn decide(engine: &Engine, id: &ResourceId, now: BootTime) -> Verdict
         Goal::Leave => left_alone(me),
         Goal::Release if engine.manifest.generation.is_none() => {
             let standing = Standing::of(Phase::Unknown);
-            Verdict::rest(standing.because("NoManifest", "no manifest was admitted, so nothing is taken away"))
+            Verdict::rest(
+                standing.because("NoManifest", "no manifest was admitted, so nothing is taken away"),
+            )
         }
-        Goal::Release => look_first(engine, me, now, Phase::Deleting, |_| release::release(engine, id, me, now)),
+        Goal::Release => {
+            look_first(engine, me, now, Phase::Deleting, |_| release::release(engine, id, me, now))
+        }
         Goal::Hold(spec, _) if let Some(verdict) = hold::await_claims(engine, id, me, spec, now) => verdict,
         Goal::Hold(spec, digest) => look_first(engine, me, now, Phase::Reconciling, |seen| {
             hold::hold(&hold::Case { engine, id, me, spec, digest, seen, now })
@@ -130,15 +129,16 @@ fn left_alone(me: &Resource) -> Verdict {
     let standing = match (body, &me.opaque) {
         (None, None) => return Verdict::act(Act::Forget, Standing::of(Phase::Unknown)),
         (None, Some(row)) => {
-            let message = format!("it is a {}, which this agent does not know and so cannot take away", row.kind);
+            let message =
+                format!("it is a {}, which this agent does not know and so cannot take away", row.kind);
             Standing::of(Phase::Deleting).because("UnknownKind", message)
         }
-        (Some(WantedBody::UnknownKind), _) => {
-            Standing::of(Phase::Unknown).because("UnknownKind", "this agent does not know the kind; a newer one may")
-        }
+        (Some(WantedBody::UnknownKind), _) => Standing::of(Phase::Unknown)
+            .because("UnknownKind", "this agent does not know the kind; a newer one may"),
         (Some(WantedBody::Invalid { message }), _) => invalid(message),
         (Some(WantedBody::Spec(_)), Some(row)) => {
-            let message = format!("what is held under this id is a {}, which this agent does not know", row.kind);
+            let message =
+                format!("what is held under this id is a {}, which this agent does not know", row.kind);
             Standing::of(Phase::Pending).because("HeldByUnknownKind", message)
         }
         (Some(WantedBody::Spec(_)), None) => quarantined(me).unwrap_or_else(|| Standing::of(Phase::Unknown)),
@@ -196,8 +196,15 @@ fn look_first(
 }
 
 /// What holds a change back, whichever it is: an operator, or a failure that is too fresh.
-fn held_back(engine: &Engine, me: &Resource, of: Option<Digest>, phase: Phase, now: BootTime) -> Option<Verdict> {
-    let paused = [engine.paused_until, me.paused_until].into_iter().flatten().filter(|until| *until > now).max();
+fn held_back(
+    engine: &Engine,
+    me: &Resource,
+    of: Option<Digest>,
+    phase: Phase,
+    now: BootTime,
+) -> Option<Verdict> {
+    let paused =
+        [engine.paused_until, me.paused_until].into_iter().flatten().filter(|until| *until > now).max();
     if let Some(until) = paused {
         let phase = if phase == Phase::Deleting { phase } else { Phase::Pending };
         let mut standing = Standing::of(phase).because("Paused", "an operator asked to leave it as it is");

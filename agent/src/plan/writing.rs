@@ -28,7 +28,9 @@ pub(super) fn remember(engine: &mut Engine, now: BootTime) -> Option<Command> {
         matches!(intent, Some(Intent::Take { .. }))
     };
     for id in &engine.ledger.unsaved {
-        let Some(resource) = engine.resources.get(id).filter(|resource| resource.saved.is_unsaved()) else { continue };
+        let Some(resource) = engine.resources.get(id).filter(|resource| resource.saved.is_unsaved()) else {
+            continue;
+        };
         if let Some(row) = resource.row.as_ref().filter(|_| !only_lets_go || lets_go(resource)) {
             write.rows.insert(id.clone(), Some(row.clone()));
         }
@@ -41,7 +43,8 @@ pub(super) fn remember(engine: &mut Engine, now: BootTime) -> Option<Command> {
         }
     }
     if !only_lets_go {
-        write.manifest = engine.manifest.unsaved.as_ref().map(|(saved, admission, _)| (saved.clone(), *admission));
+        write.manifest =
+            engine.manifest.unsaved.as_ref().map(|(saved, admission, _)| (saved.clone(), *admission));
     }
     written(engine, &write, only_lets_go);
     if write.is_empty() {
@@ -87,12 +90,16 @@ fn due_at(engine: &Engine, now: BootTime) -> Option<BootTime> {
         return Some(now);
     }
     let outcomes = ledger.lazy_since.map(|since| since + OUTCOMES_WAIT);
-    let manifest = engine.manifest.unsaved.as_ref().map(|(_, _, since)| {
-        if engine.looks.is_empty() { now } else { *since + MANIFEST_WAITS }
-    });
+    let manifest = engine
+        .manifest
+        .unsaved
+        .as_ref()
+        .map(|(_, _, since)| if engine.looks.is_empty() { now } else { *since + MANIFEST_WAITS });
     [outcomes, manifest].into_iter().flatten().min()
 }
 
 fn has_something(engine: &Engine) -> bool {
-    !engine.ledger.unsaved.is_empty() || !engine.ledger.removed.is_empty() || engine.manifest.unsaved.is_some()
+    !engine.ledger.unsaved.is_empty()
+        || !engine.ledger.removed.is_empty()
+        || engine.manifest.unsaved.is_some()
 }

@@ -103,7 +103,11 @@ fn another_place_or_kind_is_a_change() {
     let other = Row { kind: "Hologram".into(), ..row("/b") };
     let change = Forecast::Change { fields: vec![field("kind", "File", "Hologram")] };
     assert_eq!(forecast(&wanted, Some(&other), None), change);
-    assert!(targets(&Rows::from([(id("a"), other)]), &manifest(json!([file("a", "/b")])))["File"][0].owned.is_none());
+    assert!(
+        targets(&Rows::from([(id("a"), other)]), &manifest(json!([file("a", "/b")])))["File"][0]
+            .owned
+            .is_none()
+    );
 }
 
 #[test]

@@ -64,7 +64,13 @@ fn ready(engine: &Engine) -> Said {
     let (generation, _) = engine.generations();
     if generation == 0 {
         let message = "no manifest was admitted yet".to_owned();
-        return Said { about: "Ready", status: ConditionStatus::Unknown, reason: "NoManifest".into(), message, generation };
+        return Said {
+            about: "Ready",
+            status: ConditionStatus::Unknown,
+            reason: "NoManifest".into(),
+            message,
+            generation,
+        };
     }
     let mut counts: BTreeMap<Phase, usize> = BTreeMap::new();
     for resource in engine.resources.values() {
@@ -82,7 +88,8 @@ fn ready(engine: &Engine) -> Said {
         "Reconciling"
     };
     let total = ready + counts.values().sum::<usize>();
-    let others: Vec<_> = counts.iter().map(|(phase, count)| format!("{count} {}", phase.to_string().to_lowercase())).collect();
+    let others: Vec<_> =
+        counts.iter().map(|(phase, count)| format!("{count} {}", phase.to_string().to_lowercase())).collect();
     of("Ready", false, reason, format!("{ready} of {total} ready, {}", others.join(", ")), generation)
 }
 
@@ -101,7 +108,13 @@ fn manifest_accepted(engine: &Engine) -> Said {
             let bad = engine.resources.values().filter(|resource| is_invalid(resource)).count();
             match bad {
                 0 => of("ManifestAccepted", true, "Accepted", String::new(), observed),
-                _ => of("ManifestAccepted", true, "AcceptedInPart", format!("{bad} entries are invalid"), observed),
+                _ => of(
+                    "ManifestAccepted",
+                    true,
+                    "AcceptedInPart",
+                    format!("{bad} entries are invalid"),
+                    observed,
+                ),
             }
         }
     }
@@ -109,10 +122,17 @@ fn manifest_accepted(engine: &Engine) -> Said {
 
 fn drifted(engine: &Engine) -> Said {
     let (generation, _) = engine.generations();
-    let ids: Vec<_> = engine.resources.iter().filter(|(_, resource)| resource.standing.drifted).map(|(id, _)| id.as_str()).collect();
+    let ids: Vec<_> = engine
+        .resources
+        .iter()
+        .filter(|(_, resource)| resource.standing.drifted)
+        .map(|(id, _)| id.as_str())
+        .collect();
     match ids.as_slice() {
         [] => of("Drifted", false, "NoDrift", String::new(), generation),
-        ids => of("Drifted", true, "DriftReported", format!("left as they are: {}", ids.join(", ")), generation),
+        ids => {
+            of("Drifted", true, "DriftReported", format!("left as they are: {}", ids.join(", ")), generation)
+        }
     }
 }
 
@@ -136,5 +156,11 @@ fn fenced(engine: &Engine) -> Option<Said> {
 
 fn paused(engine: &Engine) -> Option<Said> {
     engine.paused_until?;
-    Some(of("Paused", true, "OperatorAsked", "nothing is changed until it is resumed".into(), engine.generations().0))
+    Some(of(
+        "Paused",
+        true,
+        "OperatorAsked",
+        "nothing is changed until it is resumed".into(),
+        engine.generations().0,
+    ))
 }

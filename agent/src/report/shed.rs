@@ -11,18 +11,22 @@ use super::to_bytes;
 /// lines, then Failed ones, as far as each is needed. Conditions are never shed.
 pub(super) fn within(mut status: AgentStatus, limit: usize) -> AgentStatus {
     let sheddings: [fn(&mut AgentStatus); 4] = [
-        |status| for_each(status, |resource| {
-            if resource.phase == Phase::Ready {
-                resource.details = None;
-            }
-        }),
+        |status| {
+            for_each(status, |resource| {
+                if resource.phase == Phase::Ready {
+                    resource.details = None;
+                }
+            })
+        },
         |status| omit(status, usize::MAX, |phase| phase == Phase::Ready),
-        |status| for_each(status, |resource| {
-            resource.message = None;
-            if let Some(error) = &mut resource.error {
-                error.message.clear();
-            }
-        }),
+        |status| {
+            for_each(status, |resource| {
+                resource.message = None;
+                if let Some(error) = &mut resource.error {
+                    error.message.clear();
+                }
+            })
+        },
         |status| omit(status, usize::MAX, |phase| matches!(phase, Phase::Pending | Phase::Reconciling)),
     ];
     for shed in sheddings {
@@ -45,8 +49,12 @@ fn for_each(status: &mut AgentStatus, change: impl Fn(&mut ResourceStatus)) {
 
 /// Leaves out up to `most` resources whose phase is `of`, the last ones first.
 fn omit(status: &mut AgentStatus, most: usize, of: impl Fn(Phase) -> bool) {
-    let mut ids: Vec<ResourceId> =
-        status.resources.iter().filter(|(_, resource)| of(resource.phase)).map(|(id, _)| id.clone()).collect();
+    let mut ids: Vec<ResourceId> = status
+        .resources
+        .iter()
+        .filter(|(_, resource)| of(resource.phase))
+        .map(|(id, _)| id.clone())
+        .collect();
     let kept = ids.len().saturating_sub(most);
     for id in ids.drain(kept..) {
         if let Some(resource) = status.resources.remove(&id) {

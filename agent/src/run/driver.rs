@@ -209,7 +209,9 @@ impl Driver {
                 }
             }
             Command::Remember { seq, write } => self.remember(seq, write),
-            Command::Publish { status, over } => self.order(Order::Write { bytes: report::to_bytes(&status), over }),
+            Command::Publish { status, over } => {
+                self.order(Order::Write { bytes: report::to_bytes(&status), over })
+            }
             Command::ReadStatus => self.order(Order::Read),
         }
     }
@@ -264,7 +266,9 @@ impl Driver {
             }
             Fact::LinkDown => self.metrics.link_up = false,
             Fact::Delivered { .. } => self.metrics.statuses_sent += 1,
-            Fact::Unknown { message } => tracing::warn!(message, "the status is not delivered yet; it is tried again"),
+            Fact::Unknown { message } => {
+                tracing::warn!(message, "the status is not delivered yet; it is tried again")
+            }
             Fact::Conflict | Fact::Read { .. } | Fact::OtherAlive => {}
         }
     }
@@ -272,7 +276,9 @@ impl Driver {
     fn count(&mut self, event: &Event) {
         match event {
             Event::Remembered { .. } => self.metrics.ledger_commits += 1,
-            Event::LedgerFailed { message, .. } => tracing::error!(message, "the ledger cannot be written; nothing is changed until it can"),
+            Event::LedgerFailed { message, .. } => {
+                tracing::error!(message, "the ledger cannot be written; nothing is changed until it can")
+            }
             Event::StepEnded { step, ended } => {
                 let Some((kind, _)) = self.steps.remove(step) else { return };
                 let (done, failed) = outcomes(ended);
@@ -340,7 +346,8 @@ fn tell(id: &ResourceId, standing: &Standing, generation: u64) {
     let phase = standing.phase;
     let error = standing.error.as_ref();
     let reason = error.map(|error| error.reason.as_str()).or(standing.reason.as_deref()).unwrap_or("-");
-    let message = error.map(|error| error.message.as_str()).or(standing.message.as_deref()).unwrap_or_default();
+    let message =
+        error.map(|error| error.message.as_str()).or(standing.message.as_deref()).unwrap_or_default();
     match phase {
         Phase::Reconciling => tracing::debug!(resource = %id, generation, reason, message, "{phase}"),
         Phase::Failed => tracing::warn!(resource = %id, generation, reason, message, "{phase}"),

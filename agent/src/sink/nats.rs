@@ -26,7 +26,13 @@ pub struct Place {
 
 /// Carries out orders until there are no more, and tells whether the server can be reached.
 pub async fn run(link: Link, place: Place, mut orders: mpsc::Receiver<Order>, answers: mpsc::Sender<Answer>) {
-    let mut sink = Sink { jetstream: jetstream::new(link.client.clone()), place, fleet: None, heartbeats: None, heard: None };
+    let mut sink = Sink {
+        jetstream: jetstream::new(link.client.clone()),
+        place,
+        fleet: None,
+        heartbeats: None,
+        heard: None,
+    };
     let mut state = link.state.clone();
     let mut number = 0;
     loop {
@@ -77,7 +83,9 @@ impl Sink {
     async fn carry_out(&mut self, order: Order) -> Option<Fact> {
         match order {
             Order::Read => Some(self.read().await.unwrap_or_else(|message| Fact::Unknown { message })),
-            Order::Write { bytes, over } => Some(self.write(bytes, over).await.unwrap_or_else(|message| Fact::Unknown { message })),
+            Order::Write { bytes, over } => {
+                Some(self.write(bytes, over).await.unwrap_or_else(|message| Fact::Unknown { message }))
+            }
             Order::Heartbeat { bytes } => {
                 if let Err(error) = self.heartbeat(bytes).await {
                     tracing::debug!(error, "no heartbeat");
@@ -94,7 +102,9 @@ impl Sink {
         let subject = keys::kv_subject(&self.place.bucket, &key);
         let message = self.fleet().await?.stream.get_last_raw_message_by_subject(&subject).await;
         match message {
-            Ok(message) => Ok(Fact::Read { revision: message.sequence, instance: instance_of(&message.payload) }),
+            Ok(message) => {
+                Ok(Fact::Read { revision: message.sequence, instance: instance_of(&message.payload) })
+            }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
                 Ok(Fact::Read { revision: 0, instance: None })
             }
@@ -144,7 +154,11 @@ impl Sink {
     }
 }
 
-async fn open<'a>(jetstream: &jetstream::Context, bucket: &str, store: &'a mut Option<kv::Store>) -> Result<&'a kv::Store, String> {
+async fn open<'a>(
+    jetstream: &jetstream::Context,
+    bucket: &str,
+    store: &'a mut Option<kv::Store>,
+) -> Result<&'a kv::Store, String> {
     if store.is_none() {
         let opened = jetstream.get_key_value(bucket).await;
         *store = Some(opened.map_err(|error| format!("bucket {bucket}: {}", chain(&error)))?);
@@ -188,7 +202,10 @@ mod tests {
     use super::*;
 
     fn told(code: u64) -> jetstream::Error {
-        serde_json::from_str(&format!(r#"{{"code":400,"err_code":{code},"description":"wrong last sequence"}}"#)).unwrap()
+        serde_json::from_str(&format!(
+            r#"{{"code":400,"err_code":{code},"description":"wrong last sequence"}}"#
+        ))
+        .unwrap()
     }
 
     #[test]

@@ -57,7 +57,8 @@ pub async fn run(path: PathBuf, news: mpsc::Sender<News>) -> io::Result<()> {
 /// The file's bytes; no more than admission needs to see that there are too many.
 async fn read(path: &Path) -> io::Result<Vec<u8>> {
     let path = path.to_owned();
-    let opened = tokio::task::spawn_blocking(move || std::fs::File::open(path)).await.map_err(io::Error::other)??;
+    let opened =
+        tokio::task::spawn_blocking(move || std::fs::File::open(path)).await.map_err(io::Error::other)??;
     let mut bytes = Vec::new();
     tokio::fs::File::from_std(opened).take(MANIFEST_LIMIT as u64 + 1).read_to_end(&mut bytes).await?;
     Ok(bytes)
@@ -84,7 +85,10 @@ impl Changes {
             | AddWatchFlags::IN_DELETE
             | AddWatchFlags::IN_CREATE;
         inotify.add_watch(folder, of_interest).map_err(|error| {
-            io::Error::new(io::Error::from(error).kind(), format!("cannot watch {}: {error}", folder.display()))
+            io::Error::new(
+                io::Error::from(error).kind(),
+                format!("cannot watch {}: {error}", folder.display()),
+            )
         })?;
         Ok(Self(AsyncFd::new(Watch(inotify))?))
     }

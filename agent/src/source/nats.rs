@@ -83,7 +83,8 @@ pub async fn run(mut link: Link, place: Place, news: mpsc::Sender<News>) {
         let pause = Duration::from_millis(250).saturating_mul(1 << failures.min(8)).min(LONGEST_WAIT);
         if failures > 0 {
             let turn = Now::read().boot.as_duration().as_nanos() as u64;
-            tokio::time::sleep(jittered(pause, chance(turn, place.agent_id.as_str(), u64::from(failures)))).await;
+            tokio::time::sleep(jittered(pause, chance(turn, place.agent_id.as_str(), u64::from(failures))))
+                .await;
         }
     }
 }
@@ -100,7 +101,8 @@ async fn session(
         let jetstream = jetstream::new(link.client.clone());
         let store = jetstream.get_key_value(&place.bucket).await;
         let store = store.map_err(|error| format!("bucket {}: {error}", place.bucket))?;
-        let info = store.stream.get_info().await.map_err(|error| format!("bucket {}: {error}", place.bucket))?;
+        let info =
+            store.stream.get_info().await.map_err(|error| format!("bucket {}: {error}", place.bucket))?;
         let changes = subscribe(link, &store, &info, place).await?;
         link.client.flush().await.map_err(|error| error.to_string())?;
         Ok((store, info.created.to_string(), changes))
@@ -191,7 +193,8 @@ async fn read(
     brought: &mut Brought,
 ) -> Result<(), End> {
     let entry = store.entry(keys::desired_state(&place.agent_id)).await;
-    let entry = entry.map_err(|error| End::Failed(format!("key {}: {error}", keys::desired_state(&place.agent_id))))?;
+    let entry = entry
+        .map_err(|error| End::Failed(format!("key {}: {error}", keys::desired_state(&place.agent_id))))?;
     let value = match entry {
         Some(entry) => Value {
             revision: entry.revision,
@@ -202,7 +205,12 @@ async fn read(
     bring(value, life, news, brought).await
 }
 
-async fn bring(value: Value, life: &str, news: &mpsc::Sender<News>, brought: &mut Brought) -> Result<(), End> {
+async fn bring(
+    value: Value,
+    life: &str,
+    news: &mpsc::Sender<News>,
+    brought: &mut Brought,
+) -> Result<(), End> {
     if !brought.is_news(life, value.revision) {
         return Ok(());
     }

@@ -110,7 +110,9 @@ pub(super) fn undo(
         (Some(record), _) => Undo::PutBack { is_foreign: is_foreign && !record.has_content_of(found) },
         // Nothing is kept because nothing was changed.
         // The original differed, so this is our doing; it went away before it could be kept, and there is nothing to put back.
-        (None, Before::Original) if is_as_applied && found.has_content() => Undo::Remove { is_foreign: false },
+        (None, Before::Original) if is_as_applied && found.has_content() => {
+            Undo::Remove { is_foreign: false }
+        }
         (None, Before::Same | Before::Original) => Undo::Leave,
         (None, Before::Absent) => match found {
             Found::Absent => Undo::Leave,

@@ -2,11 +2,7 @@
 
 use std::time::Duration;
 
-use holdfast::engine::{
-    event::Event,
-    outbox::Fact,
-    sabotage::Sabotage,
-};
+use holdfast::engine::{event::Event, outbox::Fact, sabotage::Sabotage};
 use manifest_types::name::ResourceId;
 use reconcilers::reconciler::Hint;
 
@@ -161,7 +157,8 @@ fn is_stuck(play: &Play, index: usize) -> bool {
     use crate::play::Pending;
     match &play.pending[index] {
         Pending::Step { changes, until, .. } => {
-            *until > play.now && changes.iter().any(|change| Some(change.id.as_str()) == play.stuck.as_deref())
+            *until > play.now
+                && changes.iter().any(|change| Some(change.id.as_str()) == play.stuck.as_deref())
         }
         _ => false,
     }
@@ -190,7 +187,8 @@ fn one_hangs(play: &mut Play) -> Result<(), String> {
     play.source()?;
     settle(play, 600)?;
     let concerned = concerned(play, id);
-    check::converged(play, &concerned).map_err(|error| format!("invariant 6: {error}; {id} hangs, concerned: {concerned:?}"))?;
+    check::converged(play, &concerned)
+        .map_err(|error| format!("invariant 6: {error}; {id} hangs, concerned: {concerned:?}"))?;
     play.stuck = None;
     Ok(())
 }

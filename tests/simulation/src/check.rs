@@ -116,7 +116,12 @@ fn ready_was_seen(play: &Play, id: &ResourceId, digest: Option<Digest>) -> Resul
     let Some(digest) = digest else {
         return Err(format!("invariant 7: {id} is Ready without a digest"));
     };
-    let policy = play.engine.resources().get(id).and_then(|resource| resource.wanted.as_ref()).map(|wanted| wanted.drift);
+    let policy = play
+        .engine
+        .resources()
+        .get(id)
+        .and_then(|resource| resource.wanted.as_ref())
+        .map(|wanted| wanted.drift);
     if policy == Some(DriftPolicy::Ignore) {
         return Ok(());
     }
@@ -139,7 +144,10 @@ pub(crate) fn after_plan(play: &Play) -> Result<(), String> {
             let Work::Put { spec, .. } = &change.work else { continue };
             let wanted = play.engine.resources().get(&change.id).and_then(|resource| resource.aim());
             if wanted.is_some_and(|aim| aim.spec != *spec) && !play.engine.is_fenced() {
-                return Err(format!("invariant 5: {} goes on with a spec that is not wanted any more", change.id));
+                return Err(format!(
+                    "invariant 5: {} goes on with a spec that is not wanted any more",
+                    change.id
+                ));
             }
         }
     }
@@ -153,7 +161,10 @@ fn hopeless(play: &Play) -> Vec<ResourceId> {
     let mut hopeless: Vec<_> = bad.iter().map(|entry| entry.id.clone()).collect();
     loop {
         // What is not wanted any more waits for those that still depend on it.
-        let needed = hopeless.iter().filter_map(|id| play.memory.rows.get(id)).flat_map(|row| row.edges.depends_on.keys());
+        let needed = hopeless
+            .iter()
+            .filter_map(|id| play.memory.rows.get(id))
+            .flat_map(|row| row.edges.depends_on.keys());
         let kept = needed.filter(|id| !good.iter().any(|entry| entry.id == **id) && !hopeless.contains(id));
         if let Some(id) = kept.cloned().next() {
             hopeless.push(id);
@@ -186,13 +197,18 @@ pub(crate) fn converged(play: &Play, except: &[ResourceId]) -> Result<(), String
         let path = file(spec).path.as_str();
         let thing = play.world.things.get(path);
         let row = play.memory.rows.get(&entry.id);
-        if entry.drift == DriftPolicy::Enforce && thing.map(|thing| &thing.content) != Some(&wanted_content(spec)) {
+        if entry.drift == DriftPolicy::Enforce
+            && thing.map(|thing| &thing.content) != Some(&wanted_content(spec))
+        {
             let standing = play.engine.resources().get(&entry.id).map(|resource| &resource.standing);
             return Err(format!("{} is not as wanted: {path} is {thing:?}: {standing:?}", entry.id));
         }
         if row.and_then(|row| row.applied_digest()) != Some(*digest) {
             let standing = play.engine.resources().get(&entry.id).map(|resource| &resource.standing);
-            return Err(format!("the ledger does not say that {} is applied: {row:?}: {standing:?}", entry.id));
+            return Err(format!(
+                "the ledger does not say that {} is applied: {row:?}: {standing:?}",
+                entry.id
+            ));
         }
     }
     Ok(())
@@ -205,13 +221,18 @@ pub(crate) fn loaded(play: &Play) -> Result<(), String> {
         let Some(thing) = play.world.things.get(file(&aim.spec).path.as_str()) else { continue };
         let Some(row) = &resource.row else { continue };
         for (on, saw) in &row.saw {
-            let revision = play.engine.resources().get(on).and_then(|on| on.row.as_ref()).map_or(0, |row| row.revision);
+            let revision =
+                play.engine.resources().get(on).and_then(|on| on.row.as_ref()).map_or(0, |row| row.revision);
             let Some(on_aim) = play.engine.resources().get(on).and_then(|on| on.aim()) else { continue };
             let path = file(&on_aim.spec).path.as_str();
             let version = play.world.things.get(path).map_or(0, |thing| thing.version);
             let loaded = thing.loaded.get(path);
-            if loaded.is_some_and(|loaded| *loaded != version) && play.world.disturbed_since_change(path).is_none() {
-                return Err(format!("invariant 9: {id} missed a restart: it has loaded {path} {loaded:?}, which is at {version} (revision {revision}, saw {saw})"));
+            if loaded.is_some_and(|loaded| *loaded != version)
+                && play.world.disturbed_since_change(path).is_none()
+            {
+                return Err(format!(
+                    "invariant 9: {id} missed a restart: it has loaded {path} {loaded:?}, which is at {version} (revision {revision}, saw {saw})"
+                ));
             }
         }
     }
@@ -220,7 +241,8 @@ pub(crate) fn loaded(play: &Play) -> Result<(), String> {
 
 /// Nothing is owned that is not wanted, and nothing is left over.
 pub(crate) fn nothing_leaked(play: &Play) -> Result<(), String> {
-    let named: Vec<&ResourceId> = play.wanted.iter().flat_map(|manifest| manifest.resources.iter().map(|entry| &entry.id)).collect();
+    let named: Vec<&ResourceId> =
+        play.wanted.iter().flat_map(|manifest| manifest.resources.iter().map(|entry| &entry.id)).collect();
     for id in play.memory.rows.keys() {
         if !named.contains(&id) {
             return Err(format!("invariant 9: the ledger still owns {id}"));
@@ -253,7 +275,10 @@ pub(crate) fn status_arrived(play: &Play) -> Result<(), String> {
     let (generation, observed) = play.engine.generations();
     if (status.manifest_generation, status.observed_generation) != (generation, observed) {
         let held = (status.manifest_generation, status.observed_generation);
-        return Err(format!("invariant 8: the sink's status is of {held:?}, not of {:?}", (generation, observed)));
+        return Err(format!(
+            "invariant 8: the sink's status is of {held:?}, not of {:?}",
+            (generation, observed)
+        ));
     }
     let ready = status.condition("Ready").map(|condition| condition.status);
     let all = play.engine.resources().values().all(|resource| resource.standing.phase == Phase::Ready);

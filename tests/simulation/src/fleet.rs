@@ -53,7 +53,8 @@ impl Fleet {
 }
 
 const IDS: [&str; 8] = ["a", "b", "c", "d", "e", "f", "g", "h"];
-const PATHS: [&str; 10] = ["/run/a", "/run/b", "/etc/c", "/etc/d", "/etc/e", "/batch/f", "/batch/g", "/etc/h", "/run/i", "/etc/j"];
+const PATHS: [&str; 10] =
+    ["/run/a", "/run/b", "/etc/c", "/etc/d", "/etc/e", "/batch/f", "/batch/g", "/etc/h", "/run/i", "/etc/j"];
 
 fn resources(chance: &mut Chance) -> Value {
     let mut entries = good(chance);
@@ -84,7 +85,8 @@ fn good(chance: &mut Chance) -> Value {
         let index = free.iter().position(|path| *path == PATHS[usual]).filter(|_| !chance.percent(25));
         let path = free.remove(index.unwrap_or_else(|| chance.below(free.len())));
         let content = format!("{}", chance.below(3));
-        let mut entry = json!({ "id": id, "kind": "File", "spec": { "path": path, "content": { "inline": content } } });
+        let mut entry =
+            json!({ "id": id, "kind": "File", "spec": { "path": path, "content": { "inline": content } } });
         for (key, percent) in [("dependsOn", 30), ("restartOn", 30)] {
             if !before.is_empty() && chance.percent(percent) {
                 entry[key] = json!([before[chance.below(before.len())]]);

@@ -43,12 +43,19 @@ fn main() -> ExitCode {
         if let Err(violation) = outcome.result {
             let (turns, violation) = shrink(seed, sabotage, arguments.turns, violation);
             println!("seed {seed} fails with {turns} turns: {violation}");
-            println!("to see it: cargo xtask sim --seed {seed} --seeds 1 --turns {turns} --verbose{}", told(arguments.sabotage));
+            println!(
+                "to see it: cargo xtask sim --seed {seed} --seeds 1 --turns {turns} --verbose{}",
+                told(arguments.sabotage)
+            );
             return ExitCode::FAILURE;
         }
     }
     let seconds = (Now::read().boot - start).max(Duration::from_millis(1)).as_secs_f64();
-    println!("{} seeds passed: {steps} steps in {seconds:.1} s, {:.0} steps/s", arguments.seeds, steps as f64 / seconds);
+    println!(
+        "{} seeds passed: {steps} steps in {seconds:.1} s, {:.0} steps/s",
+        arguments.seeds,
+        steps as f64 / seconds
+    );
     ExitCode::SUCCESS
 }
 

@@ -128,7 +128,9 @@ impl Play {
         let plan = self.engine.plan(self.now());
         self.wake_at = plan.wake_at;
         for (id, standing) in &plan.changes {
-            self.log(|| format!("  {id}: {} {}", standing.phase, standing.reason.clone().unwrap_or_default()));
+            self.log(|| {
+                format!("  {id}: {} {}", standing.phase, standing.reason.clone().unwrap_or_default())
+            });
         }
         for command in plan.commands {
             self.log(|| format!("  -> {command}"));
@@ -141,7 +143,9 @@ impl Play {
 
     fn begin(&mut self, command: Command) {
         let pending = match command {
-            Command::Observe { ticket, kind, targets } => Pending::Observe { ticket, kind, targets, seen: None },
+            Command::Observe { ticket, kind, targets } => {
+                Pending::Observe { ticket, kind, targets, seen: None }
+            }
             Command::Start { step, changes, deadline, .. } => {
                 Pending::Step { step, changes, at: 0, phase: 0, cancelled: false, until: self.now + deadline }
             }
@@ -249,14 +253,20 @@ impl Play {
         }
         let fails = !self.calm && phase < 2 && self.chance.percent(5);
         let ended = |outcome: Result<(), Failure>, changes: &[AnyChange]| {
-            changes.iter().enumerate().map(|(index, change)| {
-                let own = if index < at { Ok(()) } else { outcome.clone() };
-                (change.id.clone(), own)
-            }).collect::<BTreeMap<_, _>>()
+            changes
+                .iter()
+                .enumerate()
+                .map(|(index, change)| {
+                    let own = if index < at { Ok(()) } else { outcome.clone() };
+                    (change.id.clone(), own)
+                })
+                .collect::<BTreeMap<_, _>>()
         };
         let results = match changes.get(at) {
             None => ended(Ok(()), &changes),
-            Some(_) if cancelled && phase < 2 => ended(Err(Failure::new("Cancelled", "cancelled", true)), &changes),
+            Some(_) if cancelled && phase < 2 => {
+                ended(Err(Failure::new("Cancelled", "cancelled", true)), &changes)
+            }
             Some(_) if fails => {
                 let retry = self.chance.percent(70);
                 ended(Err(Failure::new("Io", "it went wrong", retry)), &changes)

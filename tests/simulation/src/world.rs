@@ -103,7 +103,10 @@ impl World {
         Observation {
             present: thing.is_some(),
             differences: differs
-                .map(|want| Difference { in_place: !runs(path), ..Difference::in_place("content", want, got) })
+                .map(|want| Difference {
+                    in_place: !runs(path),
+                    ..Difference::in_place("content", want, got)
+                })
                 .into_iter()
                 .collect(),
             health: match thing {
@@ -120,7 +123,13 @@ impl World {
 
     /// Carries out the next effect of a change, the `phase`th; false when there is none left.
     /// `loads` are the paths that it restarts on.
-    pub(crate) fn effect(&mut self, change: &AnyChange, phase: u32, loads: &[String], healthy_at: BootTime) -> bool {
+    pub(crate) fn effect(
+        &mut self,
+        change: &AnyChange,
+        phase: u32,
+        loads: &[String],
+        healthy_at: BootTime,
+    ) -> bool {
         let spec = match &change.work {
             Work::Put { spec, .. } => Some(spec),
             Work::Take => None,
@@ -146,10 +155,14 @@ impl World {
 
     /// What is there and not of our doing is kept, once.
     fn keep_original(&mut self, change: &AnyChange, path: &str, wanted: &str) {
-        let Some(thing) = self.things.get(path).filter(|thing| !thing.ours && thing.content != wanted) else { return };
-        let applied_before = change.owned.attempted.as_ref().is_none_or(|attempted| **attempted != *change.owned.spec)
-            && path_of(&change.owned.spec) == path;
-        let is_original = change.owned.held.get(&Claim::Path(path.to_owned())) == Some(&Before::Original) || !applied_before;
+        let Some(thing) = self.things.get(path).filter(|thing| !thing.ours && thing.content != wanted) else {
+            return;
+        };
+        let applied_before =
+            change.owned.attempted.as_ref().is_none_or(|attempted| **attempted != *change.owned.spec)
+                && path_of(&change.owned.spec) == path;
+        let is_original = change.owned.held.get(&Claim::Path(path.to_owned())) == Some(&Before::Original)
+            || !applied_before;
         if is_original && !self.kept.contains_key(path) {
             self.kept.insert(path.to_owned(), thing.clone());
         }
@@ -162,8 +175,12 @@ impl World {
         if !changes && !restart {
             return;
         }
-        let loaded = loads.iter().map(|path| (path.clone(), self.things.get(path).map_or(0, |thing| thing.version))).collect();
-        let version = if changes { self.next_version() } else { present.as_ref().map_or(0, |thing| thing.version) };
+        let loaded = loads
+            .iter()
+            .map(|path| (path.clone(), self.things.get(path).map_or(0, |thing| thing.version)))
+            .collect();
+        let version =
+            if changes { self.next_version() } else { present.as_ref().map_or(0, |thing| thing.version) };
         let ours = changes || present.is_some_and(|thing| thing.ours);
         if changes {
             self.put.insert(path.clone());

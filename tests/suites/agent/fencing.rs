@@ -31,6 +31,7 @@ async fn of_two_agents_of_one_id_one_is_fenced() {
     assert_eq!(later, revision, "neither thrashes, for longer than a take-over takes");
 
     second.kill();
-    let taken_over = device.status(&fleet, "the first takes over".into(), |status| status.instance_id == first);
+    let taken_over =
+        device.status(&fleet, "the first takes over".into(), |status| status.instance_id == first);
     assert_eq!(taken_over.await.manifest_generation, 2);
 }

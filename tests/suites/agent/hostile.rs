@@ -45,7 +45,11 @@ async fn what_is_refused_disturbs_nothing() {
         ("Invalid", with("generation", json!(0))),
         ("Invalid", with("generation", json!(u64::MAX))),
         ("NoGeneration", good.to_string().into_bytes()),
-        ("GenerationReused", { let mut other = files(&[("/etc/a", "b")]); other["generation"] = json!(1); other.to_string().into_bytes() }),
+        ("GenerationReused", {
+            let mut other = files(&[("/etc/a", "b")]);
+            other["generation"] = json!(1);
+            other.to_string().into_bytes()
+        }),
         ("OtherDevice", with("agentId", json!("pump-2"))),
         ("TooLarge", with("resources", json!(many))),
         ("DuplicateId", with("resources", json!([file("/etc/a", "a"), file("/etc/a", "a")]))),
@@ -55,7 +59,9 @@ async fn what_is_refused_disturbs_nothing() {
     ];
     for (reason, bytes) in cases {
         let revision = fleet.put_desired(&device.id, bytes).await;
-        let status = device.status(&fleet, format!("{reason} is told"), |status| status.observed_revision == revision).await;
+        let status = device
+            .status(&fleet, format!("{reason} is told"), |status| status.observed_revision == revision)
+            .await;
         assert_eq!(accepted(&status), (ConditionStatus::False, reason.to_owned()));
         assert_eq!(status.manifest_generation, 1);
         assert_eq!(status.resources.values().next().unwrap().phase, Phase::Ready);
@@ -93,8 +99,12 @@ async fn a_bad_entry_costs_only_itself() {
     wanted["generation"] = json!(1);
     fleet.put_desired(&device.id, wanted.to_string()).await;
     let settled = |status: &AgentStatus| {
-        let phase = |id: &str| status.resources.iter().find(|(own, _)| own.as_str() == id).map(|(_, resource)| resource.phase);
-        phase("etc-good") == Some(Phase::Ready) && phase("nobody") == Some(Phase::Failed) && phase("no-parent") == Some(Phase::Failed)
+        let phase = |id: &str| {
+            status.resources.iter().find(|(own, _)| own.as_str() == id).map(|(_, resource)| resource.phase)
+        };
+        phase("etc-good") == Some(Phase::Ready)
+            && phase("nobody") == Some(Phase::Failed)
+            && phase("no-parent") == Some(Phase::Failed)
     };
     let status = device.status(&fleet, "all have settled".into(), settled).await;
     let told = |id: &str| {

@@ -12,9 +12,7 @@ const KILLS: u64 = 300;
 
 /// A manifest of which every generation differs: contents change, files come and go, paths move between ids.
 fn turn(number: u64) -> Value {
-    let entry = |id: &str, path: String, content: String| {
-        json!({ "id": id, "kind": "File", "spec": { "path": path, "createParents": true, "content": { "inline": content } } })
-    };
+    let entry = |id: &str, path: String, content: String| json!({ "id": id, "kind": "File", "spec": { "path": path, "createParents": true, "content": { "inline": content } } });
     let mut entries = vec![
         entry("steady", "/etc/steady".into(), format!("{number}")),
         entry("moving", format!("/etc/moving-{}", number % 3), "m".into()),
@@ -53,7 +51,8 @@ async fn killed_at_any_moment_it_converges() {
     }
     let _agent = device.start();
     device.ready(&fleet, last).await;
-    let expected: BTreeSet<String> = ["bystander", "foreign", "left", "x", "y", "steady"].map(String::from).into();
+    let expected: BTreeSet<String> =
+        ["bystander", "foreign", "left", "x", "y", "steady"].map(String::from).into();
     let moving = format!("moving-{}", (KILLS - 1) % 3);
     let expected: BTreeSet<_> = expected.into_iter().filter(|name| name != "left").chain([moving]).collect();
     assert_eq!(names(&device.path("/etc")), expected);

@@ -79,7 +79,11 @@ async fn without_republish_the_key_is_watched() {
     }
     let address = control_plane_sim::link::Address::new(server.url());
     let link = control_plane_sim::link::Link::connect(&address).await.unwrap();
-    let fleet = e2e::Fleet { states: link.fleet().await.unwrap(), heartbeats: link.heartbeats().await.unwrap(), link };
+    let fleet = e2e::Fleet {
+        states: link.fleet().await.unwrap(),
+        heartbeats: link.heartbeats().await.unwrap(),
+        link,
+    };
     let device = Device::new(&server, "pump-1");
     let _agent = device.start();
     for generation in 1..4 {
@@ -102,7 +106,10 @@ async fn every_way_to_log_in_is_understood() {
     std::fs::write(secret.path(), "p@ss\n").unwrap();
     let path = secret.path().to_str().unwrap();
     let by_url = Device::with_flags("by-url", &["--nats-url", &url]);
-    let by_file = Device::with_flags("by-file", &["--nats-url", &server.url(), "--nats-user", "pump", "--nats-password-file", path]);
+    let by_file = Device::with_flags(
+        "by-file",
+        &["--nats-url", &server.url(), "--nats-user", "pump", "--nats-password-file", path],
+    );
     for device in [&by_url, &by_file] {
         let _agent = device.start();
         fleet.apply(&device.id, &files(&[("/etc/a", "a")])).await;
@@ -110,5 +117,8 @@ async fn every_way_to_log_in_is_understood() {
     }
     let wrong = Device::with_flags("wrong", &["--nats-url", &server.url_of("pump", "wrong")]);
     let agent = wrong.start();
-    until("the refusal is told", Duration::from_secs(30), async || agent.stderr().contains("authorization violation")).await;
+    until("the refusal is told", Duration::from_secs(30), async || {
+        agent.stderr().contains("authorization violation")
+    })
+    .await;
 }

@@ -1,1 +1,93 @@
+use crate::engine::{
+    Event,
+    command::Command,
+    outbox::Fact,
+    tests::{Bench, file},
+};
 
+fn publishes(bench: &Bench) -> Vec<String> {
+    bench.told().into_iter().filter(|told| told.starts_with("publish") || told.starts_with("read")).collect()
+}
+
+fn answer(bench: &mut Bench, fact: Fact) {
+    bench.begun.retain(|command| !matches!(command, Command::Publish { .. } | Command::ReadStatus));
+    bench.tell(Event::Outbox(fact));
+}
+
+/// A bench whose first status was accepted with revision 5.
+fn claimed() -> Bench {
+    let mut bench = Bench::new();
+    bench.tell(Event::Outbox(Fact::LinkUp));
+    assert_eq!(publishes(&bench), ["read the status"]);
+    answer(&mut bench, Fact::Read { revision: 4, instance: Some("another".into()) });
+    assert_eq!(publishes(&bench), ["publish over 4"], "the first write is the claim, over whatever is there");
+    answer(&mut bench, Fact::Delivered { revision: 5 });
+    assert!(publishes(&bench).is_empty());
+    bench
+}
+
+#[test]
+fn after_the_claim_a_foreign_instance_fences() {
+    let mut bench = claimed();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    assert_eq!(publishes(&bench), ["publish over 5"]);
+    answer(&mut bench, Fact::Conflict);
+    assert_eq!(publishes(&bench), ["read the status"]);
+    answer(&mut bench, Fact::Read { revision: 6, instance: Some("another".into()) });
+    assert!(bench.engine.is_fenced());
+    bench.begun.clear();
+    bench.tell(Event::Hint { kind: "File", hint: reconcilers::reconciler::Hint::Kind });
+    assert!(bench.told().is_empty(), "a fenced agent changes nothing: {:?}", bench.told());
+    bench.wait(500.0);
+    bench.tell(Event::Outbox(Fact::OtherAlive));
+    bench.wait(599.0);
+    assert!(bench.engine.is_fenced(), "the other was heard in between");
+    bench.wait(2.0);
+    assert!(!bench.engine.is_fenced());
+    assert_eq!(publishes(&bench), ["read the status"]);
+}
+
+#[test]
+fn a_write_of_unknown_outcome_is_read_back() {
+    let mut bench = claimed();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    answer(&mut bench, Fact::Unknown { message: "no answer".into() });
+    bench.wait(1.0);
+    assert_eq!(publishes(&bench), ["read the status"]);
+    answer(&mut bench, Fact::Read { revision: 6, instance: Some("this".into()) });
+    assert_eq!(publishes(&bench), ["publish over 6"], "it was our own");
+}
+
+#[test]
+fn a_missing_key_is_claimed_again() {
+    let mut bench = claimed();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    answer(&mut bench, Fact::Conflict);
+    answer(&mut bench, Fact::Read { revision: 0, instance: None });
+    assert_eq!(publishes(&bench), ["publish over 0"]);
+    assert!(!bench.engine.is_fenced());
+}
+
+#[test]
+fn without_a_link_nothing_is_sent_and_all_is_afterwards() {
+    let mut bench = claimed();
+    bench.tell(Event::Outbox(Fact::LinkDown));
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.converge();
+    assert!(publishes(&bench).is_empty());
+    bench.tell(Event::Outbox(Fact::LinkUp));
+    answer(&mut bench, Fact::Read { revision: 5, instance: Some("this".into()) });
+    assert_eq!(publishes(&bench), ["publish over 5"]);
+}
+
+#[test]
+fn mere_progress_is_told_once_a_second() {
+    let mut bench = claimed();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    answer(&mut bench, Fact::Delivered { revision: 6 });
+    bench.see(|_| Ok(crate::engine::tests::absent()));
+    bench.remembered();
+    assert!(publishes(&bench).is_empty(), "{:?}", publishes(&bench));
+    bench.wait(1.0);
+    assert_eq!(publishes(&bench), ["publish over 6"]);
+}

@@ -15,10 +15,16 @@ fn id(text: &str) -> ResourceId {
 }
 
 fn row(content: &str) -> Row {
-    let spec = Spec::read("File", &json!({ "path": "/a", "content": { "inline": content } })).unwrap().unwrap();
+    let spec =
+        Spec::read("File", &json!({ "path": "/a", "content": { "inline": content } })).unwrap().unwrap();
     let target = Applied { digest: Digest::of(content.as_bytes()), spec: Arc::new(spec) };
     let held = BTreeMap::from([(Claim::Path("/a".into()), Before::Original)]);
-    Row { held: Arc::new(held), intent: Some(Intent::Put { target, saw: BTreeMap::new() }), revision: 3, ..Row::new("File") }
+    Row {
+        held: Arc::new(held),
+        intent: Some(Intent::Put { target, saw: BTreeMap::new() }),
+        revision: 3,
+        ..Row::new("File")
+    }
 }
 
 fn manifest(generation: u64) -> (SavedManifest, Admission) {

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use manifest_types::{claim::Claim, digest::Digest, kinds::Spec, manifest::Edges, name::ResourceId, status::Phase};
+use manifest_types::{
+    claim::Claim, digest::Digest, kinds::Spec, manifest::Edges, name::ResourceId, status::Phase,
+};
 use reconcilers::{error::Failure, observation::Observation, registry::Work};
 
 use super::{Act, Verdict, closed_gate, held_back, not_durable_yet, on_health, put, quarantined, rows};
@@ -63,7 +65,9 @@ pub(super) fn await_claims(
 fn is_waited_for(engine: &Engine, me: &Resource, claims: &[Claim]) -> bool {
     let Some(row) = &me.row else { return false };
     let given_up: Vec<_> = row.held.keys().filter(|claim| !claims.contains(claim)).collect();
-    let wants = |other: &Resource| other.aim().is_some_and(|aim| aim.claims.iter().any(|claim| given_up.contains(&claim)));
+    let wants = |other: &Resource| {
+        other.aim().is_some_and(|aim| aim.claims.iter().any(|claim| given_up.contains(&claim)))
+    };
     !given_up.is_empty() && me.neighbours.iter().filter_map(|id| engine.resources.get(id)).any(wants)
 }
 
@@ -95,7 +99,11 @@ fn rest(case: &Case<'_>) -> Verdict {
     let standing = match quarantined(me) {
         Some(standing) => standing,
         None => {
-            let drifted = !seen.on_target() && me.wanted.as_ref().is_some_and(|wanted| wanted.drift != manifest_types::manifest::DriftPolicy::Ignore);
+            let drifted = !seen.on_target()
+                && me
+                    .wanted
+                    .as_ref()
+                    .is_some_and(|wanted| wanted.drift != manifest_types::manifest::DriftPolicy::Ignore);
             Standing { drifted, ..on_health(&seen.health) }
         }
     };
@@ -120,12 +128,14 @@ fn change(case: &Case<'_>) -> Verdict {
     }
     if !me.repairs.has_token(*now) {
         let at = me.repairs.next_token(*now);
-        let failure = Failure::new("Contended", "something keeps changing it back; repairs are slowed down", true);
+        let failure =
+            Failure::new("Contended", "something keeps changing it back; repairs are slowed down", true);
         let attempts = me.row.as_ref().map_or(0, |row| u32::try_from(row.drift.count).unwrap_or(u32::MAX));
         let standing = Standing::of(Phase::Failed).failed(&failure, attempts, Some(at));
         return Verdict::rest(standing).until(Some(at));
     }
-    let disrupts = case.seen.running && (restart || case.seen.differences.iter().any(|difference| !difference.in_place));
+    let disrupts =
+        case.seen.running && (restart || case.seen.differences.iter().any(|difference| !difference.in_place));
     if let Some(verdict) = closed_gate(engine, id, me, Phase::Pending).filter(|_| disrupts) {
         return verdict;
     }
@@ -146,10 +156,16 @@ fn await_dependencies(case: &Case<'_>, concerned: bool) -> Option<Verdict> {
 /// First the intent, and once that is durable, the change.
 fn begin(case: &Case<'_>, restart: bool) -> Verdict {
     let Case { engine, id, me, spec, digest, seen, .. } = case;
-    let intended = me.row.as_ref().is_some_and(|row| intends(row, *digest, &rows::revisions(engine, me), &spec.claims(id)));
+    let intended = me
+        .row
+        .as_ref()
+        .is_some_and(|row| intends(row, *digest, &rows::revisions(engine, me), &spec.claims(id)));
     let standing = Standing::of(Phase::Reconciling).because("Applying", "");
     if !intended {
-        return Verdict::act(Act::Intend(Box::new(rows::putting(engine, id, me, spec, *digest, seen))), standing);
+        return Verdict::act(
+            Act::Intend(Box::new(rows::putting(engine, id, me, spec, *digest, seen))),
+            standing,
+        );
     }
     if !me.saved.is_durable() && !engine.breaks(crate::engine::sabotage::Rule::IntentFirst) {
         return not_durable_yet(engine, Phase::Reconciling);
@@ -161,7 +177,9 @@ fn begin(case: &Case<'_>, restart: bool) -> Verdict {
 fn intends(row: &Row, digest: Digest, revisions: &BTreeMap<ResourceId, u64>, claims: &[Claim]) -> bool {
     match &row.intent {
         Some(Intent::Put { target, saw }) => {
-            target.digest == digest && saw == revisions && claims.iter().all(|claim| row.held.contains_key(claim))
+            target.digest == digest
+                && saw == revisions
+                && claims.iter().all(|claim| row.held.contains_key(claim))
         }
         Some(Intent::Take { .. }) | None => false,
     }

@@ -37,7 +37,14 @@ pub(super) fn make_room(engine: &Engine, id: &ResourceId, me: &Resource, now: Bo
     take(engine, id, me, now, Phase::Reconciling, true)
 }
 
-fn take(engine: &Engine, id: &ResourceId, me: &Resource, now: BootTime, phase: Phase, makes_room: bool) -> Verdict {
+fn take(
+    engine: &Engine,
+    id: &ResourceId,
+    me: &Resource,
+    now: BootTime,
+    phase: Phase,
+    makes_room: bool,
+) -> Verdict {
     if let Some(verdict) = held_back(engine, me, None, phase, now) {
         return verdict;
     }

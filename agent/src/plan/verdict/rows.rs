@@ -30,10 +30,13 @@ pub(super) fn settled(
     let now = revisions(engine, me);
     let first = row.applied.is_none();
     row.reached &= row.applied_digest() == Some(digest);
-    row.saw = now.into_iter().map(|(id, revision)| {
-        let saw = row.saw.get(&id).copied().filter(|_| !first);
-        (id, saw.unwrap_or(revision))
-    }).collect();
+    row.saw = now
+        .into_iter()
+        .map(|(id, revision)| {
+            let saw = row.saw.get(&id).copied().filter(|_| !first);
+            (id, saw.unwrap_or(revision))
+        })
+        .collect();
     row.applied = Some(Applied { digest, spec: spec.clone() });
     if let Some(wanted) = &me.wanted {
         row.edges = wanted.edges.clone();

@@ -19,8 +19,12 @@ impl Driver {
     /// Who asked and went away in the meantime is not told.
     pub(super) fn answer(&mut self, ask: Ask, now: Now) {
         match ask {
-            Ask::Status(reply) => { let _ = reply.send(report::report(&self.engine, now)); }
-            Ask::Explain(id, reply) => { let _ = reply.send(explain(&self.engine, &id, now)); }
+            Ask::Status(reply) => {
+                let _ = reply.send(report::report(&self.engine, now));
+            }
+            Ask::Explain(id, reply) => {
+                let _ = reply.send(explain(&self.engine, &id, now));
+            }
             Ask::Preview(text, reply) => self.preview(&text, reply),
             Ask::Retry(id, reply) => {
                 let _ = reply.send(self.knows(id.as_ref()));
@@ -39,7 +43,9 @@ impl Driver {
                 self.engine.apply(Event::ForgetGeneration, now);
                 let _ = reply.send(());
             }
-            Ask::Metrics(reply) => { let _ = reply.send(self.metrics(now)); }
+            Ask::Metrics(reply) => {
+                let _ = reply.send(self.metrics(now));
+            }
         }
     }
 
@@ -48,7 +54,11 @@ impl Driver {
     }
 
     /// What a manifest would change is found out beside the loop: it looks at the device.
-    fn preview(&self, text: &[u8], reply: tokio::sync::oneshot::Sender<Result<crate::ask::Preview, Refused>>) {
+    fn preview(
+        &self,
+        text: &[u8],
+        reply: tokio::sync::oneshot::Sender<Result<crate::ask::Preview, Refused>>,
+    ) {
         let terms = Terms {
             agent_id: &self.config.agent_id,
             source: "preview",
@@ -92,7 +102,8 @@ fn explain(engine: &Engine, id: &ResourceId, now: Now) -> Option<Explanation> {
     let resource = engine.resources().get(id)?;
     let ahead = |at: BootTime| Some(now.boot.until(at)).filter(|time| *time > Duration::ZERO);
     let depends_on = resource.wanted.iter().flat_map(|wanted| wanted.edges.depends_on.keys());
-    let phase = |id: &ResourceId| engine.resources().get(id).map(|resource| (id.clone(), resource.standing.phase));
+    let phase =
+        |id: &ResourceId| engine.resources().get(id).map(|resource| (id.clone(), resource.standing.phase));
     let row = resource.row.as_ref();
     Some(Explanation {
         id: id.clone(),

@@ -74,8 +74,15 @@ fn what_was_there_before_us_is_kept_and_what_came_since_is_set_aside() {
     ];
     for (number, (before, found, kept, ours, was_applied, wanted, expected)) in cases.iter().enumerate() {
         let is_as_applied = ours.iter().any(|spec| has_content_of(found, spec));
-        let change =
-            Change { before: *before, found, kept: *kept, ours, is_as_applied, was_applied: *was_applied, wanted };
+        let change = Change {
+            before: *before,
+            found,
+            kept: *kept,
+            ours,
+            is_as_applied,
+            was_applied: *was_applied,
+            wanted,
+        };
         assert_eq!(keep(&change), *expected, "case {number}");
     }
 }
