@@ -103,7 +103,8 @@ pub fn admit(bytes: &[u8], terms: &Terms<'_>) -> Result<Admitted, Rejection> {
     let number = value.get("generation").and_then(Value::as_u64);
     let number = number.and_then(|number| Generation::try_from(number).ok());
     let manifest = AgentManifest::read(&value).map_err(|mut refusal| {
-        for problem in &mut refusal.problems {
+        // Each place costs a reading of the text; no more are looked up than are told.
+        for problem in refusal.problems.iter_mut().take(Refusal::TOLD) {
             problem.position = document::locate(text, &problem.path);
         }
         refused(refusal, number)

@@ -43,7 +43,7 @@ Exit codes: 0 done, 1 not done, 2 wrong usage; of plan: 0 nothing to do, 1 not k
 #[command(name = "holdfast", version, after_help = EXAMPLES, max_term_width = 120)]
 pub struct Cli {
     /// The running agent's socket [default: the configuration file's, else /run/holdfast/holdfast.sock]
-    #[arg(long, global = true, env = "HOLDFAST_API_SOCKET", value_name = "PATH")]
+    #[arg(long, global = true, env = "HOLDFAST_API_SOCKET", hide_env_values = true, value_name = "PATH")]
     pub api_socket: Option<PathBuf>,
     /// For people or for programs
     #[arg(long, short, global = true, value_enum, default_value = "table")]

@@ -120,6 +120,8 @@ pub(crate) struct LedgerFacts {
     pub(crate) unsaved: BTreeSet<ResourceId>,
     /// Rows to be removed.
     pub(crate) removed: BTreeSet<ResourceId>,
+    /// Whether the generations are to be forgotten.
+    pub(crate) forgets_generations: bool,
     /// Whether something waits for the write: an intent, or a removal.
     pub(crate) urgent: bool,
     /// Since when there is something that can wait.
@@ -182,7 +184,11 @@ impl Engine {
             Event::Pause { id, until } => self.pause(id.as_ref(), until),
             Event::Resync => self.look_at_all(),
             Event::Flush => self.ledger.flush = true,
-            Event::ForgetGeneration => self.manifest.admissions.clear(),
+            Event::ForgetGeneration => {
+                self.manifest.admissions.clear();
+                self.ledger.forgets_generations = true;
+                self.ledger.urgent = true;
+            }
             Event::Outbox(event) => {
                 let was_fenced = self.outbox.is_fenced();
                 self.outbox.apply(event, &self.settings, now);
@@ -289,6 +295,7 @@ impl Engine {
         let Some((_, write)) = self.ledger.in_flight.take_if(|(in_flight, _)| *in_flight == seq) else {
             return;
         };
+        self.ledger.forgets_generations |= write.forgets_generations;
         for (id, row) in &write.rows {
             match self.resources.get_mut(id) {
                 Some(resource) => {

@@ -198,7 +198,11 @@ fn start(
         None => vec![(id, work, makes_room)],
         Some(_) => match together(engine, &kind, &batch, now.boot) {
             Some(members) => members,
-            None => return,
+            // Whoever is still on the way may be anywhere in the batch.
+            None => {
+                engine.waiters.insert(id);
+                return;
+            }
         },
     };
     let step = engine.fresh_id();

@@ -106,7 +106,7 @@ async fn serve(config: Config) -> Result<(), Fatal> {
     let driver = Driver::new(engine, registry, store, orders, inbox, config);
     let result = driver.run(input).await;
     shutdown.cancel();
-    drop(tokio::time::timeout(Duration::from_secs(1), api).await);
+    drop(tokio::time::timeout(Duration::from_millis(500), api).await);
     result
 }
 

@@ -246,6 +246,9 @@ impl Resource {
 }
 
 impl Refusal {
+    /// So many problems are told where it is printed; the others are counted.
+    pub const TOLD: usize = 10;
+
     /// A refusal for one cause.
     pub fn new(reason: RefusalReason, path: JsonPath, message: impl Into<String>) -> Self {
         Self { reason, problems: vec![Problem::new(path, message)] }
@@ -254,10 +257,9 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        const TOLD: usize = 10;
-        let lines: Vec<_> = self.problems.iter().take(TOLD).map(ToString::to_string).collect();
+        let lines: Vec<_> = self.problems.iter().take(Self::TOLD).map(ToString::to_string).collect();
         f.write_str(&lines.join("; "))?;
-        match self.problems.len().saturating_sub(TOLD) {
+        match self.problems.len().saturating_sub(Self::TOLD) {
             0 => Ok(()),
             more => write!(f, "; and {more} more"),
         }

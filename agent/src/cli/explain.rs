@@ -81,7 +81,7 @@ fn trouble(explanation: &Explanation) -> Vec<String> {
         1 => lines.push("Tried once in vain.".into()),
         _ => lines.push(format!("Tried {attempts} times in vain.")),
     }
-    match explanation.retry_in_seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
+    match retry(explanation).filter(|_| !is_paused(explanation)) {
         Some(time) => lines.push(format!(
             "Tried again in {}, or now with `holdfast retry {}`.",
             age::short(time),
@@ -96,12 +96,25 @@ fn trouble(explanation: &Explanation) -> Vec<String> {
     lines
 }
 
+/// An operator's pause, of this resource or of all.
 fn pause(explanation: &Explanation) -> Vec<String> {
-    let paused = explanation.paused_seconds.map(Duration::from_secs);
-    let line = |time| {
-        format!("Paused for another {}; `holdfast resume {}` ends it.", age::short(time), explanation.id)
+    let Explanation { id, paused_seconds, .. } = explanation;
+    let line = |time, whose: &str| {
+        vec![format!("Paused for another {}; `holdfast resume{whose}` ends it.", age::short(time))]
     };
-    paused.map(line).into_iter().collect()
+    match (paused_seconds, retry(explanation)) {
+        (Some(seconds), _) => line(Duration::from_secs(*seconds), &format!(" {id}")),
+        (None, Some(time)) if is_paused(explanation) => line(time, ""),
+        (None, _) => Vec::new(),
+    }
+}
+
+fn is_paused(explanation: &Explanation) -> bool {
+    explanation.status.reason.as_deref() == Some("Paused")
+}
+
+fn retry(explanation: &Explanation) -> Option<Duration> {
+    Duration::try_from_secs_f64(explanation.retry_in_seconds?).ok()
 }
 
 fn dependencies(explanation: &Explanation, paint: Paint) -> Vec<String> {

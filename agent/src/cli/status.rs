@@ -4,7 +4,10 @@ use std::{fmt::Write, time::Duration};
 
 use jiff::Timestamp;
 use manifest_types::status::{AgentStatus, Condition, ConditionStatus, Phase, ResourceStatus};
-use tokio::{signal, time::MissedTickBehavior};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::MissedTickBehavior,
+};
 
 use super::{
     age,
@@ -31,10 +34,14 @@ pub(super) async fn watch(client: &Client, json: bool, paint: Paint) -> Result<(
     let mut is_away = false;
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut interrupted = std::pin::pin!(signal::ctrl_c());
+    // Either way the terminal is given back as it was.
+    let ended = |kind| signal(kind).map_err(CliError::Start);
+    let (mut interrupted, mut terminated) =
+        (ended(SignalKind::interrupt())?, ended(SignalKind::terminate())?);
     loop {
         tokio::select! {
-            _ = &mut interrupted => return Ok(()),
+            _ = interrupted.recv() => return Ok(()),
+            _ = terminated.recv() => return Ok(()),
             _ = ticks.tick() => {}
         }
         match client.status().await {

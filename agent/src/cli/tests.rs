@@ -42,9 +42,11 @@ fn a_retry_names_one_or_all() {
 
 #[test]
 fn a_pause_has_an_end() {
-    let time = |line: &str| match parse(line)?.command {
-        Command::Ask(Request::Pause { time, .. }) => Ok(time.as_secs()),
-        other => panic!("{other:?}"),
+    let time = |line: &str| -> Result<u64, String> {
+        match parse(line)?.command {
+            Command::Ask(Request::Pause { time, .. }) => Ok(time.as_secs()),
+            other => panic!("{other:?}"),
+        }
     };
     assert_eq!(time("holdfast pause"), Ok(3600));
     assert_eq!(time("holdfast pause web --for 2d"), Ok(172_800));
@@ -53,7 +55,7 @@ fn a_pause_has_an_end() {
 
 #[test]
 fn the_help_shows_each_command_with_examples() {
-    let mut command = Cli::command();
+    let mut command = Cli::command().term_width(100);
     insta::assert_snapshot!("help", command.render_help());
     for subcommand in command.get_subcommands().filter(|subcommand| subcommand.get_name() != "help") {
         let help = subcommand.get_after_help().map(ToString::to_string).unwrap_or_default();

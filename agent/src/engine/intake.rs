@@ -162,9 +162,6 @@ impl Engine {
                 ids.iter().flat_map(|one| ids.iter().map(move |other| ((*one).clone(), (*other).clone())));
             pairs.extend(all.filter(|(one, other)| one != other));
         }
-        for (one, other) in self.batch_mates() {
-            pairs.push((one, other));
-        }
         let kinds: BTreeSet<_> = self.resources.values().map(|resource| resource.kind().to_owned()).collect();
         for kind in kinds {
             self.kinds.entry(kind).or_default();
@@ -179,21 +176,6 @@ impl Engine {
                 }
             }
         }
-    }
-
-    /// Each member of a batch with the first one, so that all are decided on together.
-    fn batch_mates(&self) -> Vec<(ResourceId, ResourceId)> {
-        let mut batches: BTreeMap<_, Vec<&ResourceId>> = BTreeMap::new();
-        for (id, resource) in &self.resources {
-            if let Some(batch) = self.batch_of(resource) {
-                batches.entry((resource.kind().to_owned(), batch)).or_default().push(id);
-            }
-        }
-        let pair = |ids: &Vec<&ResourceId>| {
-            let first = ids[0].clone();
-            ids[1..].iter().map(move |id| (first.clone(), (*id).clone())).collect::<Vec<_>>()
-        };
-        batches.values().flat_map(pair).collect()
     }
 
     /// The batch that a resource changes with, as it is wanted or as it is held.

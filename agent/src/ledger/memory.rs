@@ -50,6 +50,8 @@ pub struct LedgerWrite {
     pub manifest: Option<(SavedManifest, Admission)>,
     /// Rows to write, or to remove.
     pub rows: BTreeMap<ResourceId, Option<Row>>,
+    /// Whether the last generation of each source is forgotten.
+    pub forgets_generations: bool,
     /// Whether it only lets go of things: then the reserve may be used on a full disk.
     pub lets_go: bool,
 }
@@ -57,13 +59,16 @@ pub struct LedgerWrite {
 impl LedgerWrite {
     /// Whether it changes nothing.
     pub fn is_empty(&self) -> bool {
-        self.manifest.is_none() && self.rows.is_empty()
+        self.manifest.is_none() && self.rows.is_empty() && !self.forgets_generations
     }
 }
 
 impl Memory {
     /// Applies one change, as the ledger does.
     pub fn commit(&mut self, write: &LedgerWrite) {
+        if write.forgets_generations {
+            self.generations.clear();
+        }
         if let Some((manifest, admission)) = &write.manifest {
             self.generations.insert(manifest.source.clone(), *admission);
             self.manifest = Some(manifest.clone());

@@ -99,7 +99,9 @@ impl Store {
         let mut memory = store.read()?;
         memory.instances.insert(instance.to_owned());
         while memory.instances.len() > MOST_INSTANCES {
-            memory.instances.pop_first();
+            // By name the oldest goes first, whatever the clock says now; this one stays.
+            let oldest = memory.instances.iter().find(|known| *known != instance).cloned();
+            memory.instances.retain(|known| Some(known) != oldest.as_ref());
         }
         store.put_fact(INSTANCES, &memory.instances)?;
         store.ensure_reserve();
@@ -122,7 +124,7 @@ impl Store {
         result
     }
 
-    /// Forgets the last generation of each source, so that any is accepted next.
+    /// Forgets the last generation of each source, so that any is accepted next. For when no agent runs.
     pub fn forget_generations(&mut self) -> Result<(), LedgerError> {
         self.put_fact(GENERATIONS, &serde_json::Map::new())
     }
@@ -223,6 +225,10 @@ fn commit(database: &Database, write: &LedgerWrite) -> Result<(), redb::Error> {
                 Some(row) => drop(rows.insert(id.as_str(), to_bytes(row).as_slice())?),
                 None => drop(rows.remove(id.as_str())?),
             }
+        }
+        if write.forgets_generations {
+            let none = serde_json::Map::new();
+            transaction.open_table(FACTS)?.insert(GENERATIONS, to_bytes(&none).as_slice())?;
         }
         if let Some((manifest, admission)) = &write.manifest {
             let mut facts = transaction.open_table(FACTS)?;

@@ -43,6 +43,7 @@ pub(super) fn remember(engine: &mut Engine, now: BootTime) -> Option<Command> {
         }
     }
     if !only_lets_go {
+        write.forgets_generations = std::mem::take(&mut engine.ledger.forgets_generations);
         write.manifest =
             engine.manifest.unsaved.as_ref().map(|(saved, admission, _)| (saved.clone(), *admission));
     }

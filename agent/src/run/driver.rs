@@ -50,7 +50,7 @@ pub(super) enum Input {
 }
 
 /// At SIGTERM, steps have so long to end or let go.
-const STOPPING: Duration = Duration::from_secs(3);
+const STOPPING: Duration = Duration::from_secs(2);
 /// A watchdog or heartbeat that is not asked for.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -65,6 +65,8 @@ pub(super) struct Driver {
     started: Now,
     steps: HashMap<u64, (String, CancellationToken)>,
     metrics: Metrics,
+    /// What the source brought last and was refused.
+    refused: Option<(Vec<u8>, u64)>,
     stopping: bool,
 }
 
@@ -89,6 +91,7 @@ impl Driver {
             started: Now::read(),
             steps: HashMap::new(),
             metrics: Metrics::default(),
+            refused: None,
             stopping: false,
         }
     }
@@ -157,7 +160,15 @@ impl Driver {
         self.engine.apply(event, now);
     }
 
-    fn judge(&self, bytes: &[u8], revision: u64) -> Event {
+    /// The generations were forgotten: what was refused for its generation may be accepted now.
+    fn judge_again(&mut self, now: Now) {
+        if let Some((bytes, revision)) = self.refused.take() {
+            let event = self.judge(&bytes, revision);
+            self.engine.apply(event, now);
+        }
+    }
+
+    fn judge(&mut self, bytes: &[u8], revision: u64) -> Event {
         let source = self.config.source.to_string();
         let terms = Terms {
             agent_id: &self.config.agent_id,
@@ -165,13 +176,16 @@ impl Driver {
             form: self.config.source.form(),
             last: self.engine.last_admission(&source),
         };
-        match admit(bytes, &terms) {
+        let verdict = admit(bytes, &terms);
+        self.refused = None;
+        match verdict {
             Ok(admitted) => {
                 tracing::info!(generation = %admitted.generation, revision, resources = admitted.manifest.resources.len(), "manifest admitted");
                 Event::Admitted { admitted: Box::new(admitted), revision }
             }
             Err(rejection) => {
                 tracing::warn!(reason = %rejection.reason, revision, message = rejection.message, "manifest refused; nothing is changed for it");
+                self.refused = Some((bytes.to_vec(), revision));
                 Event::Refused { rejection: Box::new(rejection), revision }
             }
         }

@@ -199,14 +199,36 @@ fn concerned(play: &Play, id: &ResourceId) -> Vec<ResourceId> {
     let mut index = 0;
     while let Some(id) = concerned.get(index).cloned() {
         index += 1;
-        let connected = play.engine.neighbours(&id);
-        concerned.extend(connected.into_iter().filter(|id| !concerned.contains(id)).collect::<Vec<_>>());
+        let connected = play.engine.neighbours(&id).into_iter().chain(batch_mates(play, &id));
+        let new: Vec<_> = connected.filter(|id| !concerned.contains(id)).collect();
+        concerned.extend(new);
     }
     concerned
 }
 
+/// All that change together with `id`, if it is in the batch, as it is wanted or as it is held.
+fn batch_mates(play: &Play, id: &ResourceId) -> Vec<ResourceId> {
+    let in_batch = |id: &ResourceId| {
+        let resource = play.engine.resources().get(id);
+        let wanted = resource.and_then(|resource| resource.aim()).map(|aim| aim.spec.clone());
+        let held = resource.and_then(|resource| resource.row.as_ref()).and_then(|row| row.spec().cloned());
+        [wanted, held]
+            .into_iter()
+            .flatten()
+            .any(|spec| crate::world::file(&spec).path.is_at_or_below("/batch"))
+    };
+    let mates = play.engine.resources().keys().filter(|mate| in_batch(id) && in_batch(mate));
+    mates.cloned().collect()
+}
+
 /// The final state: all as wanted, nothing lost, nothing left over, the status delivered, and then silence.
 fn rest(play: &mut Play) -> Result<(), String> {
+    settle(play, 7200)?;
+    play.losses = play.chance.below(8);
+    let mut chance = play.chance.clone();
+    play.fleet.publish_good(&mut chance);
+    play.chance = chance;
+    play.source()?;
     settle(play, 7200)?;
     check::converged(play, &[])?;
     check::loaded(play)?;

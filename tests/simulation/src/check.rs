@@ -165,8 +165,9 @@ fn hopeless(play: &Play) -> Vec<ResourceId> {
             .iter()
             .filter_map(|id| play.memory.rows.get(id))
             .flat_map(|row| row.edges.depends_on.keys());
-        let kept = needed.filter(|id| !good.iter().any(|entry| entry.id == **id) && !hopeless.contains(id));
-        if let Some(id) = kept.cloned().next() {
+        let mut kept =
+            needed.filter(|id| !good.iter().any(|entry| entry.id == **id) && !hopeless.contains(id));
+        if let Some(id) = kept.next().cloned() {
             hopeless.push(id);
             continue;
         }

@@ -58,6 +58,8 @@ pub(crate) struct Play {
     pub(crate) wake_at: Option<BootTime>,
     pub(crate) link: bool,
     pub(crate) calm: bool,
+    /// So many statuses are lost on their way, from the next one on.
+    pub(crate) losses: usize,
     /// Whose steps hang until their deadline.
     pub(crate) stuck: Option<String>,
     pub(crate) evidence: check::Evidence,
@@ -94,6 +96,7 @@ impl Play {
             wake_at: None,
             link: false,
             calm: false,
+            losses: 0,
             stuck: None,
             evidence: check::Evidence::default(),
             steps: 0,
@@ -301,6 +304,10 @@ impl Play {
     fn publish(&mut self, status: Box<AgentStatus>, over: u64, answer: Option<Fact>) -> Result<(), String> {
         if let Some(answer) = answer {
             return self.tell(Event::Outbox(answer));
+        }
+        if self.losses > 0 {
+            self.losses -= 1;
+            return self.tell(Event::Outbox(Fact::Unknown { message: "lost".into() }));
         }
         let answer = self.store_status(&status, over);
         if !self.calm && self.chance.percent(20) {

@@ -18,7 +18,7 @@ fn turn(number: u64) -> Value {
         entry("moving", format!("/etc/moving-{}", number % 3), "m".into()),
         entry("taken", "/etc/foreign".into(), format!("ours {}", number % 2)),
     ];
-    if number % 2 == 0 {
+    if number.is_multiple_of(2) {
         entries.push(entry("coming", "/etc/coming".into(), "c".into()));
     }
     let swap = if number % 4 < 2 { ["/etc/x", "/etc/y"] } else { ["/etc/y", "/etc/x"] };

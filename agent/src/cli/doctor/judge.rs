@@ -111,8 +111,8 @@ pub(super) fn root(path: &Path, access: io::Result<()>) -> Check {
 pub(super) fn rights(is_root: bool, effective: Option<u64>) -> Check {
     let who = if is_root { "root" } else { "not root" };
     let Some(effective) = effective else {
-        return Check::new("rights", Verdict::Warn, format!("{who}; its capabilities cannot be read"))
-            .of(FILE);
+        let found = format!("{who}; the capabilities cannot be read");
+        return Check::new("rights", Verdict::Warn, found).of(FILE).advise("see that /proc is mounted");
     };
     let missing: Vec<_> = RIGHTS.iter().filter(|(bit, ..)| effective & (1 << bit) == 0).collect();
     if missing.is_empty() {

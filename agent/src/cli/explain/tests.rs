@@ -45,3 +45,16 @@ fn what_is_not_tried_again_says_how_to() {
         "{told}"
     );
 }
+
+#[test]
+fn a_pause_is_no_retry() {
+    let paused = |paused_seconds: Option<u64>| {
+        told(json!({
+            "id": "web", "status": { "kind": "File", "phase": "Pending", "since": "2026-11-21T04:59:50Z", "reason": "Paused" },
+            "dependsOn": {}, "holds": {}, "differences": [], "attempts": 0, "revision": 1, "pausedSeconds": paused_seconds, "retryInSeconds": 600.0,
+        }))
+    };
+    assert!(paused(Some(600)).contains("Paused for another 10m; `holdfast resume web` ends it."));
+    assert!(paused(None).contains("Paused for another 10m; `holdfast resume` ends it."));
+    assert!(!paused(None).contains("Tried again"));
+}

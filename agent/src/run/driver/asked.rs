@@ -41,6 +41,7 @@ impl Driver {
             }
             Ask::ForgetGeneration(reply) => {
                 self.engine.apply(Event::ForgetGeneration, now);
+                self.judge_again(now);
                 let _ = reply.send(());
             }
             Ask::Metrics(reply) => {
