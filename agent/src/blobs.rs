@@ -8,7 +8,7 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, future::BoxFuture, stream
 use reconcilers::host::{Blob, BlobError, BlobSource, Blobs};
 use tokio::io::AsyncReadExt;
 
-use crate::nats::Link;
+use crate::{chain::chain, nats::Link};
 
 /// So many bytes of an object are in memory at once.
 const CHUNK: usize = 64 * 1024;
@@ -111,14 +111,4 @@ async fn download(
         why: plainly(error),
     });
     Ok(Blob { size, chunks: chunks.boxed() })
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        told = format!("{told}: {cause}");
-        source = cause.source();
-    }
-    told
 }

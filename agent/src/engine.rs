@@ -6,7 +6,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use manifest_types::{manifest::Generation, name::ResourceId, status::Capability};
+use manifest_types::{
+    manifest::Generation,
+    name::ResourceId,
+    status::{Capability, DriftRecord},
+};
 use reconcilers::reconciler::Batch;
 
 use crate::{
@@ -51,6 +55,8 @@ pub struct Engine {
     pub(crate) capabilities: BTreeMap<String, Capability>,
     /// Those that wait, and for what depends on more than their neighbours.
     pub(crate) waiters: BTreeSet<ResourceId>,
+    /// Drifts that were found and not told yet.
+    pub(crate) drifts: Vec<(ResourceId, DriftRecord)>,
     /// Since when each condition's status is what it is.
     pub(crate) condition_since: Since,
     pub(crate) next_id: u64,
@@ -158,6 +164,7 @@ impl Engine {
             paused_until: None,
             capabilities: BTreeMap::new(),
             waiters: BTreeSet::new(),
+            drifts: Vec::new(),
             condition_since: Since::new(),
             next_id: 1,
             changes: 1,

@@ -8,6 +8,7 @@ pub mod alarm;
 pub mod api;
 pub mod ask;
 pub mod blobs;
+mod chain;
 pub mod cli;
 pub mod clock;
 pub mod config;

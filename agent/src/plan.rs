@@ -67,6 +67,7 @@ pub(crate) fn plan(engine: &mut Engine, now: Now) -> Plan {
         commands,
         wake_at: wakes.into_iter().flatten().min(),
         changes: gathered.changes.into_iter().collect(),
+        drifts: std::mem::take(&mut engine.drifts),
     }
 }
 

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     api,
     blobs::Fetcher,
+    chain::chain,
     clock::Now,
     config::{Config, RunArgs},
     engine::{Engine, settings::Settings},
@@ -53,17 +54,6 @@ pub fn run(args: RunArgs) -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// An error and its causes, in one line.
-pub(crate) fn chain(error: &dyn Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        told = format!("{told}: {cause}");
-        source = cause.source();
-    }
-    told
 }
 
 fn try_run(args: RunArgs) -> Result<(), Fatal> {

@@ -10,7 +10,7 @@ use super::{
     place::Place,
     table::{Cell, Paint, Tone, one_line, table},
 };
-use crate::{clock::Now, config::RunArgs};
+use crate::{chain::chain, clock::Now, config::RunArgs};
 
 mod judge;
 mod probe;
@@ -78,7 +78,7 @@ fn configuration(place: &Place) -> Check {
     let args = RunArgs { config, state_dir, root, ..RunArgs::default() };
     match args.with_file().and_then(RunArgs::resolve) {
         Ok(config) => Check::new("configuration", Verdict::Ok, format!("agent {}, source {}", config.agent_id, config.source)),
-        Err(error) => Check::new("configuration", Verdict::Fail, crate::run::chain(&error))
+        Err(error) => Check::new("configuration", Verdict::Fail, chain(&error))
             .advise("`holdfast run --print-config` shows what results; flags and variables of the service are not seen here"),
     }
 }
@@ -91,8 +91,7 @@ fn agent(client: &Client, answer: &Result<AgentStatus, ClientError>) -> Check {
                 ClientError::NoAgent { .. } | ClientError::NotAllowed { .. } => Verdict::Warn,
                 _ => Verdict::Fail,
             };
-            Check::new("agent", verdict, crate::run::chain(error))
-                .advise("`systemctl status holdfast` says more")
+            Check::new("agent", verdict, chain(error)).advise("`systemctl status holdfast` says more")
         }
     }
 }

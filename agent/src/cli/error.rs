@@ -3,7 +3,7 @@
 use std::{io, path::PathBuf};
 
 use super::client::ClientError;
-use crate::{config::ConfigError, ledger::store::LedgerError, run::chain};
+use crate::{chain::chain, config::ConfigError, ledger::store::LedgerError};
 
 /// A command that failed.
 #[derive(Debug, thiserror::Error)]

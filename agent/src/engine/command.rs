@@ -2,7 +2,10 @@
 
 use std::{fmt, time::Duration};
 
-use manifest_types::{name::ResourceId, status::AgentStatus};
+use manifest_types::{
+    name::ResourceId,
+    status::{AgentStatus, DriftRecord},
+};
 use reconcilers::registry::{AnyChange, AnyTarget, Work};
 
 use super::resource::Standing;
@@ -17,6 +20,8 @@ pub struct Plan {
     pub wake_at: Option<BootTime>,
     /// Whose standing changed since the last plan: to be logged.
     pub changes: Vec<(ResourceId, Standing)>,
+    /// Drifts that were found since: to be logged.
+    pub drifts: Vec<(ResourceId, DriftRecord)>,
 }
 
 /// One thing that should begin.

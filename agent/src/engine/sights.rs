@@ -123,7 +123,13 @@ impl Engine {
                 resource.look.alone = false;
                 forgive(resource, seen);
                 let learned = note_original(id, resource, seen);
-                if note_drift(resource, seen, now) || learned {
+                let drifts = resource.row.as_ref().map(|row| row.drift.count);
+                let noted = note_drift(resource, seen, now);
+                let row = resource.row.as_ref().filter(|row| Some(row.drift.count) != drifts);
+                if let Some(record) = row.and_then(|row| row.drift.last.clone()) {
+                    self.drifts.push((id.clone(), record));
+                }
+                if noted || learned {
                     self.ledger.lazy_since.get_or_insert(now.boot);
                     self.ledger.unsaved.insert(id.clone());
                 }

@@ -9,7 +9,7 @@ use std::{
 use manifest_types::{
     manifest::API_VERSION,
     name::ResourceId,
-    status::{AgentHeartbeat, HEARTBEAT_KIND, Phase},
+    status::{AgentHeartbeat, DriftRecord, HEARTBEAT_KIND, Phase},
 };
 use reconcilers::{reconciler::Hint, registry::Registry};
 use tokio::{sync::mpsc, time::MissedTickBehavior};
@@ -20,6 +20,7 @@ use crate::{
     admit::{Terms, admit},
     alarm::Alarm,
     ask::{Ask, Metrics},
+    chain::chain,
     clock::Now,
     config::Config,
     engine::{
@@ -193,8 +194,12 @@ impl Driver {
 
     /// Plans, and begins what follows.
     fn follow(&mut self, alarm: &mut Alarm) -> Result<(), Fatal> {
-        let Plan { commands, wake_at, changes } = self.engine.plan(Now::read());
+        let Plan { commands, wake_at, changes, drifts } = self.engine.plan(Now::read());
         let (generation, _) = self.engine.generations();
+        for (id, DriftRecord { action, fields, .. }) in &drifts {
+            let fields: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
+            tracing::warn!(resource = %id, generation, reason = ?action, fields = fields.join(","), "drift");
+        }
         for (id, standing) in &changes {
             tell(id, standing, generation);
         }
@@ -336,7 +341,7 @@ impl Driver {
 
 fn commit(store: &Mutex<Store>, write: &LedgerWrite) -> Result<(), (String, bool)> {
     let mut store = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    store.commit(write).map_err(|error| (super::chain(&error), error.is_full()))
+    store.commit(write).map_err(|error| (chain(&error), error.is_full()))
 }
 
 fn every(period: Duration) -> tokio::time::Interval {

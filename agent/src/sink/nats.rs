@@ -9,7 +9,7 @@ use manifest_types::{keys, name::AgentId};
 use tokio::sync::mpsc;
 
 use super::{Answer, Order, instance_of};
-use crate::{engine::outbox::Fact, nats::Link};
+use crate::{chain::chain, engine::outbox::Fact, nats::Link};
 
 /// Where the status goes.
 #[derive(Debug, Clone)]
@@ -183,16 +183,6 @@ fn is_conflict(error: &UpdateError) -> bool {
 
 fn conflicts(code: ErrorCode) -> bool {
     matches!(code.0, 10071 | 10164)
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut told = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        told = format!("{told}: {cause}");
-        source = cause.source();
-    }
-    told
 }
 
 #[cfg(test)]

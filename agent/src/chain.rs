@@ -1,0 +1,14 @@
+//! An error and its causes, in one line: told once, at the edge.
+
+use std::error::Error;
+
+/// `error`, then each of its causes.
+pub(crate) fn chain(error: &dyn Error) -> String {
+    let mut told = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        told = format!("{told}: {cause}");
+        source = cause.source();
+    }
+    told
+}
