@@ -81,6 +81,11 @@ impl Device {
         self.command().start()
     }
 
+    /// Starts the agent with no logs but warnings: for what is measured.
+    pub fn start_quietly(&self) -> Running {
+        self.command().env("HOLDFAST_LOG", "warn").start()
+    }
+
     /// The agent's command line, to be added to.
     pub fn command(&self) -> Start {
         self.command_in(&self.state_dir(), &self.socket())
@@ -89,7 +94,8 @@ impl Device {
     /// The agent's command line with another state directory and socket: a second agent of the same id.
     pub fn command_in(&self, state_dir: &Path, socket: &Path) -> Start {
         Start::new(format!("holdfast {}", self.id), parts::holdfast())
-            .args(["run", "--agent-id", self.id.as_str(), "--log", "debug,async_nats=info"])
+            .args(["run", "--agent-id", self.id.as_str()])
+            .env("HOLDFAST_LOG", "debug,async_nats=info")
             .arg("--root")
             .arg(self.root())
             .arg("--state-dir")

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+mod bench;
 mod ci;
 mod demo;
 mod process;
@@ -38,6 +39,8 @@ enum Task {
         #[arg(long)]
         check: bool,
     },
+    /// Measure: ratios against a floor of the same run. `bench --help` lists what there is.
+    Bench(bench::Args),
     /// Play the engine's simulation: seeds in which everything that can go wrong does.
     Sim(sim::Args),
     /// Check the rules of this source tree that no compiler knows.
@@ -62,6 +65,7 @@ fn run(task: Task) -> Result<()> {
         Task::Ci => ci::run(),
         Task::Schemas { check: true } => schemas::check(),
         Task::Schemas { check: false } => schemas::write(),
+        Task::Bench(args) => bench::run(&args),
         Task::Sim(args) => sim::run(&args),
         Task::Tidy => tidy::run(),
     }

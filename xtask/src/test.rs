@@ -65,7 +65,17 @@ fn nats() -> Result<()> {
 
 /// Builds packages, whose binaries have their names, and says where those are.
 pub(crate) fn build<const N: usize>(packages: [&str; N]) -> Result<[PathBuf; N]> {
-    let mut cargo = Program::cargo().args(["build", "--message-format=json-render-diagnostics"]);
+    build_in("dev", packages)
+}
+
+/// The same, as they are shipped.
+pub(crate) fn build_release<const N: usize>(packages: [&str; N]) -> Result<[PathBuf; N]> {
+    build_in("release", packages)
+}
+
+fn build_in<const N: usize>(profile: &str, packages: [&str; N]) -> Result<[PathBuf; N]> {
+    let flags = ["build", "--profile", profile, "--message-format=json-render-diagnostics"];
+    let mut cargo = Program::cargo().args(flags);
     for package in packages {
         cargo = cargo.args(["-p", package]);
     }

@@ -1,0 +1,148 @@
+//! What needs no agent: planning, and looking at many files.
+
+use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::{FutureExt, future::BoxFuture};
+use holdfast::{
+    admit::{Admitted, Form, Terms, admit},
+    clock::{BootTime, Now},
+    engine::{
+        Engine,
+        command::Command,
+        event::{Event, LookResult},
+        settings::Settings,
+    },
+    ledger::memory::Memory,
+};
+use manifest_types::{kinds::Spec, name::AgentId};
+use reconcilers::{
+    host::{Blob, BlobError, BlobSource, Blobs, Host},
+    observation::{Health, Observation},
+    registry::{AnyTarget, Registry},
+};
+use serde_json::{Value, json};
+
+use crate::row::{Row, millis};
+
+const MANY: usize = 10_000;
+const ROUNDS: usize = 20;
+
+fn entry(number: usize, content: &str) -> Value {
+    let path = format!("/etc/{}/{number}", number / 100);
+    json!({ "id": format!("f{number}"), "kind": "File", "spec": { "path": path, "content": { "inline": content } } })
+}
+
+fn admitted(generation: u64, changed: &str) -> Admitted {
+    let resources: Vec<_> =
+        (0..MANY).map(|number| entry(number, if number == 0 { changed } else { "x" })).collect();
+    let manifest = json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "generation": generation, "resources": resources });
+    let agent_id: AgentId = "bench".parse().expect("it is a name");
+    let terms = Terms { agent_id: &agent_id, source: "nats", form: Form::Yaml, last: None };
+    let text = manifest.to_string();
+    admit(text.as_bytes(), &terms).unwrap_or_else(|rejection| panic!("{rejection:?}"))
+}
+
+/// From the fact that a manifest was admitted to the plan that follows.
+pub(crate) fn plan() -> Vec<Row> {
+    let (mut new, mut one) = (Vec::new(), Vec::new());
+    let now = Now { boot: BootTime::since_boot(Duration::from_secs(100)), ..Now::read() };
+    for _ in 0..ROUNDS {
+        let settings = Settings::new("bench".parse().expect("it is a name"), "bench".into());
+        let mut engine = Engine::new(settings, Memory::default(), now);
+        new.push(apply_and_plan(&mut engine, admitted(1, "x"), now));
+        for command in engine.plan(now).commands {
+            drop(command);
+        }
+        one.push(apply_and_plan(&mut engine, admitted(2, "y"), now));
+    }
+    [("plan: 10,000 new", new), ("plan: 10,000, 1 changed", one)]
+        .into_iter()
+        .map(|(name, mut times)| {
+            times.sort_by(f64::total_cmp);
+            let p50 = crate::row::percentile(&times, 50);
+            Row {
+                count: times.len(),
+                p99: crate::row::percentile(&times, 99),
+                ..Row::value(name, p50, "ms", 16.0)
+            }
+        })
+        .collect()
+}
+
+fn apply_and_plan(engine: &mut Engine, admitted: Admitted, now: Now) -> f64 {
+    let event = Event::Admitted { admitted: Box::new(admitted), revision: 1 };
+    let start = Now::read().boot;
+    engine.apply(event, now);
+    let plan = engine.plan(now);
+    let took = millis(Now::read().boot - start);
+    for command in plan.commands {
+        if let Command::Observe { ticket, kind, targets } = command {
+            let seen = targets.into_iter().map(|target| (target.id, Ok(on_target()))).collect();
+            engine.apply(Event::Observed { ticket, kind, result: LookResult::Seen(seen) }, now);
+            drop(engine.plan(now));
+        }
+    }
+    took
+}
+
+fn on_target() -> Observation {
+    Observation {
+        present: true,
+        differences: Vec::new(),
+        health: Health::Healthy,
+        details: None,
+        running: false,
+        marked_ours: false,
+        keeps_original: false,
+        fingerprint: 1,
+    }
+}
+
+struct NoBlobs;
+
+impl Blobs for NoBlobs {
+    fn open(&self, source: &BlobSource) -> BoxFuture<'static, Result<Blob, BlobError>> {
+        let from = source.clone();
+        async move { Err(BlobError::Unreachable { from, why: "none is needed".into() }) }.boxed()
+    }
+}
+
+/// 10,000 unchanged files observed, against an lstat of each.
+pub(crate) async fn resync() -> Vec<Row> {
+    let home = tempfile::tempdir().expect("there is room");
+    let host = Host {
+        root: home.path().join("root"),
+        state_dir: home.path().join("state"),
+        protected: Vec::new(),
+        blobs: Arc::new(NoBlobs),
+    };
+    let mut paths: Vec<PathBuf> = Vec::new();
+    let mut targets = Vec::new();
+    for number in 0..MANY {
+        let value = entry(number, "x");
+        let spec =
+            Spec::read("File", &value["spec"]).expect("there is such a kind").expect("it is a good spec");
+        let path = host.root.join(format!("etc/{}/{number}", number / 100));
+        fs::create_dir_all(path.parent().expect("it has one"))
+            .and_then(|()| fs::write(&path, "x"))
+            .expect("it is ours");
+        let id = format!("f{number}").parse().expect("it is a name");
+        targets.push(AnyTarget { id, wanted: Some(Arc::new(spec)), owned: None });
+        paths.push(path);
+    }
+    let registry = Registry::new(&host);
+    // The digests of files that were just written are not trusted yet.
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    drop(registry.observe("File", &targets).await);
+    let (mut times, mut floor) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        let start = Now::read().boot;
+        let seen = registry.observe("File", &targets).await.expect("files can be seen");
+        times.push(millis(Now::read().boot - start));
+        assert!(seen.values().all(|seen| seen.as_ref().is_ok_and(Observation::on_target)));
+        let start = Now::read().boot;
+        paths.iter().for_each(|path| drop(fs::symlink_metadata(path)));
+        floor.push(millis(Now::read().boot - start));
+    }
+    vec![Row::against("resync-file: 10,000 unchanged", times, floor, 2.0)]
+}
