@@ -2,12 +2,7 @@
 
 use std::fmt;
 
-use axum::{
-    Json,
-    extract::rejection::{BytesRejection, PathRejection, QueryRejection},
-    http::StatusCode,
-    response::{IntoResponse, Response},
-};
+use hyper::StatusCode;
 use manifest_types::name::ResourceId;
 use serde::{Deserialize, Serialize};
 
@@ -23,16 +18,27 @@ pub struct ApiFailure {
 
 /// A failure with the code it is told by.
 #[derive(Debug)]
-pub(super) struct Failed(StatusCode, ApiFailure);
+pub(super) struct Failed {
+    /// The code.
+    pub(super) code: StatusCode,
+    /// What is told.
+    pub(super) failure: ApiFailure,
+}
 
 impl Failed {
-    fn new(code: StatusCode, reason: &str, message: impl Into<String>) -> Self {
-        Self(code, ApiFailure { reason: reason.to_owned(), message: message.into() })
+    fn new(code: StatusCode, reason: &str, message: impl fmt::Display) -> Self {
+        Self { code, failure: ApiFailure { reason: reason.to_owned(), message: message.to_string() } }
     }
 
     /// The request itself is wrong.
     pub(super) fn bad(reason: &str, message: impl fmt::Display) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, reason, message.to_string())
+        Self::new(StatusCode::BAD_REQUEST, reason, message)
+    }
+
+    /// Its body is larger than any manifest.
+    pub(super) fn too_large(limit: usize) -> Self {
+        let message = format!("the body has more than {limit} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, "TooLarge", message)
     }
 
     /// There is no such resource.
@@ -58,36 +64,7 @@ impl Failed {
 
     /// The driver does not answer.
     pub(super) fn silent() -> Self {
-        Self::new(
-            StatusCode::GATEWAY_TIMEOUT,
-            "NoAnswer",
-            "the agent is there but does not answer; its log may say why",
-        )
-    }
-}
-
-impl From<PathRejection> for Failed {
-    fn from(rejection: PathRejection) -> Self {
-        Self::new(rejection.status(), "BadPath", rejection.body_text())
-    }
-}
-
-impl From<QueryRejection> for Failed {
-    fn from(rejection: QueryRejection) -> Self {
-        Self::new(rejection.status(), "BadQuery", rejection.body_text())
-    }
-}
-
-impl From<BytesRejection> for Failed {
-    fn from(rejection: BytesRejection) -> Self {
-        let code = rejection.status();
-        let reason = if code == StatusCode::PAYLOAD_TOO_LARGE { "TooLarge" } else { "BadBody" };
-        Self::new(code, reason, rejection.body_text())
-    }
-}
-
-impl IntoResponse for Failed {
-    fn into_response(self) -> Response {
-        (self.0, Json(self.1)).into_response()
+        let message = "the agent is there but does not answer; its log may say why";
+        Self::new(StatusCode::GATEWAY_TIMEOUT, "NoAnswer", message)
     }
 }

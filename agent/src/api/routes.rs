@@ -2,23 +2,24 @@
 
 use std::time::Duration;
 
-use axum::{
-    Json, Router,
-    body::Bytes,
-    extract::{
-        DefaultBodyLimit, Path, Query, State,
-        rejection::{BytesRejection, PathRejection, QueryRejection},
-    },
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
-    routing::{get, post},
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Incoming,
+    header::{self, HeaderValue},
+    http::request::Parts,
 };
-use manifest_types::{manifest::MANIFEST_LIMIT, name::ResourceId, status::AgentStatus};
-use serde::Deserialize;
+use manifest_types::{manifest::MANIFEST_LIMIT, name::ResourceId};
+use serde::Serialize;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{failure::Failed, metrics, span};
-use crate::ask::{Ask, Explanation, Metrics};
+use super::{
+    failure::Failed,
+    metrics,
+    query::{Query, decoded, resource_id},
+};
+use crate::ask::Ask;
 
 /// A manifest that is a little too large is refused by admission, which says so better.
 const BODY_LIMIT: usize = MANIFEST_LIMIT + 64 * 1024;
@@ -26,27 +27,101 @@ const BODY_LIMIT: usize = MANIFEST_LIMIT + 64 * 1024;
 const ANSWER: Duration = Duration::from_secs(10);
 /// A preview looks at the device, which may be slow.
 const PREVIEW: Duration = Duration::from_secs(90);
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");
+const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=utf-8");
 /// The format of Prometheus' text.
-const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
+const PROMETHEUS: HeaderValue = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
 
-type Asks = State<mpsc::Sender<Ask>>;
+type Answer = Response<Full<Bytes>>;
 
-pub(super) fn router(asks: mpsc::Sender<Ask>) -> Router {
-    Router::new()
-        .route("/v1/status", get(status))
-        .route("/v1/resources/{id}", get(explain))
-        .route("/v1/plan", post(plan))
-        .route("/v1/reconcile", post(reconcile))
-        .route("/v1/retry", post(retry))
-        .route("/v1/pause", post(pause))
-        .route("/v1/resume", post(resume))
-        .route("/v1/forget-generation", post(forget_generation))
-        .route("/healthz", get(healthz))
-        .route("/metrics", get(prometheus))
-        .fallback(async || Failed::no_route())
-        .method_not_allowed_fallback(async || Failed::wrong_method())
-        .layer(DefaultBodyLimit::max(BODY_LIMIT))
-        .with_state(asks)
+/// What can be asked.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Route {
+    Status,
+    Explain,
+    Plan,
+    Reconcile,
+    Retry,
+    Pause,
+    Resume,
+    ForgetGeneration,
+    Health,
+    Metrics,
+}
+
+/// What stands at `path`, by which method it is asked, and the name at the path's end.
+fn route(path: &str) -> Option<(Route, Method, &str)> {
+    if let Some(id) = path.strip_prefix("/v1/resources/").filter(|id| !id.is_empty() && !id.contains('/')) {
+        return Some((Route::Explain, Method::GET, id));
+    }
+    let (route, method) = match path {
+        "/v1/status" => (Route::Status, Method::GET),
+        "/v1/plan" => (Route::Plan, Method::POST),
+        "/v1/reconcile" => (Route::Reconcile, Method::POST),
+        "/v1/retry" => (Route::Retry, Method::POST),
+        "/v1/pause" => (Route::Pause, Method::POST),
+        "/v1/resume" => (Route::Resume, Method::POST),
+        "/v1/forget-generation" => (Route::ForgetGeneration, Method::POST),
+        "/healthz" => (Route::Health, Method::GET),
+        "/metrics" => (Route::Metrics, Method::GET),
+        _ => return None,
+    };
+    Some((route, method, ""))
+}
+
+/// Answers one request.
+pub(super) async fn respond(asks: &mpsc::Sender<Ask>, request: Request<Incoming>) -> Answer {
+    let (parts, body) = request.into_parts();
+    let answered = answer(asks, &parts, body).await;
+    answered.unwrap_or_else(|Failed { code, failure }| document(code, &failure))
+}
+
+async fn answer(asks: &mpsc::Sender<Ask>, parts: &Parts, body: Incoming) -> Result<Answer, Failed> {
+    let (route, method, name) = route(parts.uri.path()).ok_or_else(Failed::no_route)?;
+    if parts.method != method {
+        return Err(Failed::wrong_method());
+    }
+    let query = || Query::read(parts.uri.query());
+    match route {
+        Route::Status => Ok(document(StatusCode::OK, &ask(asks, ANSWER, Ask::Status).await?)),
+        Route::Explain => {
+            let id = resource_id(&decoded(name)?)?;
+            let explanation = ask(asks, ANSWER, |reply| Ask::Explain(id.clone(), reply)).await?;
+            Ok(document(StatusCode::OK, &explanation.ok_or_else(|| Failed::unknown_resource(&id))?))
+        }
+        Route::Plan => {
+            let text = read(body).await?;
+            Ok(match ask(asks, PREVIEW, |reply| Ask::Preview(text, reply)).await? {
+                Ok(preview) => document(StatusCode::OK, &preview),
+                Err(refused) => document(StatusCode::UNPROCESSABLE_ENTITY, &refused),
+            })
+        }
+        Route::Reconcile => ask(asks, ANSWER, Ask::Reconcile).await.map(|()| nothing()),
+        Route::Retry => {
+            let id = query()?.without_time()?;
+            let known = ask(asks, ANSWER, |reply| Ask::Retry(id.clone(), reply)).await?;
+            done(known, id)
+        }
+        Route::Pause => {
+            let Query { id, time } = query()?;
+            let time = time.ok_or_else(|| Failed::bad("NoTime", "say for how long, such as for=1h"))?;
+            let known = ask(asks, ANSWER, |reply| Ask::Pause(id.clone(), Some(time), reply)).await?;
+            done(known, id)
+        }
+        Route::Resume => {
+            let id = query()?.without_time()?;
+            let known = ask(asks, ANSWER, |reply| Ask::Pause(id.clone(), None, reply)).await?;
+            done(known, id)
+        }
+        Route::ForgetGeneration => ask(asks, ANSWER, Ask::ForgetGeneration).await.map(|()| nothing()),
+        // Healthy is an agent whose driver answers.
+        Route::Health => ask(asks, ANSWER, Ask::Metrics).await.map(|_| text(TEXT, "ok\n".into())),
+        Route::Metrics => {
+            let numbers = ask(asks, ANSWER, Ask::Metrics).await?;
+            Ok(text(PROMETHEUS, metrics::render(&numbers)))
+        }
+    }
 }
 
 /// Asks the driver, and waits for its answer.
@@ -63,99 +138,39 @@ pub(super) async fn ask<T>(
     tokio::time::timeout(limit, asked).await.map_err(|_| Failed::silent())?
 }
 
-async fn status(State(asks): Asks) -> Result<Json<AgentStatus>, Failed> {
-    ask(&asks, ANSWER, Ask::Status).await.map(Json)
+async fn read(body: Incoming) -> Result<Vec<u8>, Failed> {
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes().into()),
+        Err(error) if error.is::<LengthLimitError>() => Err(Failed::too_large(BODY_LIMIT)),
+        Err(error) => Err(Failed::bad("BadBody", error)),
+    }
 }
 
-async fn explain(
-    State(asks): Asks,
-    id: Result<Path<String>, PathRejection>,
-) -> Result<Json<Explanation>, Failed> {
-    let id = resource_id(&id?.0)?;
-    let explanation = ask(&asks, ANSWER, |reply| Ask::Explain(id.clone(), reply)).await?;
-    explanation.map(Json).ok_or_else(|| Failed::unknown_resource(&id))
+fn document(code: StatusCode, document: &impl Serialize) -> Answer {
+    let bytes = serde_json::to_vec(document).expect("what is told is plain JSON");
+    answer_of(code, Some(JSON), bytes.into())
 }
 
-async fn plan(State(asks): Asks, body: Result<Bytes, BytesRejection>) -> Result<Response, Failed> {
-    let text = body?.to_vec();
-    let preview = ask(&asks, PREVIEW, |reply| Ask::Preview(text, reply)).await?;
-    Ok(match preview {
-        Ok(preview) => Json(preview).into_response(),
-        Err(refused) => (StatusCode::UNPROCESSABLE_ENTITY, Json(refused)).into_response(),
-    })
+fn text(content_type: HeaderValue, text: String) -> Answer {
+    answer_of(StatusCode::OK, Some(content_type), text.into())
 }
 
-async fn reconcile(State(asks): Asks) -> Result<StatusCode, Failed> {
-    ask(&asks, ANSWER, Ask::Reconcile).await?;
-    Ok(StatusCode::NO_CONTENT)
+fn nothing() -> Answer {
+    answer_of(StatusCode::NO_CONTENT, None, Bytes::new())
 }
 
-/// Which resource is meant; all, where none is named.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Which {
-    id: Option<String>,
+fn answer_of(code: StatusCode, content_type: Option<HeaderValue>, body: Bytes) -> Answer {
+    let mut answer = Response::new(Full::new(body));
+    *answer.status_mut() = code;
+    if let Some(content_type) = content_type {
+        answer.headers_mut().insert(header::CONTENT_TYPE, content_type);
+    }
+    answer
 }
 
-async fn retry(State(asks): Asks, which: Result<Query<Which>, QueryRejection>) -> Result<StatusCode, Failed> {
-    let id = which?.0.id.as_deref().map(resource_id).transpose()?;
-    let known = ask(&asks, ANSWER, |reply| Ask::Retry(id.clone(), reply)).await?;
-    done(known, id.as_ref())
-}
-
-/// Which resource is meant, and for how long.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Pausing {
-    id: Option<String>,
-    #[serde(rename = "for")]
-    time: Option<String>,
-}
-
-async fn pause(
-    State(asks): Asks,
-    pausing: Result<Query<Pausing>, QueryRejection>,
-) -> Result<StatusCode, Failed> {
-    let Query(Pausing { id, time }) = pausing?;
-    let time = time.ok_or_else(|| Failed::bad("NoTime", "say for how long, such as for=1h"))?;
-    let time = span::parse(&time).map_err(|message| Failed::bad("BadTime", message))?;
-    let id = id.as_deref().map(resource_id).transpose()?;
-    let known = ask(&asks, ANSWER, |reply| Ask::Pause(id.clone(), Some(time), reply)).await?;
-    done(known, id.as_ref())
-}
-
-async fn resume(
-    State(asks): Asks,
-    which: Result<Query<Which>, QueryRejection>,
-) -> Result<StatusCode, Failed> {
-    let id = which?.0.id.as_deref().map(resource_id).transpose()?;
-    let known = ask(&asks, ANSWER, |reply| Ask::Pause(id.clone(), None, reply)).await?;
-    done(known, id.as_ref())
-}
-
-async fn forget_generation(State(asks): Asks) -> Result<StatusCode, Failed> {
-    ask(&asks, ANSWER, Ask::ForgetGeneration).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-/// Healthy is an agent whose driver answers.
-async fn healthz(State(asks): Asks) -> Result<&'static str, Failed> {
-    let _: Metrics = ask(&asks, ANSWER, Ask::Metrics).await?;
-    Ok("ok\n")
-}
-
-async fn prometheus(State(asks): Asks) -> Result<Response, Failed> {
-    let numbers = ask(&asks, ANSWER, Ask::Metrics).await?;
-    Ok(([(header::CONTENT_TYPE, PROMETHEUS)], metrics::render(&numbers)).into_response())
-}
-
-fn resource_id(text: &str) -> Result<ResourceId, Failed> {
-    text.parse().map_err(|error| Failed::bad("BadId", error))
-}
-
-fn done(known: bool, id: Option<&ResourceId>) -> Result<StatusCode, Failed> {
+fn done(known: bool, id: Option<ResourceId>) -> Result<Answer, Failed> {
     match id {
-        Some(id) if !known => Err(Failed::unknown_resource(id)),
-        _ => Ok(StatusCode::NO_CONTENT),
+        Some(id) if !known => Err(Failed::unknown_resource(&id)),
+        _ => Ok(nothing()),
     }
 }

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use axum::http::{Method, StatusCode};
+use hyper::{Method, StatusCode};
 use manifest_types::{manifest::API_VERSION, name::ResourceId, status::STATUS_KIND};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -181,7 +181,7 @@ async fn what_is_wrong_is_told_with_a_fitting_code() {
     let cases = [
         (Method::GET, "/v1/resources/db", StatusCode::NOT_FOUND, "UnknownResource"),
         (Method::GET, "/v1/resources/No%20name", StatusCode::BAD_REQUEST, "BadId"),
-        (Method::GET, "/v1/resources/%ff", StatusCode::BAD_REQUEST, "BadPath"),
+        (Method::GET, "/v1/resources/%ff", StatusCode::BAD_REQUEST, "BadEncoding"),
         (Method::POST, "/v1/retry?id=db", StatusCode::NOT_FOUND, "UnknownResource"),
         (Method::POST, "/v1/retry?id=", StatusCode::BAD_REQUEST, "BadId"),
         (Method::POST, "/v1/retry?resource=web", StatusCode::BAD_REQUEST, "BadQuery"),
@@ -189,6 +189,9 @@ async fn what_is_wrong_is_told_with_a_fitting_code() {
         (Method::POST, "/v1/pause?for=soon", StatusCode::BAD_REQUEST, "BadTime"),
         (Method::POST, "/v1/resume?id=db", StatusCode::NOT_FOUND, "UnknownResource"),
         (Method::GET, "/v1/plan", StatusCode::METHOD_NOT_ALLOWED, "WrongMethod"),
+        (Method::POST, "/v1/resume?for=1h", StatusCode::BAD_REQUEST, "BadQuery"),
+        (Method::GET, "/v1/resources/", StatusCode::NOT_FOUND, "UnknownPath"),
+        (Method::GET, "/v1/resources/web/x", StatusCode::NOT_FOUND, "UnknownPath"),
         (Method::GET, "/v2/status", StatusCode::NOT_FOUND, "UnknownPath"),
     ];
     for (method, path, code, why) in cases {
@@ -234,6 +237,14 @@ async fn an_agent_that_ends_says_so() {
 async fn an_agent_that_hangs_is_not_waited_for() {
     let (asks, _kept) = mpsc::channel::<Ask>(1);
     let failed = routes::ask(&asks, Duration::from_secs(10), Ask::Status).await.unwrap_err();
-    let response = axum::response::IntoResponse::into_response(failed);
-    assert_eq!(response.status(), StatusCode::GATEWAY_TIMEOUT);
+    assert_eq!(failed.code, StatusCode::GATEWAY_TIMEOUT);
+}
+
+#[tokio::test]
+async fn a_connection_that_says_nothing_keeps_no_agent_from_ending() {
+    let rig = Rig::start();
+    let _idle = tokio::net::UnixStream::connect(&rig.socket).await.unwrap();
+    assert!(rig.get("/healthz").await.0.is_success(), "the idle one was accepted before");
+    rig.shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(10), rig.serving).await.unwrap().unwrap();
 }
