@@ -6,8 +6,7 @@ use jiff::Timestamp;
 use manifest_types::{
     digest::Digest,
     manifest::API_VERSION,
-    name::ResourceId,
-    status::{AgentStatus, Condition, Phase, ResourceStatus, STATUS_KIND},
+    status::{AgentStatus, Phase, ResourceStatus, STATUS_KIND},
 };
 
 use crate::{
@@ -19,9 +18,11 @@ use crate::{
 };
 
 mod conditions;
+mod settled;
 mod shed;
 
 pub(crate) use conditions::{Since, note_changes};
+pub(crate) use settled::Settled;
 
 /// The status that follows from the facts, within the sink's limit.
 pub fn report(engine: &Engine, now: Now) -> AgentStatus {
@@ -88,47 +89,19 @@ pub(crate) fn content_digest(status: &AgentStatus) -> Digest {
     Digest::of(&to_bytes(&timeless))
 }
 
-/// The digest of what settles something: conditions, and the resources that are Ready or Failed.
-pub(crate) fn settled_digest(status: &AgentStatus) -> Digest {
-    let conditions: Vec<_> = status.conditions.iter().map(said).collect();
-    let settled: Vec<_> =
-        status.resources.iter().filter(|(_, resource)| is_settled(resource.phase)).map(outcome).collect();
-    let told = serde_json::to_vec(&(conditions, settled));
-    Digest::of(&told.expect("a status is plain JSON"))
-}
-
 /// The bytes that are sent.
 pub fn to_bytes(status: &AgentStatus) -> Vec<u8> {
     serde_json::to_vec(status).expect("a status is plain JSON")
 }
 
 /// Whether a resource in this phase is under way no more.
-pub(crate) fn is_settled(phase: Phase) -> bool {
+fn is_settled(phase: Phase) -> bool {
     matches!(phase, Phase::Ready | Phase::Failed | Phase::Unknown)
 }
 
 /// Whether nothing is under way any more.
 pub(crate) fn all_settled(engine: &Engine) -> bool {
     engine.resources.values().all(|resource| is_settled(resource.standing.phase))
-}
-
-fn said(condition: &Condition) -> (&str, String, &str, u64) {
-    let Condition { condition_type, status, reason, observed_generation, .. } = condition;
-    (condition_type, status.to_string(), reason, *observed_generation)
-}
-
-fn outcome<'a>(
-    (id, resource): (&'a ResourceId, &'a ResourceStatus),
-) -> (&'a str, String, Option<Digest>, Option<&'a str>, u64, bool) {
-    let error = resource.error.as_ref().map(|error| error.reason.as_str());
-    (
-        id.as_str(),
-        resource.phase.to_string(),
-        resource.spec_digest,
-        error,
-        resource.drift_count,
-        resource.drifted,
-    )
 }
 
 /// Whether an entry is bad in itself.

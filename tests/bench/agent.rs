@@ -14,6 +14,7 @@ use crate::{
 };
 
 const CHANGES: u64 = 300;
+const REST: Duration = Duration::from_millis(125);
 
 fn manifest(generation: u64, files: usize, content: &str) -> Value {
     let file = |number: usize| {
@@ -47,24 +48,20 @@ pub(crate) async fn converge() -> Vec<Row> {
     device.ready(&fleet, 1).await;
     let bare: AgentId = "bare".parse().expect("it is a name");
     let folder = tempfile::tempdir().expect("there is room");
-    let floor = tokio::spawn(floor::run(
-        server.client().await,
-        fleet.clone(),
-        bare.clone(),
-        folder.path().to_owned(),
-    ));
+    let floor = floor::Floor::start(&server, bare.clone(), folder.path().to_owned()).await;
     round(&fleet, &bare, 1, |_| true).await;
     let (mut times, mut floors) = (Vec::new(), Vec::new());
     for generation in 2..2 + CHANGES {
         let ready = |bytes: &[u8]| {
             serde_json::from_slice::<AgentStatus>(bytes).is_ok_and(|status| is_ready(&status, generation))
         };
+        // A fleet is quiet between changes: each of the two starts on a machine at rest.
+        tokio::time::sleep(REST).await;
         times.push(round(&fleet, &device.id, generation, ready).await);
+        tokio::time::sleep(REST).await;
         floors.push(round(&fleet, &bare, generation, |_| true).await);
-        // A fleet does not change twenty times a second: let the budget of statuses recover.
-        tokio::time::sleep(Duration::from_millis(250)).await;
     }
-    floor.abort();
+    floor.end();
     vec![Row::against("converge-file", times, floors, 1.5)]
 }
 

@@ -8,12 +8,14 @@ use super::settings::Settings;
 use crate::{
     clock::{BootTime, Now},
     plan::backoff::Bucket,
-    report,
+    report::{self, Settled},
 };
 
 /// Writes that settle something: so many at once, one more every second.
 const SETTLING: u32 = 20;
 const SECOND: Duration = Duration::from_secs(1);
+/// Mere progress is told after so long, if nothing has settled by then: a change that takes milliseconds is one status, not two.
+const PROGRESS_WAITS: Duration = Duration::from_millis(100);
 
 /// A fact about the status on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub(crate) struct Outbox {
     delivered: Option<Sent>,
     tokens: Bucket,
     sent_at: Option<BootTime>,
+    /// Since when there is mere progress that was not told.
+    progress_since: Option<BootTime>,
     retry_at: BootTime,
     /// The facts that the last comparison has seen.
     considered: u64,
@@ -80,7 +84,7 @@ pub(crate) struct Outbox {
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Sent {
     content: Digest,
-    settled: Digest,
+    settled: Settled,
     generations: (u64, u64),
     all_settled: bool,
 }
@@ -89,15 +93,15 @@ impl Sent {
     fn of(status: &AgentStatus, facts: &Shown) -> Self {
         Self {
             content: report::content_digest(status),
-            settled: report::settled_digest(status),
+            settled: Settled::of(status),
             generations: facts.generations,
             all_settled: facts.settled,
         }
     }
 
-    /// Whether one for these generations is the first, or the first in which everything has settled.
-    fn is_outdone_by(&self, generations: (u64, u64), settled: bool) -> bool {
-        self.generations != generations || (settled && !self.all_settled)
+    /// Whether one for these generations would be the first in which everything has settled.
+    fn is_outdone_by(&self, facts: &Shown) -> bool {
+        facts.settled && (self.generations != facts.generations || !self.all_settled)
     }
 }
 
@@ -140,6 +144,7 @@ impl Outbox {
             delivered: None,
             tokens: Bucket::full(SETTLING, SECOND),
             sent_at: None,
+            progress_since: None,
             retry_at: BootTime::default(),
             considered: 0,
             failure: None,
@@ -273,11 +278,15 @@ impl Outbox {
         let sent = Sent::of(&status, facts);
         let last = self.delivered.as_ref();
         let says_more = last.is_none_or(|last| last.content != sent.content);
-        let settles = self.hurries(facts) || last.is_none_or(|last| last.settled != sent.settled);
-        let progress_at = self.progress_at(now);
-        if says_more && !settles && now < progress_at {
-            return Outgoing::Wait(progress_at);
+        let settles = self.hurries(facts) || last.is_none_or(|last| sent.settled.says_more_than(&last.settled));
+        if says_more && !settles {
+            self.progress_since.get_or_insert(now);
+            let progress_at = self.progress_at(now);
+            if now < progress_at {
+                return Outgoing::Wait(progress_at);
+            }
         }
+        self.progress_since = None;
         self.considered = facts.changes;
         if !says_more {
             return Outgoing::Nothing;
@@ -291,11 +300,13 @@ impl Outbox {
     }
 
     fn hurries(&self, facts: &Shown) -> bool {
-        self.delivered.as_ref().is_none_or(|last| last.is_outdone_by(facts.generations, facts.settled))
+        self.delivered.as_ref().is_none_or(|last| last.is_outdone_by(facts))
     }
 
     fn progress_at(&self, now: BootTime) -> BootTime {
-        self.sent_at.map_or(now, |sent_at| sent_at + SECOND)
+        let often = self.sent_at.map(|sent_at| sent_at + SECOND);
+        let early = self.progress_since.map(|since| since + PROGRESS_WAITS);
+        often.max(early).unwrap_or(now)
     }
 }
 

@@ -91,3 +91,44 @@ fn mere_progress_is_told_once_a_second() {
     bench.wait(1.0);
     assert_eq!(publishes(&bench), ["publish over 6"]);
 }
+
+/// A bench on which generation 1 is Ready and told with revision 6.
+fn settled() -> Bench {
+    let mut bench = claimed();
+    bench.tell(Event::Outbox(Fact::LinkDown));
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.converge();
+    bench.tell(Event::Outbox(Fact::LinkUp));
+    answer(&mut bench, Fact::Read { revision: 5, instance: Some("this".into()) });
+    answer(&mut bench, Fact::Delivered { revision: 6 });
+    bench
+}
+
+#[test]
+fn a_change_that_settles_soon_is_one_status() {
+    let mut bench = settled();
+    bench.bring(2, &[file("a", "/a", "y")]);
+    bench.wait(0.05);
+    assert!(publishes(&bench).is_empty(), "{:?}", publishes(&bench));
+    bench.converge();
+    assert_eq!(publishes(&bench), ["publish over 6"]);
+    answer(&mut bench, Fact::Delivered { revision: 7 });
+    bench.wait(1.0);
+    assert!(publishes(&bench).is_empty(), "{:?}", publishes(&bench));
+}
+
+#[test]
+fn a_change_that_takes_longer_is_told_as_progress() {
+    let mut bench = settled();
+    bench.wait(1.0);
+    bench.bring(2, &[file("a", "/a", "y")]);
+    bench.wait(0.1);
+    assert_eq!(publishes(&bench), ["publish over 6"]);
+}
+
+#[test]
+fn a_refusal_is_told_at_once() {
+    let mut bench = settled();
+    bench.bring(1, &[file("a", "/a", "y")]);
+    assert_eq!(publishes(&bench), ["publish over 6"]);
+}
