@@ -210,6 +210,7 @@ fn start(
     let mut changes = Vec::new();
     for (id, work, makes_room) in &members {
         engine.touched.insert(id.clone());
+        let chance = engine.chance(id.as_str(), step);
         let Some(resource) = engine.resources.get_mut(id) else { continue };
         let Some(owned) = resource.owned() else { continue };
         let puts = match work {
@@ -217,7 +218,7 @@ fn start(
             Work::Take => None,
         };
         if puts.is_some() {
-            resource.repairs.take(now.boot);
+            resource.repairs.take(now.boot, chance);
         }
         resource.step =
             Some(RunningStep { id: step, puts, makes_room: *makes_room, cancelled: false, progress: None });

@@ -13,7 +13,7 @@ use manifest_types::{
 use reconcilers::{observation::Before, reconciler::Batch};
 
 use super::{
-    Engine,
+    Engine, KindFacts,
     resource::{Aim, Resource, Wanted, WantedBody},
     sabotage::Rule,
 };
@@ -24,6 +24,7 @@ use crate::{
         memory::Memory,
         row::{Applied, Row},
     },
+    plan::backoff::Repairs,
 };
 
 impl Engine {
@@ -110,7 +111,7 @@ impl Engine {
                 resource.look.due = true;
                 resource.look.not_before = None;
                 resource.drift_lasts = false;
-                resource.repairs = Resource::new(now.wall).repairs;
+                resource.repairs = Repairs::default();
                 if let Some(row) = &mut resource.row {
                     row.attempts = 0;
                 }
@@ -142,7 +143,7 @@ impl Engine {
     /// Whose decisions depend on whose facts: those that an edge, wanted or applied, connects, and those that claim the same thing.
     pub(crate) fn meet_neighbours(&mut self) {
         let mut pairs: Vec<(ResourceId, ResourceId)> = Vec::new();
-        let mut claimants: BTreeMap<&Claim, BTreeSet<&ResourceId>> = BTreeMap::new();
+        let mut claimants: Vec<(&Claim, &ResourceId)> = Vec::with_capacity(self.resources.len() * 2);
         for (id, resource) in &self.resources {
             let wanted = resource.wanted.as_ref().map(|wanted| &wanted.edges);
             let applied = resource.row.as_ref().map(|row| &row.edges);
@@ -153,18 +154,21 @@ impl Engine {
             let claimed = resource.aim().into_iter().flat_map(|aim| &aim.claims);
             let held = resource.row.iter().flat_map(|row| row.held.keys());
             let opaque = resource.opaque.iter().flat_map(|row| row.held.keys());
-            for claim in claimed.chain(held).chain(opaque) {
-                claimants.entry(claim).or_default().insert(id);
-            }
+            claimants.extend(claimed.chain(held).chain(opaque).map(|claim| (claim, id)));
         }
-        for ids in claimants.values().filter(|ids| ids.len() > 1) {
-            let all =
-                ids.iter().flat_map(|one| ids.iter().map(move |other| ((*one).clone(), (*other).clone())));
-            pairs.extend(all.filter(|(one, other)| one != other));
+        claimants.sort_unstable();
+        claimants.dedup();
+        for rivals in claimants.chunk_by(|(one, _), (other, _)| one == other) {
+            let all = rivals.iter().flat_map(|(_, one)| rivals.iter().map(move |(_, other)| (*one, *other)));
+            pairs.extend(
+                all.filter(|(one, other)| one != other).map(|(one, other)| (one.clone(), other.clone())),
+            );
         }
-        let kinds: BTreeSet<_> = self.resources.values().map(|resource| resource.kind().to_owned()).collect();
+        let kinds: BTreeSet<_> = self.resources.values().map(Resource::kind).collect();
         for kind in kinds {
-            self.kinds.entry(kind).or_default();
+            if !self.kinds.contains_key(kind) {
+                self.kinds.insert(kind.to_owned(), KindFacts::default());
+            }
         }
         for resource in self.resources.values_mut() {
             resource.neighbours.clear();

@@ -1,6 +1,6 @@
 //! The facts of one resource.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc};
 
 use jiff::Timestamp;
 use manifest_types::{
@@ -21,12 +21,8 @@ use reconcilers::{
 use crate::{
     clock::BootTime,
     ledger::row::{OpaqueRow, Row},
-    plan::backoff::Bucket,
+    plan::backoff::Repairs,
 };
-
-/// So many repairs are made at once; one more is earned every two seconds: 30 a minute.
-const REPAIRS: u32 = 30;
-const REPAIR_EARNED: Duration = Duration::from_secs(2);
 
 /// The facts of one resource.
 #[derive(Debug)]
@@ -47,8 +43,8 @@ pub struct Resource {
     pub(crate) step: Option<RunningStep>,
     /// The last failure, until something gives reason to hope.
     pub trouble: Option<Trouble>,
-    /// Repairs left.
-    pub(crate) repairs: Bucket,
+    /// How often it was changed of late, and when it may be changed again.
+    pub(crate) repairs: Repairs,
     /// Until when an operator wants it left alone.
     pub paused_until: Option<BootTime>,
     /// Whether the last drift recorded still lasts.
@@ -273,7 +269,7 @@ impl Resource {
             sight: None,
             step: None,
             trouble: None,
-            repairs: Bucket::full(REPAIRS, REPAIR_EARNED),
+            repairs: Repairs::default(),
             paused_until: None,
             drift_lasts: false,
             neighbours: BTreeSet::new(),

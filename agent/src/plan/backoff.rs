@@ -81,6 +81,47 @@ impl Bucket {
     }
 }
 
+/// So many changes of one resource are made at once …
+const AT_ONCE: u32 = 30;
+/// … and one more is earned every two seconds: 30 a minute.
+const EARNED: Duration = Duration::from_secs(2);
+/// When nothing needed repair for so long although it could have been made, the contest is over.
+const CALM: Duration = Duration::from_secs(60);
+
+/// How often a resource was changed of late, and when it may be changed again: 30 times a minute at once, then with backoff,
+/// for then somebody else changes it back.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Repairs {
+    bucket: Bucket,
+    contested: u32,
+    next: BootTime,
+}
+
+impl Default for Repairs {
+    fn default() -> Self {
+        Self { bucket: Bucket::full(AT_ONCE, EARNED), contested: 0, next: BootTime::default() }
+    }
+}
+
+impl Repairs {
+    /// Counts a change that is made now.
+    pub fn take(&mut self, now: BootTime, chance: u64) {
+        if self.contested > 0 && now >= self.next + CALM {
+            *self = Self::default();
+        }
+        self.bucket.take(now);
+        if self.contested > 0 || !self.bucket.has_token(now) {
+            self.contested += 1;
+            self.next = now + delay(self.contested, chance);
+        }
+    }
+
+    /// When the next change may be made.
+    pub fn next(&self) -> BootTime {
+        self.next
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -119,5 +160,35 @@ mod tests {
         assert!(bucket.take(at(110)) && !bucket.take(at(111)));
         assert!(bucket.is_full(at(130)) && !bucket.is_full(at(129)));
         assert!(bucket.take(at(500)) && bucket.take(at(500)) && !bucket.take(at(500)));
+    }
+
+    #[test]
+    fn repairs_are_quick_until_they_are_contested() {
+        let longest = u64::MAX;
+        let mut repairs = Repairs::default();
+        for _ in 0..29 {
+            repairs.take(at(100), longest);
+            assert!(repairs.next() <= at(100));
+        }
+        repairs.take(at(100), longest);
+        assert!((100.9..=101.0).contains(&repairs.next().as_duration().as_secs_f64()));
+        let mut now = repairs.next();
+        for doubled in [2.0, 4.0, 8.0, 16.0] {
+            repairs.take(now, longest);
+            let waits = (repairs.next() - now).as_secs_f64();
+            assert!((doubled * 0.99..=doubled).contains(&waits), "{waits}");
+            now = repairs.next();
+        }
+        repairs.take(now + CALM, longest);
+        assert!(repairs.next() <= now, "a minute of calm ends the contest");
+    }
+
+    #[test]
+    fn a_slow_drip_is_no_contest() {
+        let mut repairs = Repairs::default();
+        for turn in 0..1000 {
+            repairs.take(at(100 + turn * 2), u64::MAX);
+            assert!(repairs.next() <= at(100));
+        }
     }
 }

@@ -126,8 +126,8 @@ fn change(case: &Case<'_>) -> Verdict {
     if let Some(verdict) = await_dependencies(case, is_new || restart) {
         return verdict;
     }
-    if !me.repairs.has_token(*now) {
-        let at = me.repairs.next_token(*now);
+    let at = me.repairs.next();
+    if at > *now {
         let failure =
             Failure::new("Contended", "something keeps changing it back; repairs are slowed down", true);
         let attempts = me.row.as_ref().map_or(0, |row| u32::try_from(row.drift.count).unwrap_or(u32::MAX));
