@@ -12,7 +12,7 @@ use nix::sys::{
 };
 use tokio::io::unix::AsyncFd;
 
-use crate::clock::BootTime;
+use crate::clock::{BootTime, Now};
 
 /// An alarm that can be set again and again.
 pub struct Alarm {
@@ -44,11 +44,11 @@ impl Alarm {
         }
         self.set_to = at;
         match at {
-            // A time of zero would switch the timer off.
             Some(at) => {
-                let at = at.as_duration().max(Duration::from_nanos(1));
-                let at = Expiration::OneShot(TimeSpec::from(at));
-                Ok(self.timer.get_ref().0.set(at, TimerSetTimeFlags::TFD_TIMER_ABSTIME)?)
+                let left = at - Now::read().boot;
+                // Nothing left would switch the timer off.
+                let left = Expiration::OneShot(TimeSpec::from(left.max(Duration::from_nanos(1))));
+                Ok(self.timer.get_ref().0.set(left, TimerSetTimeFlags::empty())?)
             }
             None => Ok(self.timer.get_ref().0.unset()?),
         }
@@ -67,7 +67,6 @@ impl Alarm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::clock::Now;
 
     #[tokio::test]
     async fn it_rings_when_it_is_due_and_can_be_set_again() {

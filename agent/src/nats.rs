@@ -10,6 +10,10 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
+mod trouble;
+
+use trouble::{Trouble, Why};
+
 /// How NATS is reached.
 #[derive(Debug, Clone, Default)]
 pub struct NatsOptions {
@@ -61,28 +65,45 @@ pub struct Link {
     pub client: Client,
     /// How often it was connected; even while it is not connected, odd while it is.
     pub state: watch::Receiver<u64>,
+    why: Why,
 }
 
 impl Link {
     /// Connects, now or whenever the server can be reached.
     pub async fn connect(options: &NatsOptions) -> Result<Self, NatsError> {
         let (sender, state) = watch::channel(0);
-        let configured = configure(options)?;
-        let configured = configured.event_callback(move |event| {
+        let (trouble, why) = Trouble::new();
+        let noting = trouble.clone();
+        let configured = configure(options)?.retry_on_initial_connect().event_callback(move |event| {
             sender.send_if_modified(|state| note(state, &event));
+            noting.note(&event);
             async move { tell(&event) }
         });
         let servers: Result<Vec<ServerAddr>, _> =
             options.url.split(',').map(|url| url.trim().parse()).collect();
         let servers = servers.map_err(|_| NatsError::Address { url: without_password(&options.url) })?;
         let configured = with_credentials(configured, &servers);
+        tokio::spawn(trouble.find_out(options.clone(), servers.clone()));
         let client = configured.connect(servers).await.map_err(NatsError::Connect)?;
-        Ok(Self { client, state })
+        Ok(Self { client, state, why })
     }
 
     /// Returns once the connection stands, with its number.
     pub async fn up(&mut self) -> Option<u64> {
         self.state.wait_for(|state| state % 2 == 1).await.ok().map(|state| *state)
+    }
+
+    /// Returns once it is known, or known anew, why there is no connection.
+    pub async fn trouble(&mut self) -> String {
+        loop {
+            if self.why.changed().await.is_err() {
+                std::future::pending::<()>().await;
+            }
+            let why = self.why.borrow_and_update().clone();
+            if let Some(why) = why {
+                return why;
+            }
+        }
     }
 
     /// Returns once the connection with this number stands no more.
@@ -109,9 +130,9 @@ fn tell(event: &Event) {
     match event {
         Event::Connected => tracing::info!("connected to NATS"),
         Event::Disconnected => tracing::warn!("the connection to NATS is lost; it is tried again and again"),
-        Event::SlowConsumer(_) | Event::ServerError(_) | Event::ClientError(_) => {
-            tracing::warn!(%event, "NATS")
-        }
+        Event::SlowConsumer(_) | Event::ServerError(_) => tracing::warn!(%event, "NATS"),
+        // Why is found out and told apart.
+        Event::ClientError(_) => tracing::debug!(%event, "NATS"),
         Event::LameDuckMode | Event::Draining | Event::Closed => tracing::info!(%event, "NATS"),
     }
 }
@@ -119,7 +140,6 @@ fn tell(event: &Event) {
 fn configure(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
     let mut configured = ConnectOptions::new()
         .name(&options.name)
-        .retry_on_initial_connect()
         .connection_timeout(Duration::from_secs(10))
         .request_timeout(Some(Duration::from_secs(5)))
         .ping_interval(Duration::from_secs(20))
@@ -128,7 +148,8 @@ fn configure(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
         .subscription_capacity(64)
         .reconnect_delay_callback(delay);
     if let Some(path) = &options.creds {
-        let text = secret(path)?;
+        // The parser wants the last line's end.
+        let text = text_of(path)?;
         configured =
             configured.credentials(&text).map_err(|source| NatsError::File { path: path.clone(), source })?;
     }
@@ -189,9 +210,11 @@ fn rand_byte(attempts: usize) -> u8 {
 }
 
 fn secret(path: &Path) -> Result<String, NatsError> {
-    let text =
-        std::fs::read_to_string(path).map_err(|source| NatsError::File { path: path.to_owned(), source })?;
-    Ok(text.trim_end().to_owned())
+    Ok(text_of(path)?.trim_end().to_owned())
+}
+
+fn text_of(path: &Path) -> Result<String, NatsError> {
+    std::fs::read_to_string(path).map_err(|source| NatsError::File { path: path.to_owned(), source })
 }
 
 fn readable(path: &Path) -> Result<(), NatsError> {

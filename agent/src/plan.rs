@@ -37,6 +37,7 @@ struct Gathered {
     starts: Vec<Command>,
     cancels: Vec<Command>,
     changes: BTreeMap<ResourceId, Standing>,
+    gone: Vec<ResourceId>,
 }
 
 /// Plans once. Everything in the result counts as under way from now on.
@@ -67,6 +68,7 @@ pub(crate) fn plan(engine: &mut Engine, now: Now) -> Plan {
         commands,
         wake_at: wakes.into_iter().flatten().min(),
         changes: gathered.changes.into_iter().collect(),
+        gone: gathered.gone,
         drifts: std::mem::take(&mut engine.drifts),
     }
 }
@@ -116,7 +118,7 @@ fn tell(engine: &mut Engine, id: &ResourceId, verdict: &Verdict, gathered: &mut 
     if let Some(alarm) = verdict.alarm {
         engine.alarms.insert((alarm, id.clone()));
     }
-    if resource.standing == verdict.standing {
+    if resource.standing == verdict.standing || matches!(verdict.act, Act::Forget) {
         return;
     }
     if resource.standing.phase != verdict.standing.phase {
@@ -137,6 +139,8 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
         }
         Act::Forget => {
             engine.resources.remove(&id);
+            gathered.changes.remove(&id);
+            gathered.gone.push(id);
         }
         Act::Look => {
             if let Some(resource) = engine.resources.get(&id) {

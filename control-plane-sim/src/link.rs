@@ -39,6 +39,12 @@ pub struct Address {
     /// A file of CA certificates (PEM) to trust besides the system's.
     #[arg(long, global = true, value_name = "FILE")]
     pub nats_ca: Option<PathBuf>,
+    /// A client certificate (PEM), for servers that ask for one.
+    #[arg(long, global = true, value_name = "FILE", requires = "nats_key")]
+    pub nats_cert: Option<PathBuf>,
+    /// The client certificate's key (PEM).
+    #[arg(long, global = true, value_name = "FILE", requires = "nats_cert")]
+    pub nats_key: Option<PathBuf>,
     /// The bucket of manifests and statuses.
     #[arg(long, global = true, value_name = "NAME", default_value = FLEET_BUCKET)]
     pub bucket: String,
@@ -54,6 +60,8 @@ impl Address {
             nats_url: url.into(),
             nats_creds: None,
             nats_ca: None,
+            nats_cert: None,
+            nats_key: None,
             bucket: FLEET_BUCKET.to_owned(),
             heartbeat_bucket: HEARTBEAT_BUCKET.to_owned(),
         }
@@ -84,6 +92,9 @@ impl Link {
             });
         if let Some(ca) = &address.nats_ca {
             options = options.add_root_certificates(ca.clone()).require_tls(true);
+        }
+        if let (Some(cert), Some(key)) = (&address.nats_cert, &address.nats_key) {
+            options = options.add_client_certificate(cert.clone(), key.clone()).require_tls(true);
         }
         if let Some(creds) = &address.nats_creds {
             let read = options.credentials_file(creds).await;

@@ -85,7 +85,8 @@ impl Times {
     }
 
     fn rows(self, of: &str) -> Vec<Row> {
-        let taking_in = Row { aim: "-".into(), met: true, ..row(format!("plan: {of}, taken in"), self.taking_in) };
+        let taking_in =
+            Row { aim: "-".into(), met: true, ..row(format!("plan: {of}, taken in"), self.taking_in) };
         vec![row(format!("plan: {of}"), self.planning), taking_in]
     }
 }

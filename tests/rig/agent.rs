@@ -116,6 +116,15 @@ impl Device {
             .await
     }
 
+    /// The same, while a server may be away for some time.
+    pub async fn ready_at_last(&self, fleet: &Fleet, generation: u64) -> AgentStatus {
+        until_some(format!("generation {generation} Ready"), LONG, async || {
+            let status = fleet.try_status(&self.id).await?;
+            Some(status).filter(|status| is_ready(status, generation))
+        })
+        .await
+    }
+
     /// Waits for a status in which `is` holds.
     pub async fn status(
         &self,

@@ -83,9 +83,12 @@ impl Fleet {
 
     /// The status, if there is one.
     pub async fn status(&self, agent: &AgentId) -> Option<AgentStatus> {
-        let entry = self.states.entry(keys::actual_state(agent)).await.expect("the server is there")?;
-        let bytes = (entry.operation == Operation::Put).then_some(entry.value)?;
-        Some(serde_json::from_slice(&bytes).expect("a device writes statuses that can be read"))
+        status_of(self.states.entry(keys::actual_state(agent)).await.expect("the server is there"))
+    }
+
+    /// The status, if there is one and the server can be reached now.
+    pub async fn try_status(&self, agent: &AgentId) -> Option<AgentStatus> {
+        status_of(self.states.entry(keys::actual_state(agent)).await.ok()?)
     }
 
     /// Compare-and-swap of a manifest's bytes, as another control plane might: whether it was written.
@@ -98,4 +101,9 @@ impl Fleet {
     pub fn jetstream(&self) -> &jetstream::Context {
         self.link.jetstream()
     }
+}
+
+fn status_of(entry: Option<Entry>) -> Option<AgentStatus> {
+    let bytes = entry.filter(|entry| entry.operation == Operation::Put)?.value;
+    Some(serde_json::from_slice(&bytes).expect("a device writes statuses that can be read"))
 }

@@ -1,11 +1,15 @@
 //! Starts the real parts that the suites run against.
 //!
 //! [`parts`] says where they are, [`running`] keeps a process until its test ends, [`nats`] is a NATS server, [`mod@fleet`] the buckets on it, [`control_plane`] the control plane's command line,
+//! [`cluster`] several servers as one, [`cable`] a connection that can be cut, [`disk`] a file system that fills up or cannot be written,
 //! and [`agent`] a device with the agent on it. Every part is started by the test that needs it, on a free port and in a folder of its own,
 //! and is ended by its own process id.
 
 pub mod agent;
+pub mod cable;
+pub mod cluster;
 pub mod control_plane;
+pub mod disk;
 pub mod fleet;
 pub mod nats;
 pub mod parts;
@@ -13,7 +17,10 @@ pub mod running;
 pub mod until;
 
 pub use agent::Device;
+pub use cable::Cable;
+pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
+pub use disk::SmallDisk;
 pub use fleet::{Fleet, fleet};
 pub use nats::{NatsServer, Store};
 pub use running::Running;

@@ -22,6 +22,11 @@ pub fn control_plane() -> PathBuf {
     part("HOLDFAST_CONTROL_PLANE")
 }
 
+/// The library that gives a process another wall clock.
+pub fn libfaketime() -> PathBuf {
+    part("HOLDFAST_LIBFAKETIME")
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where tests learn what they run against")]
 fn part(variable: &str) -> PathBuf {
     match std::env::var_os(variable) {

@@ -88,6 +88,26 @@ impl Start {
         self
     }
 
+    /// The same, started by another program, which becomes it: `arguments` and then this command line are that one's arguments.
+    #[must_use]
+    #[expect(clippy::disallowed_methods, reason = "the rig's one seam to other programs")]
+    pub fn by<A: AsRef<OsStr>>(
+        self,
+        program: impl AsRef<OsStr>,
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Self {
+        let mut command = Command::new(program);
+        command.args(arguments).arg(self.command.get_program()).args(self.command.get_args());
+        for (name, value) in self.command.get_envs() {
+            match value {
+                Some(value) => command.env(name, value),
+                None => command.env_remove(name),
+            };
+        }
+        command.stdin(Stdio::null());
+        Self { name: self.name, command }
+    }
+
     /// Starts it.
     pub fn start(mut self) -> Running {
         let output = TempDir::new().expect("a temporary folder can be made");

@@ -51,6 +51,12 @@ impl Program {
         self
     }
 
+    /// The folder in which it runs.
+    pub(crate) fn current_dir(mut self, folder: &Path) -> Self {
+        self.command.current_dir(folder);
+        self
+    }
+
     /// Runs it with its output shown; anything but success is an error.
     pub(crate) fn run(mut self) -> Result<()> {
         eprintln!("$ {self}");

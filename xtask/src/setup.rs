@@ -8,7 +8,9 @@ use anyhow::{Context, Result, bail};
 
 use cache::Cache;
 
+mod apt;
 mod cache;
+mod faketime;
 mod nats_server;
 mod python;
 
@@ -29,7 +31,22 @@ struct Part {
     variable: &'static str,
 }
 
-/// Brings what is missing and says where everything is.
+/// Brings everything that is missing and says where it is.
+pub(crate) fn all() -> Result<()> {
+    run()?;
+    clock()?;
+    Ok(())
+}
+
+/// Brings the library that gives a process another wall clock: only tests need it.
+pub(crate) fn clock() -> Result<PathBuf> {
+    let cache = Cache::open()?;
+    let library = bring(&faketime::PART, faketime::works, || faketime::bring(&cache))?;
+    eprintln!("{}: {}", faketime::PART.name, library.display());
+    Ok(library)
+}
+
+/// Brings what demo, benchmarks and tests all need.
 pub(crate) fn run() -> Result<Parts> {
     let cache = Cache::open()?;
     let python = bring(&python::PART, python::works, || python::bring(&cache))?;

@@ -52,12 +52,14 @@ fn unit() -> Result<()> {
 
 fn nats() -> Result<()> {
     let parts = setup::run()?;
+    let clock = setup::clock()?;
     // Built apart from the tests: their `testing` feature must not get into what is shipped.
     let [holdfast, control_plane] = build(["holdfast", "control-plane-sim"])?;
     Program::cargo()
         .args(["test", "-p", "e2e"])
         .env("HOLDFAST_NATS_SERVER", parts.nats_server)
         .env("HOLDFAST_PYTHON", parts.python)
+        .env("HOLDFAST_LIBFAKETIME", clock)
         .env("HOLDFAST_BIN", holdfast)
         .env("HOLDFAST_CONTROL_PLANE", control_plane)
         .run()

@@ -20,6 +20,8 @@ pub struct Plan {
     pub wake_at: Option<BootTime>,
     /// Whose standing changed since the last plan: to be logged.
     pub changes: Vec<(ResourceId, Standing)>,
+    /// Those of which nothing is wanted or owned any more: to be logged.
+    pub gone: Vec<ResourceId>,
     /// Drifts that were found since: to be logged.
     pub drifts: Vec<(ResourceId, DriftRecord)>,
 }

@@ -278,7 +278,8 @@ impl Outbox {
         let sent = Sent::of(&status, facts);
         let last = self.delivered.as_ref();
         let says_more = last.is_none_or(|last| last.content != sent.content);
-        let settles = self.hurries(facts) || last.is_none_or(|last| sent.settled.says_more_than(&last.settled));
+        let settles =
+            self.hurries(facts) || last.is_none_or(|last| sent.settled.says_more_than(&last.settled));
         if says_more && !settles {
             self.progress_since.get_or_insert(now);
             let progress_at = self.progress_at(now);

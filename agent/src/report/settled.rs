@@ -17,7 +17,8 @@ impl Settled {
         let settled = status.resources.iter().filter(|(_, resource)| is_settled(resource.phase));
         let resources = settled.map(|(id, resource)| {
             let error = resource.error.as_ref().map(|error| &error.reason);
-            let outcome = (resource.phase, resource.spec_digest, error, resource.drift_count, resource.drifted);
+            let outcome =
+                (resource.phase, resource.spec_digest, error, resource.drift_count, resource.drifted);
             number(&(id, outcome))
         });
         let mut facts: Vec<_> = conditions.chain(resources).collect();

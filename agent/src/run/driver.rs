@@ -194,7 +194,7 @@ impl Driver {
 
     /// Plans, and begins what follows.
     fn follow(&mut self, alarm: &mut Alarm) -> Result<(), Fatal> {
-        let Plan { commands, wake_at, changes, drifts } = self.engine.plan(Now::read());
+        let Plan { commands, wake_at, changes, gone, drifts } = self.engine.plan(Now::read());
         let (generation, _) = self.engine.generations();
         for (id, DriftRecord { action, fields, .. }) in &drifts {
             let fields: Vec<_> = fields.iter().map(|field| field.path.as_str()).collect();
@@ -202,6 +202,9 @@ impl Driver {
         }
         for (id, standing) in &changes {
             tell(id, standing, generation);
+        }
+        for id in &gone {
+            tracing::info!(resource = %id, generation, "Gone");
         }
         for command in commands {
             self.execute(command);

@@ -66,7 +66,7 @@ pub async fn run(mut link: Link, place: Place, news: mpsc::Sender<News>) {
     let mut brought = Brought::default();
     let mut failures = 0u32;
     loop {
-        let Some(number) = link.up().await else { return };
+        let Some(number) = connected(&mut link, &news).await else { return };
         let end = session(&mut link, number, &place, &news, &mut brought, &mut failures).await;
         let why = match end {
             End::Unheard => return,
@@ -85,6 +85,17 @@ pub async fn run(mut link: Link, place: Place, news: mpsc::Sender<News>) {
             let turn = Now::read().boot.as_duration().as_nanos() as u64;
             tokio::time::sleep(jittered(pause, chance(turn, place.agent_id.as_str(), u64::from(failures))))
                 .await;
+        }
+    }
+}
+
+/// Waits for the connection, telling why it does not come.
+async fn connected(link: &mut Link, news: &mpsc::Sender<News>) -> Option<u64> {
+    let mut waiting = link.clone();
+    loop {
+        tokio::select! {
+            number = waiting.up() => return number,
+            why = link.trouble() => news.send(News::Disconnected(why)).await.ok()?,
         }
     }
 }

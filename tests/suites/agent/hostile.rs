@@ -13,7 +13,7 @@ fn accepted(status: &AgentStatus) -> (ConditionStatus, String) {
 
 #[tokio::test]
 async fn what_is_refused_disturbs_nothing() {
-    let server = NatsServer::start().await;
+    let server = NatsServer::start_with("max_payload: 4MB").await;
     let fleet = fleet(&server).await;
     let device = Device::new(&server, "pump-1");
     let _agent = device.start();
@@ -22,7 +22,7 @@ async fn what_is_refused_disturbs_nothing() {
     device.ready(&fleet, 1).await;
     let with = |key: &str, value: Value| {
         let mut manifest = good.clone();
-        manifest["generation"] = json!(2);
+        manifest["generation"] = json!(3);
         manifest[key] = value;
         manifest.to_string().into_bytes()
     };
@@ -35,6 +35,13 @@ async fn what_is_refused_disturbs_nothing() {
     twin["id"] = json!("twin");
     let many: Vec<_> = (0..20_000).map(|n| json!({ "id": format!("f{n}") })).collect();
     let nested = format!("{}{}", "[".repeat(5000), "]".repeat(5000));
+    let mut stale = good.clone();
+    stale["generation"] = json!(1);
+    let stale = stale.to_string().into_bytes();
+    let mut next = good.clone();
+    next["generation"] = json!(2);
+    fleet.put_desired(&device.id, next.to_string()).await;
+    device.ready(&fleet, 2).await;
     let cases: Vec<(&str, Vec<u8>)> = vec![
         ("Unparsable", b"not JSON".to_vec()),
         ("Unparsable", b"\xff\xfe".to_vec()),
@@ -47,11 +54,13 @@ async fn what_is_refused_disturbs_nothing() {
         ("NoGeneration", good.to_string().into_bytes()),
         ("GenerationReused", {
             let mut other = files(&[("/etc/a", "b")]);
-            other["generation"] = json!(1);
+            other["generation"] = json!(2);
             other.to_string().into_bytes()
         }),
         ("OtherDevice", with("agentId", json!("pump-2"))),
         ("TooLarge", with("resources", json!(many))),
+        ("TooLarge", with("resources", json!([file("/etc/a", &"x".repeat(2 * 1024 * 1024))]))),
+        ("StaleGeneration", stale),
         ("DuplicateId", with("resources", json!([file("/etc/a", "a"), file("/etc/a", "a")]))),
         ("ConflictingClaims", with("resources", json!([file("/etc/a", "a"), twin]))),
         ("DependencyCycle", with("resources", json!(looped))),
@@ -63,7 +72,7 @@ async fn what_is_refused_disturbs_nothing() {
             .status(&fleet, format!("{reason} is told"), |status| status.observed_revision == revision)
             .await;
         assert_eq!(accepted(&status), (ConditionStatus::False, reason.to_owned()));
-        assert_eq!(status.manifest_generation, 1);
+        assert_eq!(status.manifest_generation, 2);
         assert_eq!(status.resources.values().next().unwrap().phase, Phase::Ready);
         assert_eq!(device.read("/etc/a").as_deref(), Some("a"));
     }

@@ -4,12 +4,20 @@
 
 use serde_json::{Value, json};
 
+mod cables;
+mod clock;
+mod contents;
 mod converge;
+mod disks;
 mod fencing;
+mod file_source;
 mod hostile;
 mod kills;
 mod languages;
+mod logins;
+mod operator;
 mod servers;
+mod supervised;
 
 /// A manifest with one file for each of these.
 fn files(files: &[(&str, &str)]) -> Value {

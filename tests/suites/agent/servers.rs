@@ -3,7 +3,11 @@
 use std::time::Duration;
 
 use async_nats::jetstream::kv;
-use e2e::{Device, NatsServer, Store, agent::LONG, fleet, fleet::fleet_at, until};
+use control_plane_sim::{
+    manifest_file::{self, Reading},
+    publish,
+};
+use e2e::{Cluster, Device, NatsServer, Store, agent::LONG, fleet, until, until_some};
 use manifest_types::status::AgentStatus;
 
 use crate::files;
@@ -97,28 +101,45 @@ async fn without_republish_the_key_is_watched() {
 }
 
 #[tokio::test]
-async fn every_way_to_log_in_is_understood() {
-    let config = "authorization { users: [{ user: pump, password: \"p@ss\" }] }";
-    let server = NatsServer::start_with(config).await;
-    let url = server.url_of("pump", "p@ss");
-    let fleet = fleet_at(&control_plane_sim::link::Address::new(&url)).await;
-    let secret = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(secret.path(), "p@ss\n").unwrap();
-    let path = secret.path().to_str().unwrap();
-    let by_url = Device::with_flags("by-url", &["--nats-url", &url]);
-    let by_file = Device::with_flags(
-        "by-file",
-        &["--nats-url", &server.url(), "--nats-user", "pump", "--nats-password-file", path],
-    );
-    for device in [&by_url, &by_file] {
-        let _agent = device.start();
-        fleet.apply(&device.id, &files(&[("/etc/a", "a")])).await;
-        device.ready(&fleet, 1).await;
+async fn a_cluster_may_lose_any_of_its_servers() {
+    let mut cluster = Cluster::start().await;
+    let fleet = cluster.fleet().await;
+    let device = Device::with_flags("pump-1", &["--nats-url", &cluster.url()]);
+    let _agent = device.start();
+    let mut generation = fleet.apply(&device.id, &files(&[("/etc/a", "0")])).await.generation.get();
+    device.ready(&fleet, generation).await;
+    for round in 1..=3 {
+        let leader = cluster.leader(&fleet).await;
+        cluster.servers[leader].kill();
+        let wanted = files(&[("/etc/a", &round.to_string())]);
+        generation = until_some("the two that are left elect a leader", LONG, async || {
+            let reading = Reading { agent: Some(device.id.clone()), unknown_kinds: true };
+            let checked = manifest_file::check(wanted.clone(), &reading).unwrap();
+            publish::publish(&fleet.link, &checked, false).await.ok()
+        })
+        .await
+        .generation
+        .get();
+        device.ready_at_last(&fleet, generation).await;
+        assert_eq!(device.read("/etc/a").as_deref(), Some(round.to_string().as_str()));
+        cluster.servers[leader].restart(Store::Kept).await;
     }
-    let wrong = Device::with_flags("wrong", &["--nats-url", &server.url_of("pump", "wrong")]);
-    let agent = wrong.start();
-    until("the refusal is told", Duration::from_secs(30), async || {
-        agent.stderr().contains("authorization violation")
-    })
-    .await;
+}
+
+#[tokio::test]
+async fn a_server_killed_again_and_again_while_manifests_change_is_outlived() {
+    let mut server = NatsServer::start().await;
+    let fleet = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    let _agent = device.start();
+    for round in 1..=15_u64 {
+        let content = format!("round {round}");
+        fleet.apply(&device.id, &files(&[("/etc/a", &content), ("/etc/b", &content)])).await;
+        // A moment within what a change takes; chance is the scheduler's.
+        tokio::time::sleep(Duration::from_micros(round * 731 % 8000)).await;
+        server.kill();
+        server.restart(Store::Kept).await;
+        device.ready_at_last(&fleet, round).await;
+        assert_eq!(device.read("/etc/b"), Some(content));
+    }
 }

@@ -1,14 +1,10 @@
 //! A Python of its own, for a client in another language: NATS client and JSON Schema validator, at fixed versions.
 
-use std::{
-    fs,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
 
-use super::{Part, cache::Cache};
+use super::{Part, apt, cache::Cache};
 use crate::process::Program;
 
 pub(super) const PART: Part = Part {
@@ -55,7 +51,8 @@ fn with_venv() -> Result<&'static str> {
     if let Some(python) = found() {
         return Ok(python);
     }
-    install()?;
+    let why = "python3 cannot make environments (module venv or ensurepip is missing)";
+    apt::install("python3-venv", why)?;
     match found() {
         Some(python) => Ok(python),
         None => bail!("python3 still cannot make environments, although python3-venv is installed"),
@@ -65,20 +62,4 @@ fn with_venv() -> Result<&'static str> {
 fn found() -> Option<&'static str> {
     let has_venv = |python: &&str| Program::new(python).args(["-c", "import ensurepip, venv"]).succeeds();
     ["python3", "/usr/bin/python3"].into_iter().find(has_venv)
-}
-
-fn install() -> Result<()> {
-    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
-    if !root || !Program::new("apt-get").arg("--version").succeeds() {
-        let why = if root { "apt-get is not there" } else { "this user is not root" };
-        bail!(
-            "python3 cannot make environments (module venv or ensurepip is missing), and {why} to install python3-venv"
-        );
-    }
-    let apt = || Program::new("apt-get").env("DEBIAN_FRONTEND", "noninteractive");
-    let install = || apt().args(["install", "-y", "--no-install-recommends", "python3-venv"]).run();
-    install().or_else(|_| {
-        apt().arg("update").run()?;
-        install()
-    })
 }
