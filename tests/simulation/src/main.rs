@@ -4,6 +4,7 @@ mod adversary;
 mod chance;
 mod check;
 mod fleet;
+mod kept;
 mod play;
 mod world;
 
@@ -11,6 +12,7 @@ use std::{process::ExitCode, time::Duration};
 
 use clap::Parser;
 use holdfast::{clock::Now, engine::sabotage::Sabotage};
+use kept::Kept;
 
 /// Plays seeds until one fails.
 #[derive(Parser)]
@@ -37,16 +39,27 @@ fn main() -> ExitCode {
     let sabotage = arguments.sabotage.map(Sabotage::of).unwrap_or_default();
     let start = Now::read().boot;
     let mut steps = 0;
-    for seed in arguments.seed..arguments.seed.saturating_add(arguments.seeds) {
-        let outcome = adversary::play(seed, sabotage, arguments.turns, arguments.verbose);
+    let known = if arguments.sabotage.is_none() { kept::all() } else { Vec::new() };
+    let asked = arguments.seed..arguments.seed.saturating_add(arguments.seeds);
+    let asked = asked.map(|seed| Kept { seed, turns: arguments.turns });
+    for Kept { seed, turns } in known.into_iter().chain(asked) {
+        let outcome = adversary::play(seed, sabotage, turns, arguments.verbose);
         steps += outcome.steps;
         if let Err(violation) = outcome.result {
-            let (turns, violation) = shrink(seed, sabotage, arguments.turns, violation);
+            let (turns, violation) = shrink(seed, sabotage, turns, violation);
             println!("seed {seed} fails with {turns} turns: {violation}");
             println!(
                 "to see it: cargo xtask sim --seed {seed} --seeds 1 --turns {turns} --verbose{}",
                 told(arguments.sabotage)
             );
+            if arguments.sabotage.is_none() {
+                match kept::keep(Kept { seed, turns }, &violation) {
+                    Some(place) => {
+                        println!("it is kept in {}: commit that with what mends it", place.display())
+                    }
+                    None => println!("it cannot be kept: add \"{seed} {turns}\" to failed-seeds.txt by hand"),
+                }
+            }
             return ExitCode::FAILURE;
         }
     }
