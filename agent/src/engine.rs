@@ -29,6 +29,7 @@ pub mod resource;
 pub mod sabotage;
 pub mod settings;
 mod sights;
+pub mod standing;
 mod steps;
 
 use sabotage::Rule;

@@ -3,7 +3,6 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use holdfast::{
-    admit::{Form, Terms, admit},
     clock::{BootTime, Now},
     engine::{
         Engine,
@@ -29,6 +28,8 @@ use crate::{
     fleet::Fleet,
     world::{World, file},
 };
+
+mod fate;
 
 /// Something that was begun and not answered yet.
 pub(crate) enum Pending {
@@ -331,72 +332,6 @@ impl Play {
         let revision = self.sink.revision;
         self.sink.held = Some((revision, status.instance_id.clone(), Some(status.clone())));
         Fact::Delivered { revision }
-    }
-
-    /// The source brings what the key holds.
-    pub(crate) fn source(&mut self) -> Result<(), String> {
-        let Some((bytes, revision)) = self.fleet.current.clone().filter(|_| self.link) else {
-            return Ok(());
-        };
-        let agent_id: AgentId = "sim".parse().expect("it is a name");
-        let last = self.engine.last_admission("sim");
-        let terms = Terms { agent_id: &agent_id, source: "sim", form: Form::Json, last };
-        match admit(&bytes, &terms) {
-            Ok(admitted) => {
-                self.wanted = Some(admitted.manifest.clone());
-                self.tell(Event::Admitted { admitted: Box::new(admitted), revision })
-            }
-            Err(rejection) => self.tell(Event::Refused { rejection: Box::new(rejection), revision }),
-        }
-    }
-
-    /// Power is cut, and comes back. What was on its way may or may not have come through.
-    pub(crate) fn crash(&mut self) -> Result<(), String> {
-        self.log(|| "crash".into());
-        for pending in std::mem::take(&mut self.pending) {
-            match pending {
-                Pending::Remember { write, .. } if self.chance.percent(50) => self.memory.commit(&write),
-                Pending::Publish { status, over, answer: None } if self.chance.percent(50) => {
-                    self.store_status(&status, over);
-                }
-                Pending::Step { changes, at, phase, .. } if self.chance.percent(50) => {
-                    if let Some(change) = changes.get(at) {
-                        let loads = check::loads(&self.engine, &change.id);
-                        self.world.effect(change, phase, &loads, self.now);
-                        self.evidence.effect(&change.id);
-                    }
-                }
-                _ => {}
-            }
-        }
-        self.memory.instances.insert(format!("life-{}", self.lives));
-        self.lives += 1;
-        let seed = self.chance.next();
-        self.engine = Engine::new(settings(self.lives, self.sabotage, seed), self.memory.clone(), self.now());
-        self.wanted = self.memory.manifest.as_ref().and_then(|saved| {
-            let value = serde_json::from_str(&saved.text).ok()?;
-            AgentManifest::read(&value).ok()
-        });
-        self.evidence.new_life();
-        self.plan()?;
-        if self.link { self.tell(Event::Outbox(Fact::LinkUp)) } else { Ok(()) }
-    }
-
-    pub(crate) fn set_link(&mut self, up: bool) -> Result<(), String> {
-        if self.link == up {
-            return Ok(());
-        }
-        self.link = up;
-        self.pending.retain(|pending| up || !matches!(pending, Pending::Publish { .. } | Pending::Read));
-        let fact = if up { Fact::LinkUp } else { Fact::LinkDown };
-        self.tell(Event::Outbox(fact))?;
-        if up { self.source() } else { Ok(()) }
-    }
-
-    /// The server lost its store.
-    pub(crate) fn wipe_stream(&mut self) {
-        self.stream_life += 1;
-        self.sink = Sink { revision: 0, held: None };
     }
 
     /// Time goes on to `at`.
