@@ -16,7 +16,10 @@ use reconcilers::reconciler::Batch;
 use crate::{
     clock::{BootTime, Now},
     engine::{command::Plan, event::Event, outbox::Outbox, resource::Resource},
-    ledger::memory::{Admission, LedgerWrite, Memory, SavedManifest},
+    ledger::{
+        memory::{Admission, LedgerWrite, Memory, SavedManifest},
+        row::Row,
+    },
     plan::{self, backoff},
     report::Since,
 };
@@ -68,8 +71,10 @@ pub struct Engine {
 /// What is known of manifests.
 #[derive(Debug, Default)]
 pub(crate) struct ManifestFacts {
-    /// The one in force.
+    /// The generation in force.
     pub(crate) generation: Option<Generation>,
+    /// Which one is in force: its source, and what that brought.
+    pub(crate) in_force: Option<(String, Admission)>,
     /// The last one from each source.
     pub(crate) admissions: BTreeMap<String, Admission>,
     /// The number last processed.
@@ -188,7 +193,7 @@ impl Engine {
             Event::Remembered { seq } => self.remembered(seq),
             Event::LedgerFailed { seq, message, full } => self.ledger_failed(seq, message, full, now),
             Event::Gate { group, holder } => self.gate(group, holder),
-            Event::Retry { id } => self.retry(id.as_ref()),
+            Event::Retry { id } => self.retry(id.as_ref(), now),
             Event::Pause { id, until } => self.pause(id.as_ref(), until),
             Event::Resync => self.look_at_all(),
             Event::Flush => self.ledger.flush = true,
@@ -305,15 +310,19 @@ impl Engine {
         };
         self.ledger.forgets_generations |= write.forgets_generations;
         for (id, row) in &write.rows {
+            let owns_again = self.resources.get(id).is_some_and(|resource| resource.row.is_some());
             match self.resources.get_mut(id) {
+                _ if row.is_none() && !owns_again => drop(self.ledger.removed.insert(id.clone())),
                 Some(resource) => {
                     resource.saved.failed(seq);
                     self.ledger.unsaved.insert(id.clone());
                 }
-                None if row.is_none() => drop(self.ledger.removed.insert(id.clone())),
                 None => {}
             }
         }
+        // What lets go of things is tried by itself next, from the reserve.
+        let lets_go = |row: &Option<Row>| row.as_ref().is_none_or(Row::lets_go);
+        self.ledger.urgent |= full && !write.lets_go && write.rows.values().any(lets_go);
         let times = self.ledger.broken.as_ref().map_or(0, |fault| fault.times) + 1;
         let retry_at = now.boot + backoff::delay(times.min(6), self.chance("ledger", u64::from(times)));
         self.ledger.broken = Some(LedgerFault { message, full, times, retry_at });
@@ -328,13 +337,19 @@ impl Engine {
         self.touch_all();
     }
 
-    fn retry(&mut self, id: Option<&ResourceId>) {
-        let all = id.is_none();
-        for (own, resource) in &mut self.resources {
-            if all || Some(own) == id {
-                resource.retry();
-                self.touched.insert(own.clone());
+    fn retry(&mut self, id: Option<&ResourceId>, now: Now) {
+        let asked: Vec<_> = match id {
+            Some(id) => vec![id.clone()],
+            None => self.resources.keys().cloned().collect(),
+        };
+        for id in asked {
+            let Some(resource) = self.resources.get_mut(&id) else { continue };
+            if resource.retry() {
+                self.unsaved(&id, now.boot);
+                // Its intent counts as durable only once this is.
+                self.ledger.urgent = true;
             }
+            self.touched.insert(id);
         }
     }
 

@@ -9,6 +9,7 @@ use manifest_types::{
     claim::Claim,
     manifest::{Body, Resource as Entry},
     name::ResourceId,
+    status::DriftAction,
 };
 use reconcilers::{observation::Before, reconciler::Batch};
 
@@ -31,6 +32,9 @@ impl Engine {
     pub(super) fn remember(&mut self, memory: Memory, now: Now) {
         for (id, row) in memory.rows {
             let resource = self.resources.entry(id).or_insert_with(|| Resource::new(now.wall));
+            // A drift that is told as lasting is counted once, however often the agent is started while it lasts.
+            resource.drift_lasts =
+                row.drift.last.as_ref().is_some_and(|last| last.action != DriftAction::Repaired);
             resource.row = Some(row);
         }
         for (id, row) in memory.opaque {
@@ -51,9 +55,11 @@ impl Engine {
         self.manifest.observed_generation = admitted.generation.get();
         self.manifest.refused = None;
         let admission = admitted.admission();
-        let known = self.manifest.admissions.get(&admitted.saved.source) == Some(&admission)
-            && self.manifest.generation == Some(admitted.generation);
-        if known {
+        let source = &admitted.saved.source;
+        let is_in_force =
+            self.manifest.in_force.as_ref().is_some_and(|(of, known)| of == source && *known == admission);
+        // After its generations were forgotten, even the one in force is new.
+        if is_in_force && self.manifest.admissions.get(source) == Some(&admission) {
             return;
         }
         self.manifest.admissions.insert(admitted.saved.source.clone(), admission);
@@ -90,6 +96,7 @@ impl Engine {
     /// What `admitted` wants is what is wanted from now on.
     fn adopt(&mut self, admitted: Admitted, now: Now) {
         self.manifest.generation = Some(admitted.generation);
+        self.manifest.in_force = Some((admitted.saved.source.clone(), admitted.admission()));
         if self.breaks(Rule::OnlyOwned) {
             self.usurp();
         }
@@ -110,7 +117,7 @@ impl Engine {
                 resource.trouble = None;
                 resource.look.due = true;
                 resource.look.not_before = None;
-                resource.drift_lasts = false;
+                resource.drift_lasts &= resource.is_applied();
                 resource.repairs = Repairs::default();
                 if let Some(row) = &mut resource.row {
                     row.attempts = 0;

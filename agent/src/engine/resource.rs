@@ -328,16 +328,18 @@ impl Resource {
         self.row.as_ref().map_or(0, |row| row.revision)
     }
 
-    /// Forgets the last failure, because an operator asks or something gives reason to hope.
-    pub(crate) fn retry(&mut self) {
+    /// Forgets the last failure, because an operator asks. Whether the row has changed.
+    pub(crate) fn retry(&mut self) -> bool {
         self.trouble = None;
         self.look.due = true;
         self.look.not_before = None;
-        if let Some(row) = self.row.as_mut().filter(|row| row.attempts > 0 || row.quarantine.is_some()) {
-            row.attempts = 0;
-            row.quarantine = None;
-            self.saved.changed();
-        }
+        let Some(row) = self.row.as_mut().filter(|row| row.attempts > 0 || row.quarantine.is_some()) else {
+            return false;
+        };
+        row.attempts = 0;
+        row.quarantine = None;
+        self.saved.changed();
+        true
     }
 
     /// The revision that one that starts now has surely seen: the change that is under way may come about later.

@@ -46,7 +46,10 @@ impl Engine {
         let Some(ids) = self.looks.remove(&ticket) else {
             return;
         };
-        self.kinds.entry(kind.to_owned()).or_default().lone_looks.remove(&ticket);
+        let facts = self.kinds.entry(kind.to_owned()).or_default();
+        if facts.lone_looks.remove(&ticket) {
+            self.touched.append(&mut facts.waiting);
+        }
         self.saw_kind(kind, &result, now);
         let several = ids.len() > 1;
         for id in ids {
@@ -196,9 +199,8 @@ fn note_drift(resource: &mut Resource, seen: &Observation, now: Now) -> bool {
         return false;
     };
     if seen.on_target() {
-        let lasted = std::mem::take(&mut resource.drift_lasts);
-        let record =
-            row.drift.last.as_mut().filter(|record| lasted && record.action == DriftAction::Repairing);
+        resource.drift_lasts = false;
+        let record = row.drift.last.as_mut().filter(|record| record.action == DriftAction::Repairing);
         let repaired = record.is_some();
         if let Some(record) = record {
             record.action = DriftAction::Repaired;

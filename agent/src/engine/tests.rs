@@ -325,7 +325,22 @@ fn a_look_that_hangs_costs_only_its_own_target() {
 }
 
 #[test]
-fn a_full_disk_stops_changes_and_not_deletions() {
+fn a_look_that_ends_makes_room_for_the_next_that_must_be_alone() {
+    let mut bench = Bench::new();
+    let many: Vec<_> = (0..9).map(|n| file(&format!("f{n}"), &format!("/{n}"), "x")).collect();
+    bench.bring(1, &many);
+    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
+    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
+    let looks = |bench: &Bench| bench.told().iter().filter(|told| told.starts_with("observe")).count();
+    assert_eq!(looks(&bench), 4, "four at a time");
+    for seen in 1..=9 {
+        bench.see(|_| Ok(right(1)));
+        assert_eq!(looks(&bench), 4.min(9 - seen), "{:?}", bench.told());
+    }
+}
+
+/// A bench on which `a` is owned and its ledger written, and `b` is to come in its place.
+fn about_to_let_go() -> (Bench, u64) {
     let mut bench = Bench::new();
     bench.bring(1, &[file("a", "/a", "x")]);
     bench.converge();
@@ -334,8 +349,111 @@ fn a_full_disk_stops_changes_and_not_deletions() {
     bench.bring(2, &[file("b", "/b", "x")]);
     bench.see(|id| Ok(if id == "a" { right(1) } else { absent() }));
     let Some(Command::Remember { seq, .. }) = bench.begun.pop() else { panic!("{:?}", bench.told()) };
+    (bench, seq)
+}
+
+#[test]
+fn a_full_disk_stops_changes_and_not_deletions() {
+    let (mut bench, seq) = about_to_let_go();
     bench.tell(Event::LedgerFailed { seq, message: "no space left".into(), full: true });
     assert_eq!(bench.phase("b"), (Phase::Pending, "LedgerUnwritable".into()));
+    let Some(Command::Remember { seq, write }) = bench.begun.pop() else { panic!("{:?}", bench.told()) };
+    let ids: Vec<_> = write.rows.keys().map(ResourceId::as_str).collect();
+    assert_eq!((write.lets_go, ids, write.manifest), (true, vec!["a"], None), "what lets go, by itself");
+    bench.tell(Event::Remembered { seq });
+    assert_eq!(bench.told()[0], "start File take a");
+}
+
+#[test]
+fn a_disk_too_full_even_to_let_go_is_tried_again_later() {
+    let (mut bench, seq) = about_to_let_go();
+    bench.tell(Event::LedgerFailed { seq, message: "no space left".into(), full: true });
+    let Some(Command::Remember { seq, .. }) = bench.begun.pop() else { panic!("{:?}", bench.told()) };
+    bench.tell(Event::LedgerFailed { seq, message: "no space left".into(), full: true });
+    assert!(bench.told().is_empty(), "{:?}", bench.told());
+    bench.wait(10.0);
+    assert!(matches!(bench.begun.pop(), Some(Command::Remember { write, .. }) if !write.lets_go));
+}
+
+#[test]
+fn a_retry_long_after_the_failure_is_made() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.see(|_| Ok(absent()));
+    bench.remembered();
+    bench.end(Err(Failure::new("Io", "it went wrong", false)), &wrong(7));
+    bench.wait(3.0);
+    bench.remembered();
+    assert_eq!(bench.phase("a"), (Phase::Failed, "Io".into()));
+    bench.tell(Event::Retry { id: None });
+    bench.see(|_| Ok(wrong(7)));
+    bench.remembered();
+    assert_eq!(bench.told(), ["start File put a"]);
+}
+
+#[test]
+fn a_removal_that_could_not_be_written_is_written_later() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.converge();
+    bench.wait(2.0);
+    bench.remembered();
+    bench.bring(2, &[]);
+    bench.see(|_| Ok(right(1)));
+    bench.remembered();
+    bench.end(Ok(()), &absent());
+    let Some(Command::Remember { seq, .. }) = bench.begun.pop() else { panic!("{:?}", bench.told()) };
+    bench.bring(3, &[file("a", "/a", "x")]);
+    bench.tell(Event::LedgerFailed { seq, message: "it broke".into(), full: false });
+    bench.bring(4, &[]);
+    bench.begun.clear();
+    bench.wait(10.0);
+    let removes = |command: &Command| matches!(command, Command::Remember { write, .. } if write.rows.get("a").is_some_and(Option::is_none));
+    assert!(bench.begun.iter().any(removes), "{:?}", bench.told());
+}
+
+#[test]
+fn the_same_number_from_another_source_is_another_manifest() {
+    let mut bench = Bench::new();
+    let bring = |bench: &mut Bench, source: &str, content: &str| {
+        let manifest = json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "generation": 1, "resources": [file("a", "/a", content)] });
+        let agent_id = agent();
+        let last = bench.engine.last_admission(source);
+        let terms = Terms { agent_id: &agent_id, source, form: Form::Json, last };
+        let admitted = admit(manifest.to_string().as_bytes(), &terms).unwrap();
+        bench.tell(Event::Admitted { admitted: Box::new(admitted), revision: 1 });
+    };
+    bring(&mut bench, "file", "x");
+    bench.converge();
+    let of_file = bench.engine.resources["a"].aim().unwrap().digest;
+    bring(&mut bench, "nats", "y");
+    bench.converge();
+    bring(&mut bench, "file", "x");
+    assert_eq!(bench.engine.resources["a"].aim().unwrap().digest, of_file);
+}
+
+#[test]
+fn a_drift_that_lasts_over_a_restart_is_counted_once() {
+    let mut bench = Bench::new();
+    let mut reported = file("a", "/a", "x");
+    reported["drift"] = json!("Report");
+    bench.bring(1, std::slice::from_ref(&reported));
+    bench.converge();
+    bench.tell(Event::Resync);
+    bench.see(|_| Ok(wrong(7)));
+    let row = bench.engine.resources["a"].row.clone().unwrap();
+    assert_eq!(row.drift.count, 1);
+    let manifest = json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "generation": 1, "resources": [reported] });
+    let saved = SavedManifest {
+        source: "nats".into(),
+        generation: 1.try_into().unwrap(),
+        text: manifest.to_string(),
+    };
+    let rows = BTreeMap::from([("a".parse().unwrap(), row)]);
+    let memory = Memory { manifest: Some(saved), rows, ..Memory::default() };
+    let mut bench = Bench::with(memory);
+    bench.see(|_| Ok(wrong(7)));
+    assert_eq!(bench.engine.resources["a"].row.as_ref().unwrap().drift.count, 1);
 }
 
 #[test]

@@ -122,6 +122,11 @@ impl Row {
         self.applied.as_ref().or_else(|| self.attempted()).map(|applied| &applied.spec)
     }
 
+    /// Whether it is about to be taken away.
+    pub fn lets_go(&self) -> bool {
+        matches!(self.intent, Some(Intent::Take { .. }))
+    }
+
     /// The spec that was begun and is not known to be applied.
     pub fn attempted(&self) -> Option<&Applied> {
         match &self.intent {

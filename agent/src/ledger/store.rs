@@ -53,6 +53,15 @@ pub enum LedgerError {
         /// The file.
         path: PathBuf,
     },
+    /// There is no room to keep some back, so that nothing is begun.
+    #[error("no room in {} to keep a mebibyte back", path.display())]
+    Reserve {
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The file cannot be read or written.
     #[error("cannot use the ledger {}", path.display())]
     Database {
@@ -68,7 +77,7 @@ impl LedgerError {
     /// Whether it is for want of space.
     pub fn is_full(&self) -> bool {
         let io = match self {
-            Self::Directory { source, .. } => Some(source),
+            Self::Directory { source, .. } | Self::Reserve { source, .. } => Some(source),
             Self::Database { source, .. } => match source.as_ref() {
                 redb::Error::Io(error) => Some(error),
                 _ => None,
@@ -104,22 +113,27 @@ impl Store {
             memory.instances.retain(|known| Some(known) != oldest.as_ref());
         }
         store.put_fact(INSTANCES, &memory.instances)?;
-        store.ensure_reserve();
+        if let Err(error) = store.ensure_reserve() {
+            tracing::warn!(%error, "no room to keep a mebibyte back: nothing is begun until there is");
+        }
         Ok((store, memory))
     }
 
-    /// Commits `write`, whole or not at all; when this returns, it is on the disk.
+    /// Commits `write`, whole or not at all; when this returns, it is on the disk. Only what lets go of things may use the reserve.
     pub fn commit(&mut self, write: &LedgerWrite) -> Result<(), LedgerError> {
+        if !write.lets_go {
+            self.ensure_reserve()
+                .map_err(|source| LedgerError::Reserve { path: self.dir.clone(), source })?;
+        }
         let mut result = self.try_commit(write);
         if write.lets_go && result.as_ref().is_err_and(LedgerError::is_full) {
             tracing::warn!("the disk is full: using the reserve to let go of what is not wanted");
             drop(fs::remove_file(self.reserve()));
             result = self.try_commit(write);
         }
-        match &result {
-            Ok(()) => self.ensure_reserve(),
+        if result.is_err() {
             // After a failed write redb wants to be opened again.
-            Err(_) => self.database = None,
+            self.database = None;
         }
         result
     }
@@ -182,16 +196,13 @@ impl Store {
         }
     }
 
-    /// Makes the reserve if it is not there. Without room for it there is none until there is.
-    fn ensure_reserve(&self) {
+    /// Makes the reserve if it is not there.
+    fn ensure_reserve(&self) -> io::Result<()> {
         let path = self.reserve();
         if path.exists() {
-            return;
+            return Ok(());
         }
-        if let Err(error) = fill(&path) {
-            tracing::debug!(%error, "no room for the reserve");
-            drop(fs::remove_file(&path));
-        }
+        fill(&path).inspect_err(|_| drop(fs::remove_file(&path)))
     }
 }
 

@@ -6,8 +6,8 @@ use manifest_types::name::ResourceId;
 
 use crate::{
     clock::BootTime,
-    engine::{Engine, command::Command, resource::Resource},
-    ledger::{memory::LedgerWrite, row::Intent},
+    engine::{Engine, command::Command},
+    ledger::memory::LedgerWrite,
 };
 
 /// Outcomes are written after so long, unless something else is written earlier: losing one costs an observation.
@@ -23,15 +23,11 @@ pub(super) fn remember(engine: &mut Engine, now: BootTime) -> Option<Command> {
     let broken = engine.ledger.broken.as_ref();
     let only_lets_go = broken.is_some_and(|fault| fault.full && fault.retry_at > now);
     let mut write = LedgerWrite { lets_go: only_lets_go, ..LedgerWrite::default() };
-    let lets_go = |resource: &Resource| {
-        let intent = resource.row.as_ref().and_then(|row| row.intent.as_ref());
-        matches!(intent, Some(Intent::Take { .. }))
-    };
     for id in &engine.ledger.unsaved {
         let Some(resource) = engine.resources.get(id).filter(|resource| resource.saved.is_unsaved()) else {
             continue;
         };
-        if let Some(row) = resource.row.as_ref().filter(|_| !only_lets_go || lets_go(resource)) {
+        if let Some(row) = resource.row.as_ref().filter(|row| !only_lets_go || row.lets_go()) {
             write.rows.insert(id.clone(), Some(row.clone()));
         }
     }
