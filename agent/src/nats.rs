@@ -3,6 +3,7 @@
 use std::{
     io,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -65,6 +66,7 @@ pub struct Link {
     pub client: Client,
     /// How often it was connected; even while it is not connected, odd while it is.
     pub state: watch::Receiver<u64>,
+    counter: Arc<watch::Sender<u64>>,
     why: Why,
 }
 
@@ -72,10 +74,12 @@ impl Link {
     /// Connects, now or whenever the server can be reached.
     pub async fn connect(options: &NatsOptions) -> Result<Self, NatsError> {
         let (sender, state) = watch::channel(0);
+        let counter = Arc::new(sender);
+        let counting = counter.clone();
         let (trouble, why) = Trouble::new();
         let noting = trouble.clone();
         let configured = configure(options)?.retry_on_initial_connect().event_callback(move |event| {
-            sender.send_if_modified(|state| note(state, &event));
+            counting.send_if_modified(|state| note(state, &event));
             noting.note(&event);
             async move { tell(&event) }
         });
@@ -85,12 +89,21 @@ impl Link {
         let configured = with_credentials(configured, &servers);
         tokio::spawn(trouble.find_out(options.clone(), servers.clone()));
         let client = configured.connect(servers).await.map_err(NatsError::Connect)?;
-        Ok(Self { client, state, why })
+        Ok(Self { client, state, counter, why })
     }
 
     /// Returns once the connection stands, with its number.
     pub async fn up(&mut self) -> Option<u64> {
         self.state.wait_for(|state| state % 2 == 1).await.ok().map(|state| *state)
+    }
+
+    /// What is at the other end is not what it was: all who use the connection begin anew, as after a loss.
+    pub fn renew(&self) {
+        self.counter.send_if_modified(|state| {
+            let connected = *state % 2 == 1;
+            *state += if connected { 2 } else { 0 };
+            connected
+        });
     }
 
     /// Returns once it is known, or known anew, why there is no connection.

@@ -24,12 +24,17 @@ mod shed;
 pub(crate) use conditions::{Since, note_changes};
 pub(crate) use settled::Settled;
 
-/// The status that follows from the facts, within the sink's limit.
+/// The status that follows from the facts, as the sink takes it.
 pub fn report(engine: &Engine, now: Now) -> AgentStatus {
+    shed::within(whole(engine, now), engine.settings.status_limit)
+}
+
+/// The status that follows from the facts, all of it.
+pub fn whole(engine: &Engine, now: Now) -> AgentStatus {
     let (manifest_generation, observed_generation) = engine.generations();
     let resources: BTreeMap<_, _> =
         engine.resources.iter().map(|(id, resource)| (id.clone(), resource_status(resource, now))).collect();
-    let status = AgentStatus {
+    AgentStatus {
         api_version: API_VERSION.to_owned(),
         kind: STATUS_KIND.to_owned(),
         agent_id: engine.settings.agent_id.clone(),
@@ -43,8 +48,7 @@ pub fn report(engine: &Engine, now: Now) -> AgentStatus {
         conditions: conditions::conditions(engine, now),
         resources,
         omitted: BTreeMap::new(),
-    };
-    shed::within(status, engine.settings.status_limit)
+    }
 }
 
 /// What is told of one resource.

@@ -131,6 +131,9 @@ fn settings(config: &Config, instance_id: String, registry: &Arc<Registry>) -> S
     settings.seed = seed;
     settings.resync = config.resync;
     settings.takeover_after = config.takeover_after;
+    if config.source == SourceKind::File {
+        settings.status_limit = usize::MAX;
+    }
     settings.batch = Box::new(move |spec| registry.batch(spec));
     settings
 }

@@ -7,13 +7,15 @@ use manifest_types::{digest::Digest, status::AgentStatus};
 use super::settings::Settings;
 use crate::{
     clock::{BootTime, Now},
-    plan::backoff::Bucket,
+    plan::backoff::{Bucket, chance, delay, jittered},
     report::{self, Settled},
 };
 
 /// Writes that settle something: so many at once, one more every second.
 const SETTLING: u32 = 20;
 const SECOND: Duration = Duration::from_secs(1);
+/// What the sink holds is read so often, give or take a tenth, although nothing happens.
+const READ_AGAIN: Duration = Duration::from_secs(10 * 60);
 /// Mere progress is told after so long, if nothing has settled by then: a change that takes milliseconds is one status, not two.
 const PROGRESS_WAITS: Duration = Duration::from_millis(100);
 
@@ -36,15 +38,26 @@ pub enum Fact {
         /// Why.
         message: String,
     },
-    /// What the sink holds: its revision, and the instance that wrote it as far as that can be read.
+    /// What the sink holds.
     Read {
-        /// The revision, 0 where there is nothing.
+        /// The revision to write over: 0 where there never was anything.
         revision: u64,
-        /// Who wrote it.
-        instance: Option<String>,
+        /// What is there.
+        held: Held,
     },
     /// A heartbeat of another instance was seen that had not been seen before.
     OtherAlive,
+}
+
+/// What the sink holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Held {
+    /// Nothing: there never was anything, or it was deleted.
+    Nothing,
+    /// A status that this instance wrote.
+    By(String),
+    /// Something of which it cannot be said who wrote it.
+    Unreadable,
 }
 
 /// What the status's key is to this instance.
@@ -74,6 +87,10 @@ pub(crate) struct Outbox {
     /// Since when there is mere progress that was not told.
     progress_since: Option<BootTime>,
     retry_at: BootTime,
+    /// Tries in vain, in a row.
+    failures: u32,
+    /// When what the sink holds is read again, although nothing happens: others may have deleted or claimed it.
+    read_again_at: BootTime,
     /// The facts that the last comparison has seen.
     considered: u64,
     /// The last failure, until something goes well.
@@ -146,6 +163,8 @@ impl Outbox {
             sent_at: None,
             progress_since: None,
             retry_at: BootTime::default(),
+            failures: 0,
+            read_again_at: BootTime::default(),
             considered: 0,
             failure: None,
         }
@@ -167,6 +186,7 @@ impl Outbox {
         match fact {
             Fact::LinkUp => {
                 self.link = true;
+                self.failures = 0;
                 self.lose_track();
                 self.retry_at = now.boot;
             }
@@ -179,7 +199,7 @@ impl Outbox {
                     self.delivered = Some(sent);
                     self.claim = Claim::Held;
                     self.revision = Some(revision);
-                    self.failure = None;
+                    self.went_well(settings, now);
                 }
             }
             Fact::Conflict => {
@@ -193,9 +213,15 @@ impl Outbox {
                 }
                 self.failure = Some(message);
                 self.lose_track();
-                self.retry_at = now.boot + SECOND;
+                // The first time it may be chance; a bucket that is missing or may not be written stays so for long.
+                let spread = match self.failures {
+                    0 => Duration::ZERO,
+                    times => delay(times.min(6), chance(settings.seed, "deliver", u64::from(times))),
+                };
+                self.failures += 1;
+                self.retry_at = now.boot + SECOND + spread;
             }
-            Fact::Read { revision, instance } => self.read(revision, instance, now),
+            Fact::Read { revision, held } => self.read(revision, held, settings, now),
             Fact::OtherAlive => {
                 if let Claim::Fenced { silent_since, .. } = &mut self.claim {
                     *silent_since = now.boot;
@@ -212,12 +238,15 @@ impl Outbox {
         self.revision = None;
     }
 
-    fn read(&mut self, revision: u64, instance: Option<String>, now: Now) {
+    fn read(&mut self, revision: u64, held: Held, settings: &Settings, now: Now) {
         if !std::mem::take(&mut self.reading) {
             return;
         }
-        self.failure = None;
-        let foreign = instance.filter(|instance| !self.own.contains(instance));
+        self.went_well(settings, now);
+        let foreign = match &held {
+            Held::By(instance) if !self.own.contains(instance) => Some(instance.clone()),
+            _ => None,
+        };
         match (&mut self.claim, foreign) {
             (Claim::Held, Some(by)) => self.claim = Claim::Fenced { by, silent_since: now.boot },
             (Claim::Fenced { by, silent_since }, Some(other)) => {
@@ -227,10 +256,17 @@ impl Outbox {
             }
             // Nothing is there: the key, or the whole stream, is new. Or it is our own, of this run or an earlier one.
             (claim @ Claim::Fenced { .. }, None) => *claim = Claim::Open,
-            (Claim::Held, None) if revision == 0 => self.delivered = None,
+            (Claim::Held, None) if held == Held::Nothing => self.delivered = None,
             (Claim::Held, None) | (Claim::Open, _) => {}
         }
         self.revision = Some(revision);
+    }
+
+    fn went_well(&mut self, settings: &Settings, now: Now) {
+        self.failure = None;
+        self.failures = 0;
+        let chance = chance(settings.seed, "read the status again", self.considered);
+        self.read_again_at = now.boot + jittered(READ_AGAIN, chance);
     }
 
     /// Takes the key over once the other has been silent for long enough.
@@ -256,12 +292,12 @@ impl Outbox {
         if now < self.retry_at {
             return Outgoing::Wait(self.retry_at);
         }
-        if self.revision.is_none() {
+        if self.revision.is_none() || now >= self.read_again_at {
             self.reading = true;
             return Outgoing::Read;
         }
         if facts.changes == self.considered && self.delivered.is_some() {
-            return Outgoing::Nothing;
+            return Outgoing::Wait(self.read_again_at);
         }
         let progress_at = self.progress_at(now);
         if !self.hurries(facts) && !self.tokens.has_token(now) && now < progress_at {
@@ -290,7 +326,7 @@ impl Outbox {
         self.progress_since = None;
         self.considered = facts.changes;
         if !says_more {
-            return Outgoing::Nothing;
+            return Outgoing::Wait(self.read_again_at);
         }
         if settles {
             self.tokens.take(now);

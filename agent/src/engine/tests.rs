@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::{
     command::Command,
     event::{LookResult, StepEnd},
-    outbox::Fact,
+    outbox::{Fact, Held},
     *,
 };
 use crate::admit::{Form, Terms, admit};
@@ -471,7 +471,7 @@ fn paused_means_left_as_it_is() {
 fn a_converged_quiet_engine_only_looks_now_and_then() {
     let mut bench = Bench::new();
     bench.tell(Event::Outbox(Fact::LinkUp));
-    bench.tell(Event::Outbox(Fact::Read { revision: 0, instance: None }));
+    bench.tell(Event::Outbox(Fact::Read { revision: 0, held: Held::Nothing }));
     bench.bring(1, &[file("a", "/a", "x")]);
     bench.tell(Event::Outbox(Fact::Delivered { revision: 1 }));
     bench.converge();

@@ -66,6 +66,8 @@ pub(super) struct Driver {
     started: Now,
     steps: HashMap<u64, (String, CancellationToken)>,
     metrics: Metrics,
+    /// Why the last status was not delivered, once that was told.
+    undelivered: Option<String>,
     /// What the source brought last and was refused.
     refused: Option<(Vec<u8>, u64)>,
     stopping: bool,
@@ -92,6 +94,7 @@ impl Driver {
             started: Now::read(),
             steps: HashMap::new(),
             metrics: Metrics::default(),
+            undelivered: None,
             refused: None,
             stopping: false,
         }
@@ -251,14 +254,19 @@ impl Driver {
         });
     }
 
-    /// The engine has one write under way at most, so there is always room.
-    fn order(&self, order: Order) {
-        if self.orders.try_send(order).is_err() {
-            tracing::warn!("the sink takes no orders");
+    /// A sink that still has its hands full does not know what became of an order that it could not take.
+    fn order(&mut self, order: Order) {
+        let is_sign_of_life = matches!(order, Order::Heartbeat { .. } | Order::Listen);
+        if self.orders.try_send(order).is_err() && !is_sign_of_life {
+            let message = "the sink takes no orders".to_owned();
+            self.engine.apply(Event::Outbox(Fact::Unknown { message }), Now::read());
         }
     }
 
-    fn heartbeat(&self) {
+    fn heartbeat(&mut self) {
+        if !self.metrics.link_up {
+            return;
+        }
         if self.engine.is_fenced() {
             return self.order(Order::Listen);
         }
@@ -287,9 +295,14 @@ impl Driver {
                 self.heartbeat();
             }
             Fact::LinkDown => self.metrics.link_up = false,
-            Fact::Delivered { .. } => self.metrics.statuses_sent += 1,
+            Fact::Delivered { .. } => {
+                self.metrics.statuses_sent += 1;
+                self.undelivered = None;
+            }
             Fact::Unknown { message } => {
-                tracing::warn!(message, "the status is not delivered yet; it is tried again")
+                if self.undelivered.replace(message.clone()).as_ref() != Some(message) {
+                    tracing::warn!(message, "the status is not delivered yet; it is tried again");
+                }
             }
             Fact::Conflict | Fact::Read { .. } | Fact::OtherAlive => {}
         }

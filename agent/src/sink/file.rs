@@ -5,7 +5,7 @@ use std::{io, path::PathBuf};
 use tokio::sync::mpsc;
 
 use super::{Answer, Order};
-use crate::engine::outbox::Fact;
+use crate::engine::outbox::{Fact, Held};
 
 /// Carries out orders until there are no more.
 pub async fn run(path: PathBuf, mut orders: mpsc::Receiver<Order>, answers: mpsc::Sender<Answer>) {
@@ -15,7 +15,7 @@ pub async fn run(path: PathBuf, mut orders: mpsc::Receiver<Order>, answers: mpsc
     }
     while let Some(order) = orders.recv().await {
         let fact = match order {
-            Order::Read => Fact::Read { revision, instance: None },
+            Order::Read => Fact::Read { revision, held: Held::Unreadable },
             Order::Write { bytes, .. } => match write(path.clone(), bytes).await {
                 Ok(()) => {
                     revision += 1;

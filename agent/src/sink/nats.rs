@@ -1,15 +1,26 @@
 //! The NATS sink: the key `actual-state.<agent-id>` by compare-and-swap, and the heartbeat beside it.
 
+use std::time::Duration;
+
 use async_nats::jetstream::{
     self, ErrorCode,
     kv::{self, UpdateError, UpdateErrorKind},
     stream::LastRawMessageErrorKind,
 };
 use manifest_types::{keys, name::AgentId};
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{Answer, Order, instance_of};
-use crate::{chain::chain, engine::outbox::Fact, nats::Link};
+use crate::{
+    chain::chain,
+    engine::outbox::{Fact, Held},
+    nats::Link,
+};
+
+/// What the headers of a write may take of the most that a server takes at once.
+const HEADERS: usize = 512;
+/// Longer than any request may take: a connection that swallows what it is given must not stop the sink.
+const ANSWER: Duration = Duration::from_secs(15);
 
 /// Where the status goes.
 #[derive(Debug, Clone)]
@@ -41,7 +52,7 @@ pub async fn run(link: Link, place: Place, mut orders: mpsc::Receiver<Order>, an
             number = now;
             sink.forget_buckets();
             let up = number % 2 == 1;
-            let limit = link.client.server_info().max_payload;
+            let limit = link.client.server_info().max_payload.saturating_sub(HEADERS);
             let fact = if up { Fact::LinkUp } else { Fact::LinkDown };
             let told = answers.send(Answer::Limit(limit)).await.and(answers.send(Answer::Fact(fact)).await);
             if told.is_err() {
@@ -56,13 +67,26 @@ pub async fn run(link: Link, place: Place, mut orders: mpsc::Receiver<Order>, an
             },
         };
         let Some(order) = order else { return };
-        let fact = sink.carry_out(order).await;
+        let is_sign_of_life = matches!(order, Order::Heartbeat { .. } | Order::Listen);
+        let fact = tokio::select! {
+            fact = timeout(ANSWER, sink.carry_out(order)) => fact.unwrap_or_else(|_| Some(unknown("the server does not answer"))),
+            // What was under way has gone with the connection.
+            changed = state.changed() => match changed {
+                Ok(()) => Some(unknown("the connection was lost")),
+                Err(_) => return,
+            },
+        };
+        let fact = fact.filter(|fact| !is_sign_of_life || matches!(fact, Fact::OtherAlive));
         if let Some(fact) = fact
             && answers.send(Answer::Fact(fact)).await.is_err()
         {
             return;
         }
     }
+}
+
+fn unknown(message: &str) -> Fact {
+    Fact::Unknown { message: message.to_owned() }
 }
 
 struct Sink {
@@ -103,10 +127,16 @@ impl Sink {
         let message = self.fleet().await?.stream.get_last_raw_message_by_subject(&subject).await;
         match message {
             Ok(message) => {
-                Ok(Fact::Read { revision: message.sequence, instance: instance_of(&message.payload) })
+                let is_deleted = message.headers.get("KV-Operation").is_some();
+                let held = match instance_of(&message.payload) {
+                    _ if is_deleted => Held::Nothing,
+                    Some(instance) => Held::By(instance),
+                    None => Held::Unreadable,
+                };
+                Ok(Fact::Read { revision: message.sequence, held })
             }
             Err(error) if error.kind() == LastRawMessageErrorKind::NoMessageFound => {
-                Ok(Fact::Read { revision: 0, instance: None })
+                Ok(Fact::Read { revision: 0, held: Held::Nothing })
             }
             Err(error) => {
                 self.fleet = None;

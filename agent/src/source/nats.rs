@@ -136,6 +136,11 @@ async fn session(
         tokio::select! {
             change = changes.next() => match change {
                 Some(Ok(change)) => {
+                    // A number that is not higher is an echo of what was read, or of another life of the stream.
+                    if change.revision <= brought.revision && is_reborn(&store, &life).await {
+                        link.renew();
+                        return End::Lost;
+                    }
                     if let Err(end) = bring(change, &life, news, brought).await {
                         return end;
                     }
@@ -145,7 +150,10 @@ async fn session(
             },
             () = lost.lost(number) => return End::Lost,
             () = tokio::time::sleep(again) => match store.stream.get_info().await {
-                Ok(info) if info.created.to_string() != life => return End::Lost,
+                Ok(info) if info.created.to_string() != life => {
+                    link.renew();
+                    return End::Lost;
+                }
                 Ok(_) => if let Err(end) = read(&store, &life, place, news, brought).await {
                     return end;
                 },
@@ -153,6 +161,13 @@ async fn session(
             },
         }
     }
+}
+
+/// Whether the bucket was deleted and made anew.
+async fn is_reborn(store: &kv::Store, life: &str) -> bool {
+    let info = store.stream.get_info().await;
+    // A server that does not answer says so at the next occasion.
+    info.is_ok_and(|info| info.created.to_string() != life)
 }
 
 /// One value of the key.

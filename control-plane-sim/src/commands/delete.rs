@@ -28,7 +28,11 @@ pub(super) async fn run(
         reported.push(("status", purge(&fleet, &keys::actual_state(agent)).await?));
         reported.push(("heartbeat", purge(&heartbeats, &keys::heartbeat(agent)).await?));
         lines.extend(reported.iter().map(|(what, was)| {
-            let done = if *was { "deleted. An agent that still runs writes it again" } else { "not there" };
+            let done = if *was {
+                "deleted. An agent that still runs writes it again, within minutes"
+            } else {
+                "not there"
+            };
             format!("{agent}: {what} {done}.")
         }));
     }

@@ -8,7 +8,7 @@ use holdfast::{
         Engine,
         command::Command,
         event::{Event, LookResult, StepEnd},
-        outbox::Fact,
+        outbox::{Fact, Held},
         sabotage::Sabotage,
         settings::Settings,
     },
@@ -181,11 +181,11 @@ impl Play {
             Pending::Remember { seq, write } => self.remember(seq, write),
             Pending::Publish { status, over, answer } => self.publish(status, over, answer),
             Pending::Read => {
-                let (revision, instance) = match &self.sink.held {
-                    Some((revision, instance, _)) => (*revision, Some(instance.clone())),
-                    None => (0, None),
+                let (revision, held) = match &self.sink.held {
+                    Some((revision, instance, _)) => (*revision, Held::By(instance.clone())),
+                    None => (0, Held::Nothing),
                 };
-                self.tell(Event::Outbox(Fact::Read { revision, instance }))
+                self.tell(Event::Outbox(Fact::Read { revision, held }))
             }
         }
     }

@@ -1,7 +1,7 @@
 use crate::engine::{
     Event,
     command::Command,
-    outbox::Fact,
+    outbox::{Fact, Held},
     tests::{Bench, file},
 };
 
@@ -19,7 +19,7 @@ fn claimed() -> Bench {
     let mut bench = Bench::new();
     bench.tell(Event::Outbox(Fact::LinkUp));
     assert_eq!(publishes(&bench), ["read the status"]);
-    answer(&mut bench, Fact::Read { revision: 4, instance: Some("another".into()) });
+    answer(&mut bench, Fact::Read { revision: 4, held: Held::By("another".into()) });
     assert_eq!(publishes(&bench), ["publish over 4"], "the first write is the claim, over whatever is there");
     answer(&mut bench, Fact::Delivered { revision: 5 });
     assert!(publishes(&bench).is_empty());
@@ -33,7 +33,7 @@ fn after_the_claim_a_foreign_instance_fences() {
     assert_eq!(publishes(&bench), ["publish over 5"]);
     answer(&mut bench, Fact::Conflict);
     assert_eq!(publishes(&bench), ["read the status"]);
-    answer(&mut bench, Fact::Read { revision: 6, instance: Some("another".into()) });
+    answer(&mut bench, Fact::Read { revision: 6, held: Held::By("another".into()) });
     assert!(bench.engine.is_fenced());
     bench.begun.clear();
     bench.tell(Event::Hint { kind: "File", hint: reconcilers::reconciler::Hint::Kind });
@@ -54,7 +54,7 @@ fn a_write_of_unknown_outcome_is_read_back() {
     answer(&mut bench, Fact::Unknown { message: "no answer".into() });
     bench.wait(1.0);
     assert_eq!(publishes(&bench), ["read the status"]);
-    answer(&mut bench, Fact::Read { revision: 6, instance: Some("this".into()) });
+    answer(&mut bench, Fact::Read { revision: 6, held: Held::By("this".into()) });
     assert_eq!(publishes(&bench), ["publish over 6"], "it was our own");
 }
 
@@ -63,7 +63,7 @@ fn a_missing_key_is_claimed_again() {
     let mut bench = claimed();
     bench.bring(1, &[file("a", "/a", "x")]);
     answer(&mut bench, Fact::Conflict);
-    answer(&mut bench, Fact::Read { revision: 0, instance: None });
+    answer(&mut bench, Fact::Read { revision: 0, held: Held::Nothing });
     assert_eq!(publishes(&bench), ["publish over 0"]);
     assert!(!bench.engine.is_fenced());
 }
@@ -76,7 +76,7 @@ fn without_a_link_nothing_is_sent_and_all_is_afterwards() {
     bench.converge();
     assert!(publishes(&bench).is_empty());
     bench.tell(Event::Outbox(Fact::LinkUp));
-    answer(&mut bench, Fact::Read { revision: 5, instance: Some("this".into()) });
+    answer(&mut bench, Fact::Read { revision: 5, held: Held::By("this".into()) });
     assert_eq!(publishes(&bench), ["publish over 5"]);
 }
 
@@ -99,7 +99,7 @@ fn settled() -> Bench {
     bench.bring(1, &[file("a", "/a", "x")]);
     bench.converge();
     bench.tell(Event::Outbox(Fact::LinkUp));
-    answer(&mut bench, Fact::Read { revision: 5, instance: Some("this".into()) });
+    answer(&mut bench, Fact::Read { revision: 5, held: Held::By("this".into()) });
     answer(&mut bench, Fact::Delivered { revision: 6 });
     bench
 }
@@ -131,4 +131,37 @@ fn a_refusal_is_told_at_once() {
     let mut bench = settled();
     bench.bring(1, &[file("a", "/a", "y")]);
     assert_eq!(publishes(&bench), ["publish over 6"]);
+}
+
+#[test]
+fn a_status_that_others_deleted_is_written_again_within_minutes() {
+    let mut bench = settled();
+    bench.wait(665.0);
+    assert_eq!(publishes(&bench), ["read the status"]);
+    answer(&mut bench, Fact::Read { revision: 9, held: Held::Nothing });
+    assert_eq!(publishes(&bench), ["publish over 9"], "over the mark of its deletion");
+}
+
+#[test]
+fn a_status_that_is_there_is_left_alone() {
+    let mut bench = settled();
+    bench.wait(665.0);
+    answer(&mut bench, Fact::Read { revision: 6, held: Held::By("this".into()) });
+    assert!(publishes(&bench).is_empty(), "{:?}", publishes(&bench));
+}
+
+#[test]
+fn what_cannot_be_delivered_is_tried_less_and_less_often() {
+    let mut bench = claimed();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    answer(&mut bench, Fact::Unknown { message: "no such bucket".into() });
+    let mut tries = 0;
+    for _ in 0..600 {
+        bench.wait(1.0);
+        if !publishes(&bench).is_empty() {
+            tries += 1;
+            answer(&mut bench, Fact::Unknown { message: "no such bucket".into() });
+        }
+    }
+    assert!((15..120).contains(&tries), "{tries} in ten minutes");
 }

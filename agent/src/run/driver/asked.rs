@@ -20,7 +20,7 @@ impl Driver {
     pub(super) fn answer(&mut self, ask: Ask, now: Now) {
         match ask {
             Ask::Status(reply) => {
-                let _ = reply.send(report::report(&self.engine, now));
+                let _ = reply.send(report::whole(&self.engine, now));
             }
             Ask::Explain(id, reply) => {
                 let _ = reply.send(explain(&self.engine, &id, now));
