@@ -126,6 +126,8 @@ pub(crate) struct Unseen {
 pub(crate) struct LedgerFacts {
     /// The write under way, and what it holds.
     pub(crate) in_flight: Option<(u64, LedgerWrite)>,
+    /// Whether that takes very long.
+    pub(crate) slow: bool,
     /// Why the last write failed, how often in a row, and when it is tried again.
     pub(crate) broken: Option<LedgerFault>,
     /// Resources whose row has changed.
@@ -187,10 +189,12 @@ impl Engine {
             Event::KeyAbsent { revision } => self.manifest.observed_revision = revision,
             Event::Source { away } => self.manifest.source_away = away,
             Event::Observed { ticket, kind, result } => self.observed(ticket, &kind, result, now),
+            Event::LookReturned { ticket } => self.look_returned(ticket),
             Event::StepEnded { step, ended } => self.step_ended(step, ended, now),
             Event::Progress { step, id, progress } => self.progressed(step, &id, progress),
             Event::Hint { kind, hint } => self.hinted(kind, hint),
             Event::Remembered { seq } => self.remembered(seq),
+            Event::LedgerSlow { seq } => self.ledger_slow(seq),
             Event::LedgerFailed { seq, message, full } => self.ledger_failed(seq, message, full, now),
             Event::Gate { group, holder } => self.gate(group, holder),
             Event::Retry { id } => self.retry(id.as_ref(), now),
@@ -286,10 +290,23 @@ impl Engine {
         self.touched.extend(of_kind.map(|(id, _)| id.clone()));
     }
 
+    /// Takes the write under way, if it is this one.
+    fn take_write(&mut self, seq: u64) -> Option<LedgerWrite> {
+        let (_, write) = self.ledger.in_flight.take_if(|(in_flight, _)| *in_flight == seq)?;
+        self.ledger.slow = false;
+        Some(write)
+    }
+
+    fn ledger_slow(&mut self, seq: u64) {
+        let Some((in_flight, write)) = &self.ledger.in_flight else { return };
+        if *in_flight == seq {
+            self.ledger.slow = true;
+            self.touched.extend(write.rows.keys().cloned());
+        }
+    }
+
     fn remembered(&mut self, seq: u64) {
-        let Some((_, write)) = self.ledger.in_flight.take_if(|(in_flight, _)| *in_flight == seq) else {
-            return;
-        };
+        let Some(write) = self.take_write(seq) else { return };
         self.ledger.broken = None;
         for id in write.rows.keys() {
             if let Some(resource) = self.resources.get_mut(id) {
@@ -305,9 +322,7 @@ impl Engine {
     }
 
     fn ledger_failed(&mut self, seq: u64, message: String, full: bool, now: Now) {
-        let Some((_, write)) = self.ledger.in_flight.take_if(|(in_flight, _)| *in_flight == seq) else {
-            return;
-        };
+        let Some(write) = self.take_write(seq) else { return };
         self.ledger.forgets_generations |= write.forgets_generations;
         for (id, row) in &write.rows {
             let owns_again = self.resources.get(id).is_some_and(|resource| resource.row.is_some());

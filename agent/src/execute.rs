@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use reconcilers::{
-    error::Failure,
+    error::{Failure, Unseen},
     reconciler::StepContext,
     registry::{AnyChange, AnyTarget, Registry, StepResults, Work},
 };
@@ -20,7 +20,7 @@ const LOOK: Duration = Duration::from_secs(30);
 /// A step that was told to stop has so long to let go.
 const LETTING_GO: Duration = Duration::from_secs(30);
 
-/// Looks at resources of one kind.
+/// Looks at resources of one kind. A look that takes too long is told as that, and once more when it returns after all.
 pub fn observe(
     registry: Arc<Registry>,
     facts: mpsc::Sender<Event>,
@@ -29,7 +29,23 @@ pub fn observe(
     targets: Vec<AnyTarget>,
 ) {
     tokio::spawn(async move {
-        let result = look(&registry, &kind, targets).await;
+        let of = kind.clone();
+        // In a task of its own, a panic is this look's failure, and what hangs goes on hanging while the rest goes on.
+        let mut work = tokio::spawn(async move { registry.observe(&of, &targets).await });
+        let result = match timeout(LOOK, &mut work).await {
+            Ok(Ok(Ok(seen))) => LookResult::Seen(seen),
+            Ok(Ok(Err(unseen))) => LookResult::Unseen(unseen),
+            Ok(Err(error)) => LookResult::Unseen(Unseen {
+                reason: "Panicked",
+                message: format!("the look broke off; please report this: {error}"),
+            }),
+            Err(_) => {
+                drop(facts.send(Event::Observed { ticket, kind, result: LookResult::TimedOut }).await);
+                drop(work.await);
+                drop(facts.send(Event::LookReturned { ticket }).await);
+                return;
+            }
+        };
         drop(facts.send(Event::Observed { ticket, kind, result }).await);
     });
 }

@@ -29,6 +29,8 @@ use verdict::{Act, Verdict, decide};
 
 /// So many resources of one kind that must be looked at alone are looked at at the same time.
 const LONE_LOOKS: usize = 4;
+/// With so many looks that hang, no more are begun that may hang, too: each keeps a thread.
+const HUNG_LOOKS: usize = 32;
 
 /// What is gathered while the touched resources are decided on.
 #[derive(Default)]
@@ -288,9 +290,13 @@ fn observe(engine: &mut Engine, looks: BTreeMap<String, Vec<ResourceId>>) -> Vec
         if !together.is_empty() {
             commands.push(look(engine, &kind, together).1);
         }
+        if alone.is_empty() {
+            continue;
+        }
+        let hung = engine.resources.values().filter(|resource| resource.look.hung.is_some()).count();
         for id in alone {
             let facts = engine.kinds.entry(kind.clone()).or_default();
-            if facts.lone_looks.len() >= LONE_LOOKS {
+            if facts.lone_looks.len() >= LONE_LOOKS || hung + facts.lone_looks.len() >= HUNG_LOOKS {
                 facts.waiting.insert(id);
                 continue;
             }

@@ -37,7 +37,7 @@ use driver::{Driver, Input};
 /// So many facts may wait; whoever tells more of them waits, too.
 const INBOX: usize = 256;
 /// Threads for what blocks: at most so many, and gone after so long.
-const THREADS: usize = 16;
+const THREADS: usize = 64;
 const THREAD_LIVES: Duration = Duration::from_secs(5);
 /// Enough for everything that reconcilers do.
 const THREAD_STACK: usize = 512 * 1024;
@@ -93,7 +93,7 @@ async fn serve(config: Config) -> Result<(), Fatal> {
     let api = tokio::spawn(api::serve(listener, asks, shutdown.clone()));
 
     let engine = Engine::new(settings(&config, instance_id, &registry), memory, Now::read());
-    let driver = Driver::new(engine, registry, store, orders, inbox, config);
+    let driver = Driver::new(engine, registry, store, orders, inbox, config)?;
     let result = driver.run(input).await;
     shutdown.cancel();
     drop(tokio::time::timeout(Duration::from_millis(500), api).await);

@@ -50,6 +50,11 @@ pub enum Event {
         /// What was seen.
         result: LookResult,
     },
+    /// An observation that had taken too long has returned at last: what it hung in lets go again.
+    LookReturned {
+        /// Which.
+        ticket: u64,
+    },
     /// A step ended, or was given up.
     StepEnded {
         /// Which.
@@ -75,6 +80,11 @@ pub enum Event {
     },
     /// A ledger write is durable.
     Remembered {
+        /// Which.
+        seq: u64,
+    },
+    /// A ledger write takes very long: the disk may hang.
+    LedgerSlow {
         /// Which.
         seq: u64,
     },

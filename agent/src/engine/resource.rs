@@ -133,6 +133,8 @@ pub(crate) struct Look {
     pub(crate) ticket: Option<(u64, Option<Digest>)>,
     /// Whether it must be looked at by itself, because a look at several hung.
     pub(crate) alone: bool,
+    /// A look at it alone that took too long and has not returned: another one would hang beside it.
+    pub(crate) hung: Option<u64>,
     /// Looks in vain, in a row.
     pub(crate) failures: u32,
     /// Not before then.

@@ -65,13 +65,29 @@ impl Engine {
                     self.touched.insert(id);
                     continue;
                 }
-                LookResult::TimedOut => Err(timed_out()),
+                LookResult::TimedOut => {
+                    resource.look.hung = Some(ticket);
+                    Err(timed_out())
+                }
                 LookResult::Unseen(_) => {
                     resource.look.due = true;
                     continue;
                 }
             };
             self.take_sight(&id, Sight { against, seen, at: now.boot }, now);
+        }
+    }
+
+    pub(super) fn look_returned(&mut self, ticket: u64) {
+        for (id, resource) in &mut self.resources {
+            if resource.look.hung.take_if(|hung| *hung == ticket).is_some() {
+                resource.look.due = true;
+                resource.look.not_before = None;
+                self.touched.insert(id.clone());
+            }
+        }
+        for facts in self.kinds.values_mut() {
+            self.touched.append(&mut facts.waiting);
         }
     }
 

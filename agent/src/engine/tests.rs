@@ -339,6 +339,32 @@ fn a_look_that_ends_makes_room_for_the_next_that_must_be_alone() {
     }
 }
 
+#[test]
+fn a_look_that_hangs_is_not_repeated_until_it_returns() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
+    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
+    bench.begun.retain(|command| !matches!(command, Command::Remember { .. }));
+    for _ in 0..30 {
+        bench.wait(60.0);
+        assert!(bench.told().iter().all(|told| !told.starts_with("observe")), "{:?}", bench.told());
+    }
+    assert_eq!(bench.phase("a"), (Phase::Failed, "ObserveTimedOut".into()));
+    bench.tell(Event::LookReturned { ticket });
+    assert!(bench.told().contains(&"observe File a".to_owned()), "{:?}", bench.told());
+}
+
+#[test]
+fn a_disk_that_hangs_is_told() {
+    let (mut bench, seq) = about_to_let_go();
+    bench.tell(Event::LedgerSlow { seq });
+    assert_eq!(bench.phase("b"), (Phase::Pending, "LedgerSlow".into()));
+    assert_eq!(bench.phase("a"), (Phase::Deleting, "LedgerSlow".into()));
+    bench.tell(Event::Remembered { seq });
+    assert_eq!(bench.phase("a").1, "TakingAway");
+}
+
 /// A bench on which `a` is owned and its ledger written, and `b` is to come in its place.
 fn about_to_let_go() -> (Bench, u64) {
     let mut bench = Bench::new();

@@ -1,6 +1,9 @@
 //! All that the ledger holds, in memory: what an agent starts from, and what one commit changes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt,
+};
 
 use manifest_types::{digest::Digest, manifest::Generation, name::ResourceId};
 use serde::{Deserialize, Serialize};
@@ -22,8 +25,8 @@ pub struct Memory {
     pub instances: BTreeSet<String>,
 }
 
-/// A manifest as it was admitted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A manifest as it was admitted. Printing it for debugging leaves its text out: there may be secrets in it.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SavedManifest {
     /// The name of the source it came from.
@@ -32,6 +35,13 @@ pub struct SavedManifest {
     pub generation: Generation,
     /// Its text.
     pub text: String,
+}
+
+impl fmt::Debug for SavedManifest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut told = f.debug_struct("SavedManifest");
+        told.field("source", &self.source).field("generation", &self.generation).finish_non_exhaustive()
+    }
 }
 
 /// What a source last brought that was admitted.

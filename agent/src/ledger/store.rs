@@ -8,6 +8,10 @@ use std::{
 };
 
 use manifest_types::name::ResourceId;
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+};
 use redb::{Database, ReadableDatabase, ReadableTable, TableDefinition, TableHandle};
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -32,6 +36,8 @@ const MOST_INSTANCES: usize = 1000;
 /// The ledger on disk. It blocks; the driver calls it from a thread of its own.
 pub struct Store {
     dir: PathBuf,
+    /// Held for the store's whole life; the database itself is closed and opened again after a failure.
+    _lock: Flock<File>,
     database: Option<Database>,
 }
 
@@ -96,7 +102,8 @@ impl Store {
     pub fn open(dir: &Path, instance: &str) -> Result<(Self, Memory), LedgerError> {
         let directory = |source| LedgerError::Directory { path: dir.to_owned(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(directory)?;
-        let mut store = Self { dir: dir.to_owned(), database: None };
+        let lock = lock(&dir.join("lock"), dir)?;
+        let mut store = Self { dir: dir.to_owned(), _lock: lock, database: None };
         if let Err(LedgerError::Database { source, .. }) = store.database() {
             if !is_damaged(&source) {
                 return Err(store.error(*source));
@@ -204,6 +211,16 @@ impl Store {
         }
         fill(&path).inspect_err(|_| drop(fs::remove_file(&path)))
     }
+}
+
+/// One agent at a time uses a state directory.
+fn lock(path: &Path, dir: &Path) -> Result<Flock<File>, LedgerError> {
+    let opened = File::options().write(true).create(true).truncate(false).mode(0o600).open(path);
+    let file = opened.map_err(|source| LedgerError::Directory { path: dir.to_owned(), source })?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, errno)| match errno {
+        Errno::EWOULDBLOCK => LedgerError::InUse { path: dir.to_owned() },
+        errno => LedgerError::Directory { path: dir.to_owned(), source: errno.into() },
+    })
 }
 
 /// Whether no reading of the file will ever help. An older agent that meets a newer format is not that: it says so and stops.

@@ -175,7 +175,7 @@ fn look_first(
     }
     let fits = me.sight.as_ref().filter(|sight| sight.against == me.compared());
     let not_before = me.look.not_before.filter(|at| *at > now);
-    let due = me.look.due || fits.is_none();
+    let due = (me.look.due || fits.is_none()) && me.look.hung.is_none();
     if me.look.ticket.is_some() || (due && not_before.is_none()) {
         let standing = match fits.map(|sight| &sight.seen) {
             Some(Ok(seen)) => decided(seen).standing,
@@ -188,9 +188,13 @@ fn look_first(
         Some(Ok(seen)) => decided(seen),
         Some(Err(failure)) => {
             let phase = if phase == Phase::Deleting { phase } else { Phase::Failed };
-            let standing = Standing::of(phase).failed(failure, me.look.failures, not_before);
-            Verdict::rest(standing).until(not_before)
+            let again = not_before.filter(|_| me.look.hung.is_none());
+            let standing = Standing::of(phase).failed(failure, me.look.failures, again);
+            Verdict::rest(standing).until(again)
         }
+        None if me.look.hung.is_some() => Verdict::rest(
+            Standing::of(phase).because("LookHangs", "the last look at it has not returned yet"),
+        ),
         None => Verdict::rest(Standing::of(phase).because("Observing", "")).until(not_before),
     }
 }
@@ -238,6 +242,11 @@ fn not_durable_yet(engine: &Engine, phase: Phase) -> Verdict {
             let waiting = if phase == Phase::Deleting { phase } else { Phase::Pending };
             let message = format!("the ledger cannot be written: {}", fault.message);
             Verdict::rest(Standing::of(waiting).because("LedgerUnwritable", message))
+        }
+        None if engine.ledger.slow => {
+            let waiting = if phase == Phase::Deleting { phase } else { Phase::Pending };
+            let message = "a write to the ledger takes very long; the disk may hang";
+            Verdict::rest(Standing::of(waiting).because("LedgerSlow", message))
         }
         None => Verdict::rest(Standing::of(phase).because("Starting", "")),
     }

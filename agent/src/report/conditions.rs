@@ -137,6 +137,10 @@ fn drifted(engine: &Engine) -> Said {
 }
 
 fn ledger_writable(engine: &Engine) -> Option<Said> {
+    if engine.ledger.slow {
+        let message = "a write to the ledger takes very long; nothing is begun until it ends".to_owned();
+        return Some(of("LedgerWritable", false, "Slow", message, engine.generations().0));
+    }
     let fault = engine.ledger.broken.as_ref()?;
     let reason = if fault.full { "DiskFull" } else { "WriteFailed" };
     let message = format!("nothing is changed until the ledger can be written: {}", fault.message);

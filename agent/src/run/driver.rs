@@ -2,7 +2,8 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Arc, Mutex},
+    io,
+    sync::Arc,
     time::Duration,
 };
 
@@ -12,7 +13,10 @@ use manifest_types::{
     status::{AgentHeartbeat, DriftRecord, HEARTBEAT_KIND, Phase},
 };
 use reconcilers::{reconciler::Hint, registry::Registry};
-use tokio::{sync::mpsc, time::MissedTickBehavior};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::MissedTickBehavior,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{Fatal, notify};
@@ -20,7 +24,6 @@ use crate::{
     admit::{Terms, admit},
     alarm::Alarm,
     ask::{Ask, Metrics},
-    chain::chain,
     clock::Now,
     config::Config,
     engine::{
@@ -31,7 +34,11 @@ use crate::{
         resource::Standing,
     },
     execute,
-    ledger::{memory::LedgerWrite, store::Store},
+    ledger::{
+        memory::LedgerWrite,
+        store::Store,
+        writer::{Committed, Writer},
+    },
     report,
     sink::{Answer, Order},
     source::News,
@@ -52,6 +59,8 @@ pub(super) enum Input {
 
 /// At SIGTERM, steps have so long to end or let go.
 const STOPPING: Duration = Duration::from_secs(2);
+/// A commit that takes longer is told as that.
+const SLOW: Duration = Duration::from_secs(30);
 /// A watchdog or heartbeat that is not asked for.
 const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -59,7 +68,7 @@ const NEVER: Duration = Duration::from_secs(365 * 24 * 3600);
 pub(super) struct Driver {
     engine: Engine,
     registry: Arc<Registry>,
-    store: Arc<Mutex<Store>>,
+    ledger: Writer,
     orders: mpsc::Sender<Order>,
     facts: mpsc::Sender<Event>,
     config: Config,
@@ -81,13 +90,13 @@ impl Driver {
         orders: mpsc::Sender<Order>,
         inbox: mpsc::Sender<Input>,
         config: Config,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (facts, told) = mpsc::channel(64);
         super::forward(told, &inbox, Input::Fact);
-        Self {
+        Ok(Self {
             engine,
             registry,
-            store: Arc::new(Mutex::new(store)),
+            ledger: Writer::start(store)?,
             orders,
             facts,
             config,
@@ -97,7 +106,7 @@ impl Driver {
             undelivered: None,
             refused: None,
             stopping: false,
-        }
+        })
     }
 
     /// Runs until it is told to stop.
@@ -242,13 +251,14 @@ impl Driver {
     }
 
     fn remember(&self, seq: u64, write: LedgerWrite) {
-        let (store, facts) = (self.store.clone(), self.facts.clone());
+        let (facts, mut committed) = (self.facts.clone(), self.ledger.commit(write));
         tokio::spawn(async move {
-            let committed = tokio::task::spawn_blocking(move || commit(&store, &write)).await;
-            let event = match committed {
-                Ok(Ok(())) => Event::Remembered { seq },
-                Ok(Err((message, full))) => Event::LedgerFailed { seq, message, full },
-                Err(error) => Event::LedgerFailed { seq, message: error.to_string(), full: false },
+            let event = match tokio::time::timeout(SLOW, &mut committed).await {
+                Ok(result) => told(seq, result),
+                Err(_) => {
+                    drop(facts.send(Event::LedgerSlow { seq }).await);
+                    told(seq, committed.await)
+                }
             };
             drop(facts.send(event).await);
         });
@@ -347,17 +357,19 @@ impl Driver {
         self.engine.apply(Event::Flush, Now::read());
         for command in self.engine.plan(Now::read()).commands {
             if let Command::Remember { write, .. } = command {
-                let store = self.store.clone();
-                let committed = tokio::task::spawn_blocking(move || commit(&store, &write));
-                drop(tokio::time::timeout(Duration::from_secs(1), committed).await);
+                drop(tokio::time::timeout(Duration::from_secs(1), self.ledger.commit(write)).await);
             }
         }
     }
 }
 
-fn commit(store: &Mutex<Store>, write: &LedgerWrite) -> Result<(), (String, bool)> {
-    let mut store = store.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-    store.commit(write).map_err(|error| (chain(&error), error.is_full()))
+/// How a commit ended, as a fact. A thread that has gone has committed nothing.
+fn told(seq: u64, result: Result<Committed, oneshot::error::RecvError>) -> Event {
+    match result {
+        Ok(Ok(())) => Event::Remembered { seq },
+        Ok(Err((message, full))) => Event::LedgerFailed { seq, message, full },
+        Err(error) => Event::LedgerFailed { seq, message: error.to_string(), full: false },
+    }
 }
 
 fn every(period: Duration) -> tokio::time::Interval {
