@@ -95,7 +95,7 @@ fn wake(engine: &mut Engine, now: BootTime) {
         }
         facts.resync_at = Some(next);
         for (id, resource) in &mut engine.resources {
-            if resource.kind() == kind {
+            if resource.kind() == kind && !resource.is_ignored() {
                 resource.look.due = true;
                 engine.touched.insert(id.clone());
             }

@@ -167,12 +167,7 @@ fn tasks(
             tokio::spawn(sink::nats::run(link, place, ordered, answers));
         }
         (None, Some((manifest, status))) => {
-            let (manifest, inbox) = (manifest.clone(), inbox.clone());
-            tokio::spawn(async move {
-                if let Err(error) = source::file::run(manifest, news).await {
-                    drop(inbox.send(Input::Fatal(error.into())).await);
-                }
-            });
+            tokio::spawn(source::file::run(manifest.clone(), news));
             tokio::spawn(sink::file::run(status.clone(), ordered, answers));
         }
         (None, None) => unreachable!("a configuration has a source"),

@@ -312,6 +312,18 @@ impl Resource {
         reached && matches!(policy, Some(DriftPolicy::Report | DriftPolicy::Ignore))
     }
 
+    /// Whether it has been left to itself: once it was Ready, nobody wants to know.
+    pub(crate) fn is_ignored(&self) -> bool {
+        self.tolerates_drift()
+            && self.wanted.as_ref().is_some_and(|wanted| wanted.drift == DriftPolicy::Ignore)
+    }
+
+    /// Whether a hint leads to a look at once. What is known to drift and only told may change all day long.
+    pub(crate) fn heeds_hints(&self) -> bool {
+        let is_known_to_drift = self.drift_lasts && self.tolerates_drift();
+        !self.is_ignored() && !is_known_to_drift
+    }
+
     /// Whether it is as far as one that depends on it needs.
     pub(crate) fn satisfies(&self, until: Until) -> bool {
         let (Some(seen), None) = (self.observation(), &self.step) else {

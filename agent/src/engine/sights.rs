@@ -25,7 +25,8 @@ impl Engine {
     pub(super) fn hinted(&mut self, kind: &str, hint: Hint) {
         match hint {
             Hint::Resource(id) => {
-                if let Some(resource) = self.resources.get_mut(&id) {
+                if let Some(resource) = self.resources.get_mut(&id).filter(|resource| resource.heeds_hints())
+                {
                     resource.look.due = true;
                     self.touched.insert(id);
                 }

@@ -1,16 +1,10 @@
 //! The loop: drain the inbox, apply every fact, plan once, execute.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    io,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, io, sync::Arc, time::Duration};
 
 use manifest_types::{
     manifest::API_VERSION,
-    name::ResourceId,
-    status::{AgentHeartbeat, DriftRecord, HEARTBEAT_KIND, Phase},
+    status::{AgentHeartbeat, DriftRecord, HEARTBEAT_KIND},
 };
 use reconcilers::{reconciler::Hint, registry::Registry};
 use tokio::{
@@ -29,9 +23,8 @@ use crate::{
     engine::{
         Engine,
         command::{Command, Plan},
-        event::{Event, StepEnd},
+        event::Event,
         outbox::Fact,
-        resource::Standing,
     },
     execute,
     ledger::{
@@ -45,6 +38,9 @@ use crate::{
 };
 
 mod asked;
+mod telling;
+
+use telling::{outcomes, phases, tell};
 
 /// What comes to the inbox.
 pub(super) enum Input {
@@ -54,7 +50,6 @@ pub(super) enum Input {
     Hint(&'static str, Hint),
     Fact(Event),
     Stop,
-    Fatal(Fatal),
 }
 
 /// At SIGTERM, steps have so long to end or let go.
@@ -114,7 +109,6 @@ impl Driver {
         let mut alarm = Alarm::new()?;
         let mut heartbeat = every(self.config.heartbeat);
         let mut watchdog = every(notify::watchdog().unwrap_or(NEVER));
-        let mut fatal = None;
         self.follow(&mut alarm)?;
         notify::ready();
         while !self.stopping {
@@ -124,10 +118,6 @@ impl Driver {
                     let mut next = received;
                     while let Some(one) = next {
                         match one {
-                            Input::Fatal(error) => {
-                                fatal = Some(error);
-                                self.stopping = true;
-                            }
                             Input::Stop => self.stopping = true,
                             other => self.take(other),
                         }
@@ -141,7 +131,7 @@ impl Driver {
             self.follow(&mut alarm)?;
         }
         self.stop(&mut input).await;
-        fatal.map_or(Ok(()), Err)
+        Ok(())
     }
 
     fn take(&mut self, input: Input) {
@@ -159,7 +149,7 @@ impl Driver {
                 self.engine.apply(event, now);
             }
             Input::Ask(ask) => self.answer(ask, now),
-            Input::Stop | Input::Fatal(_) => self.stopping = true,
+            Input::Stop => self.stopping = true,
         }
     }
 
@@ -376,37 +366,4 @@ fn every(period: Duration) -> tokio::time::Interval {
     let mut interval = tokio::time::interval_at(tokio::time::Instant::now() + period, period);
     interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
     interval
-}
-
-fn outcomes(ended: &StepEnd) -> (u64, u64) {
-    match ended {
-        StepEnd::Done { results, .. } => {
-            let done = results.values().filter(|result| result.is_ok()).count() as u64;
-            (done, results.len() as u64 - done)
-        }
-        StepEnd::GivenUp { .. } => (0, 1),
-    }
-}
-
-/// One line per decision.
-fn tell(id: &ResourceId, standing: &Standing, generation: u64) {
-    let phase = standing.phase;
-    let error = standing.error.as_ref();
-    let reason = error.map(|error| error.reason.as_str()).or(standing.reason.as_deref()).unwrap_or("-");
-    let message =
-        error.map(|error| error.message.as_str()).or(standing.message.as_deref()).unwrap_or_default();
-    match phase {
-        Phase::Reconciling => tracing::debug!(resource = %id, generation, reason, message, "{phase}"),
-        Phase::Failed => tracing::warn!(resource = %id, generation, reason, message, "{phase}"),
-        _ => tracing::info!(resource = %id, generation, reason, message, "{phase}"),
-    }
-}
-
-/// How many resources are in each phase.
-fn phases(engine: &Engine) -> BTreeMap<Phase, u64> {
-    let mut phases = BTreeMap::new();
-    for resource in engine.resources().values() {
-        *phases.entry(resource.standing.phase).or_default() += 1;
-    }
-    phases
 }

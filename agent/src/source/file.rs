@@ -1,10 +1,11 @@
-//! The file source: a manifest in a file, read again whenever it changes. Needs no network.
+//! The file source: a manifest in a file, read again whenever it changes, and now and then. Needs no network.
 
 use std::{
     ffi::OsString,
     io,
     os::fd::{AsFd, AsRawFd, RawFd},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use manifest_types::manifest::MANIFEST_LIMIT;
@@ -12,60 +13,117 @@ use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::{
     io::{AsyncReadExt, unix::AsyncFd},
     sync::mpsc,
+    time::timeout,
 };
 
 use super::News;
 
+/// The file is read so often, whatever was noticed in between: it may be a link into another folder.
+const READ_AGAIN: Duration = Duration::from_secs(60);
+/// A folder that is not there is looked for so often.
+const LOOK_AGAIN: Duration = Duration::from_secs(5);
+
+/// What was brought last.
+#[derive(Debug, Default)]
+struct Brought {
+    /// The content; none, if there was no file. Outer none: nothing was brought yet.
+    content: Option<Option<Vec<u8>>>,
+    revision: u64,
+    /// Why the file could not be read, if that was told.
+    trouble: Option<String>,
+}
+
+impl Brought {
+    /// What there is to tell after a reading.
+    fn news(&mut self, read: Result<Option<Vec<u8>>, String>) -> Vec<News> {
+        match read {
+            Err(why) if self.trouble.as_ref() == Some(&why) => Vec::new(),
+            Err(why) => {
+                self.trouble = Some(why.clone());
+                vec![News::Disconnected(why)]
+            }
+            Ok(content) => {
+                let is_first = self.content.is_none();
+                let mut news = Vec::new();
+                if self.trouble.take().is_some() || is_first {
+                    news.push(News::Connected);
+                }
+                if self.content.as_ref() != Some(&content) {
+                    self.revision += 1;
+                    self.content = Some(content.clone());
+                    news.push(News::Content { bytes: content, revision: self.revision });
+                }
+                news
+            }
+        }
+    }
+}
+
 /// Brings the file's content now and after every change, until nobody listens any more.
-pub async fn run(path: PathBuf, news: mpsc::Sender<News>) -> io::Result<()> {
+pub async fn run(path: PathBuf, news: mpsc::Sender<News>) {
     // The folder is watched, not the file: editors and deployments replace files.
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent.to_owned(),
         _ => PathBuf::from("."),
     };
     let name = path.file_name().map(OsString::from).unwrap_or_default();
-    let changes = Changes::of(&folder)?;
-    if news.send(News::Connected).await.is_err() {
-        return Ok(());
-    }
-    let mut last = None;
-    let mut revision = 0;
+    let mut brought = Brought::default();
+    let mut changes = None;
     loop {
-        let content = match read(&path).await {
-            Ok(bytes) => Some(bytes),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-            Err(error) => {
-                let why = format!("cannot read {}: {error}", path.display());
-                if news.send(News::Disconnected(why)).await.is_err() {
-                    return Ok(());
-                }
-                changes.next(&name).await?;
-                continue;
-            }
-        };
-        if last.as_ref() != Some(&content) {
-            revision += 1;
-            last = Some(content.clone());
-            if news.send(News::Content { bytes: content, revision }).await.is_err() {
-                return Ok(());
+        // Watched first, then read, so that nothing falls in between.
+        if changes.is_none() {
+            changes = Changes::of(&folder).ok();
+        }
+        for one in brought.news(read(&path).await) {
+            if news.send(one).await.is_err() {
+                return;
             }
         }
-        changes.next(&name).await?;
+        let period = if changes.is_some() { READ_AGAIN } else { LOOK_AGAIN };
+        let waiting = async {
+            match &changes {
+                Some(changes) => changes.next(&name).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            seen = timeout(period, waiting) => {
+                if matches!(seen, Ok(Err(_) | Ok(Happened::FolderGone))) {
+                    changes = None;
+                }
+            }
+            () = news.closed() => return,
+        }
     }
 }
 
-/// The file's bytes; no more than admission needs to see that there are too many.
-async fn read(path: &Path) -> io::Result<Vec<u8>> {
-    let path = path.to_owned();
-    let opened =
-        tokio::task::spawn_blocking(move || std::fs::File::open(path)).await.map_err(io::Error::other)??;
-    let mut bytes = Vec::new();
-    tokio::fs::File::from_std(opened).take(MANIFEST_LIMIT as u64 + 1).read_to_end(&mut bytes).await?;
-    Ok(bytes)
+/// The file's bytes, no more than admission needs to see that there are too many; none if there is no file.
+async fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
+    let place = path.to_owned();
+    let opened = tokio::task::spawn_blocking(move || std::fs::File::open(place)).await;
+    let bytes = async {
+        let file = tokio::fs::File::from_std(opened.map_err(io::Error::other)??);
+        let mut bytes = Vec::new();
+        file.take(MANIFEST_LIMIT as u64 + 1).read_to_end(&mut bytes).await?;
+        Ok::<_, io::Error>(bytes)
+    };
+    match bytes.await {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(format!("cannot read {}: {error}", path.display())),
+    }
 }
 
 /// What happens in a folder.
 struct Changes(AsyncFd<Watch>);
+
+/// What has happened.
+enum Happened {
+    /// Something to the file, or to what it cannot be said.
+    Change,
+    /// The folder itself is no longer there, or no longer here.
+    FolderGone,
+}
 
 struct Watch(Inotify);
 
@@ -75,6 +133,11 @@ impl AsRawFd for Watch {
     }
 }
 
+const GONE: AddWatchFlags = AddWatchFlags::IN_DELETE_SELF
+    .union(AddWatchFlags::IN_MOVE_SELF)
+    .union(AddWatchFlags::IN_UNMOUNT)
+    .union(AddWatchFlags::IN_IGNORED);
+
 impl Changes {
     #[expect(deprecated, reason = "its successor is unsafe to call, and unsafe code is forbidden here")]
     fn of(folder: &Path) -> io::Result<Self> {
@@ -83,30 +146,26 @@ impl Changes {
             | AddWatchFlags::IN_MOVED_TO
             | AddWatchFlags::IN_MOVED_FROM
             | AddWatchFlags::IN_DELETE
-            | AddWatchFlags::IN_CREATE;
-        inotify.add_watch(folder, of_interest).map_err(|error| {
-            io::Error::new(
-                io::Error::from(error).kind(),
-                format!("cannot watch {}: {error}", folder.display()),
-            )
-        })?;
+            | AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_DELETE_SELF
+            | AddWatchFlags::IN_MOVE_SELF;
+        inotify.add_watch(folder, of_interest)?;
         Ok(Self(AsyncFd::new(Watch(inotify))?))
     }
 
-    /// Returns once something has happened to `name`, or events were lost.
-    async fn next(&self, name: &OsString) -> io::Result<()> {
+    /// Returns once something has happened to `name` or to the folder, or events were lost.
+    async fn next(&self, name: &OsString) -> io::Result<Happened> {
         loop {
             let mut guard = self.0.readable().await?;
             let events = match guard.try_io(|watch| Ok(watch.get_ref().0.read_events()?)) {
                 Ok(events) => events?,
                 Err(_would_block) => continue,
             };
-            let concerns = |event: &nix::sys::inotify::InotifyEvent| match &event.name {
-                Some(changed) => changed == name,
-                None => true,
-            };
-            if events.iter().any(concerns) {
-                return Ok(());
+            if events.iter().any(|event| event.mask.intersects(GONE)) {
+                return Ok(Happened::FolderGone);
+            }
+            if events.iter().any(|event| event.name.as_ref().is_none_or(|changed| changed == name)) {
+                return Ok(Happened::Change);
             }
         }
     }
@@ -115,6 +174,10 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn content(bytes: &str, revision: u64) -> News {
+        News::Content { bytes: Some(bytes.into()), revision }
+    }
 
     #[tokio::test]
     async fn it_brings_every_change() {
@@ -126,11 +189,59 @@ mod tests {
         assert_eq!(news.recv().await, Some(News::Content { bytes: None, revision: 1 }));
         std::fs::write(dir.path().join("new"), "a: 1").unwrap();
         std::fs::rename(dir.path().join("new"), &path).unwrap();
-        assert_eq!(news.recv().await, Some(News::Content { bytes: Some(b"a: 1".into()), revision: 2 }));
+        assert_eq!(news.recv().await, Some(content("a: 1", 2)));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(news.recv().await, Some(News::Content { bytes: None, revision: 3 }));
         drop(news);
-        std::fs::write(&path, "b: 1").unwrap();
-        task.await.unwrap().unwrap();
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_is_replaced_is_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("folder");
+        std::fs::create_dir(&folder).unwrap();
+        std::fs::write(folder.join("manifest.yaml"), "a: 1").unwrap();
+        let (sender, mut news) = mpsc::channel(8);
+        tokio::spawn(run(folder.join("manifest.yaml"), sender));
+        assert_eq!(news.recv().await, Some(News::Connected));
+        assert_eq!(news.recv().await, Some(content("a: 1", 1)));
+        let next = dir.path().join("next");
+        std::fs::create_dir(&next).unwrap();
+        std::fs::write(next.join("manifest.yaml"), "a: 2").unwrap();
+        std::fs::rename(&folder, dir.path().join("old")).unwrap();
+        std::fs::rename(&next, &folder).unwrap();
+        loop {
+            match news.recv().await {
+                Some(News::Content { bytes: None, .. }) => {}
+                told => {
+                    break assert!(
+                        matches!(told, Some(News::Content { bytes: Some(bytes), .. }) if bytes == b"a: 2")
+                    );
+                }
+            }
+        }
+        std::fs::write(folder.join("manifest.yaml"), "a: 3").unwrap();
+        loop {
+            match news.recv().await {
+                Some(News::Content { bytes: Some(bytes), .. }) if bytes != b"a: 3" => {}
+                told => {
+                    break assert!(
+                        matches!(told, Some(News::Content { bytes: Some(bytes), .. }) if bytes == b"a: 3")
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn trouble_is_told_once_and_its_end_too() {
+        let mut brought = Brought::default();
+        assert_eq!(brought.news(Err("why".into())), [News::Disconnected("why".into())]);
+        assert_eq!(brought.news(Err("why".into())), []);
+        assert_eq!(brought.news(Ok(Some(b"a".into()))), [News::Connected, content("a", 1)]);
+        assert_eq!(brought.news(Err("why".into())), [News::Disconnected("why".into())]);
+        assert_eq!(brought.news(Ok(Some(b"a".into()))), [News::Connected]);
+        assert_eq!(brought.news(Ok(Some(b"a".into()))), []);
     }
 }
