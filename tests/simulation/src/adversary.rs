@@ -42,6 +42,9 @@ fn run(play: &mut Play, turns: usize) -> Result<(), String> {
     }
     play.log(|| "the adversary rests".into());
     play.calm = true;
+    if play.chance.percent(50) {
+        alive(play)?;
+    }
     play.crash()?;
     offline(play)?;
     one_hangs(play)?;
@@ -164,11 +167,27 @@ fn is_stuck(play: &Play, index: usize) -> bool {
     }
 }
 
+/// What the adversary left behind comes right without a restart, once somebody asks for what failed for good to be tried again.
+fn alive(play: &mut Play) -> Result<(), String> {
+    play.set_link(true)?;
+    open_gates(play)?;
+    play.tell(Event::Pause { id: None, until: None })?;
+    play.source()?;
+    settle(play, 7200)?;
+    play.tell(Event::Retry { id: None })?;
+    settle(play, 7200)?;
+    check::converged(play, &[]).map_err(|error| format!("it is stuck while it lives: {error}"))
+}
+
+fn open_gates(play: &mut Play) -> Result<(), String> {
+    play.tell(Event::Gate { group: "gate".into(), holder: None })?;
+    play.tell(Event::Gate { group: "a".into(), holder: None })
+}
+
 /// Started without any link, the device converges on what the ledger remembers.
 fn offline(play: &mut Play) -> Result<(), String> {
     play.set_link(false)?;
-    play.tell(Event::Gate { group: "gate".into(), holder: None })?;
-    play.tell(Event::Gate { group: "a".into(), holder: None })?;
+    open_gates(play)?;
     play.crash()?;
     settle(play, 3600)?;
     check::converged(play, &[]).map_err(|error| format!("invariant 10: {error}"))

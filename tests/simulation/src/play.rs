@@ -38,6 +38,7 @@ pub(crate) enum Pending {
     Remember { seq: u64, write: LedgerWrite },
     Publish { status: Box<AgentStatus>, over: u64, answer: Option<Fact> },
     Read,
+    HungLook { ticket: u64 },
 }
 
 /// What the sink holds.
@@ -180,6 +181,7 @@ impl Play {
             }
             Pending::Remember { seq, write } => self.remember(seq, write),
             Pending::Publish { status, over, answer } => self.publish(status, over, answer),
+            Pending::HungLook { ticket } => self.tell(Event::LookReturned { ticket }),
             Pending::Read => {
                 let (revision, held) = match &self.sink.held {
                     Some((revision, instance, _)) => (*revision, Held::By(instance.clone())),
@@ -203,7 +205,10 @@ impl Play {
                     let away = Unseen { reason: "Away", message: "it is away".into() };
                     return self.tell(Event::Observed { ticket, kind, result: LookResult::Unseen(away) });
                 }
-                1 => return self.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut }),
+                1 => {
+                    self.pending.push(Pending::HungLook { ticket });
+                    return self.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
+                }
                 _ => {}
             }
         }
@@ -216,6 +221,10 @@ impl Play {
             }
             seen => {
                 let seen = seen.unwrap_or_else(|| self.look(&targets));
+                if self.doubles() {
+                    let (kind, result) = (kind.clone(), LookResult::Seen(seen.clone()));
+                    self.tell(Event::Observed { ticket, kind, result })?;
+                }
                 self.tell(Event::Observed { ticket, kind, result: LookResult::Seen(seen) })
             }
         }
@@ -296,10 +305,26 @@ impl Play {
     fn remember(&mut self, seq: u64, write: LedgerWrite) -> Result<(), String> {
         if !self.calm && self.chance.percent(5) {
             let full = self.chance.percent(50);
+            // What lets go may use the reserve.
+            if full && write.lets_go && self.chance.percent(80) {
+                self.memory.commit(&write);
+                return self.tell(Event::Remembered { seq });
+            }
             return self.tell(Event::LedgerFailed { seq, message: "it failed".into(), full });
         }
+        if !self.calm && self.chance.percent(2) {
+            self.tell(Event::LedgerSlow { seq })?;
+        }
         self.memory.commit(&write);
+        if self.doubles() {
+            self.tell(Event::Remembered { seq })?;
+        }
         self.tell(Event::Remembered { seq })
+    }
+
+    /// Whether a fact is told twice.
+    fn doubles(&mut self) -> bool {
+        !self.calm && self.chance.percent(5)
     }
 
     fn publish(&mut self, status: Box<AgentStatus>, over: u64, answer: Option<Fact>) -> Result<(), String> {
