@@ -3,7 +3,10 @@
 use std::{
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -78,7 +81,14 @@ impl Link {
         let counting = counter.clone();
         let (trouble, why) = Trouble::new();
         let noting = trouble.clone();
-        let configured = configure(options)?.retry_on_initial_connect().event_callback(move |event| {
+        let is_first = AtomicBool::new(true);
+        let first_at_once = move |attempts| match is_first.swap(false, Ordering::Relaxed) {
+            true => Duration::ZERO,
+            false => delay(attempts),
+        };
+        let configured =
+            configure(options)?.retry_on_initial_connect().reconnect_delay_callback(first_at_once);
+        let configured = configured.event_callback(move |event| {
             counting.send_if_modified(|state| note(state, &event));
             noting.note(&event);
             async move { tell(&event) }
@@ -158,8 +168,7 @@ fn configure(options: &NatsOptions) -> Result<ConnectOptions, NatsError> {
         .ping_interval(Duration::from_secs(20))
         .read_buffer_capacity(8 * 1024)
         .client_capacity(64)
-        .subscription_capacity(64)
-        .reconnect_delay_callback(delay);
+        .subscription_capacity(64);
     if let Some(path) = &options.creds {
         // The parser wants the last line's end.
         let text = text_of(path)?;

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use crate::process::Program;
 
@@ -25,4 +25,15 @@ pub(crate) fn play<A: AsRef<std::ffi::OsStr>>(options: impl IntoIterator<Item = 
         .args(["run", "--quiet", "--profile", "sim", "-p", "simulation", "--"])
         .args(options)
         .run()
+}
+
+/// Switches each rule off in turn: a seed must fail for each, or the simulation does not see what it is to see.
+pub(crate) fn sabotage() -> Result<()> {
+    for rule in 1..=10 {
+        let rule = rule.to_string();
+        if play(["--seeds", "3000", "--sabotage", &rule]).is_ok() {
+            bail!("rule {rule} is switched off, and no seed of 3000 fails");
+        }
+    }
+    Ok(())
 }

@@ -47,7 +47,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 fn unit() -> Result<()> {
     Program::cargo().args(["test", "--workspace", "--exclude", "e2e"]).run()?;
-    sim::play(["--seeds", "500"])
+    sim::play(["--seeds", "500"])?;
+    sim::sabotage()
 }
 
 fn nats() -> Result<()> {

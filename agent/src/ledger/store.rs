@@ -138,10 +138,6 @@ impl Store {
             drop(fs::remove_file(self.reserve()));
             result = self.try_commit(write);
         }
-        if result.is_err() {
-            // After a failed write redb wants to be opened again.
-            self.database = None;
-        }
         result
     }
 
@@ -155,6 +151,10 @@ impl Store {
             commit(database, write)
                 .map_err(|error| LedgerError::Database { path: PathBuf::new(), source: Box::new(error) })
         });
+        if result.is_err() {
+            // After a failed write redb wants to be opened again.
+            self.database = None;
+        }
         result.map_err(|error| self.with_path(error))
     }
 

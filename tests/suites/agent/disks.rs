@@ -44,6 +44,7 @@ async fn with_the_state_directory_full_nothing_is_begun_but_things_are_let_go() 
     assert_eq!(device.read("/etc/0").as_deref(), Some("first"), "no effect before its intent is durable");
     assert!(!device.path("/etc/100").exists());
 
+    // Known to be full or not, what is not wanted goes.
     fleet.apply(&device.id, &manifest(&[])).await;
     let gone = async || !device.path("/etc/0").exists();
     until("what is not wanted is let go even so, out of the reserve", LONG, gone).await;

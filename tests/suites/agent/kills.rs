@@ -32,6 +32,14 @@ fn names(folder: &Path) -> BTreeSet<String> {
     fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
 }
 
+/// What is below /etc when a turn has come true.
+fn expected(number: u64) -> BTreeSet<String> {
+    let moving = format!("moving-{}", number % 3);
+    let always = ["bystander", "foreign", "steady", "x", "y", &moving].map(String::from);
+    let coming = number.is_multiple_of(2).then(|| "coming".to_owned());
+    always.into_iter().chain(coming).collect()
+}
+
 #[tokio::test]
 async fn killed_at_any_moment_it_converges() {
     let server = NatsServer::start().await;
@@ -40,25 +48,26 @@ async fn killed_at_any_moment_it_converges() {
     fs::create_dir(device.path("/etc")).unwrap();
     fs::write(device.path("/etc/foreign"), "foreign").unwrap();
     fs::write(device.path("/etc/bystander"), "bystander").unwrap();
-    let mut last = 0;
+    let mut agent = device.start();
     for number in 0..KILLS {
-        let mut agent = device.start();
-        last = fleet.apply(&device.id, &turn(number)).await.generation.get();
-        // A moment within what a start and a change take; chance is the scheduler's.
-        let moment = Duration::from_micros(number * 977 % 60_000);
-        drop(tokio::time::timeout(moment, agent.wait(Duration::from_secs(60))).await);
+        let generation = fleet.apply(&device.id, &turn(number)).await.generation.get();
+        // A moment within what a change takes, or, every third time, a start and a change. Chance is the scheduler's.
+        let moment = Duration::from_micros(number * 977 % 12_000);
+        tokio::time::sleep(moment).await;
         agent.kill();
+        if number.is_multiple_of(3) {
+            agent = device.start();
+            tokio::time::sleep(moment * 20).await;
+            agent.kill();
+        }
+        agent = device.start();
+        device.ready(&fleet, generation).await;
+        assert_eq!(names(&device.path("/etc")), expected(number), "after kill {number}");
+        assert_eq!(device.read("/etc/steady"), Some(number.to_string()));
+        assert_eq!(device.read("/etc/bystander").as_deref(), Some("bystander"));
     }
-    let _agent = device.start();
-    device.ready(&fleet, last).await;
-    let expected: BTreeSet<String> =
-        ["bystander", "foreign", "left", "x", "y", "steady"].map(String::from).into();
-    let moving = format!("moving-{}", (KILLS - 1) % 3);
-    let expected: BTreeSet<_> = expected.into_iter().filter(|name| name != "left").chain([moving]).collect();
-    assert_eq!(names(&device.path("/etc")), expected);
-    assert_eq!(device.read("/etc/bystander").as_deref(), Some("bystander"));
     fleet.apply(&device.id, &manifest(&[])).await;
-    device.ready(&fleet, last + 1).await;
+    device.ready(&fleet, KILLS + 1).await;
     assert_eq!(names(&device.path("/etc")), ["bystander", "foreign"].map(String::from).into());
     assert_eq!(device.read("/etc/foreign").as_deref(), Some("foreign"), "the original came back");
 }

@@ -83,11 +83,13 @@ async fn a_failed_resource_is_retried_at_once_when_asked() {
     let failed =
         |status: &AgentStatus| status.resources.values().any(|resource| resource.phase == Phase::Failed);
     device.status(&fleet, "it fails".into(), failed).await;
-    let (_, explained) = ask(&device, &["explain", "a"]).await;
-    assert!(
-        explained.contains("ParentMissing") && explained.contains("createParents"),
-        "what to do is told: {explained}"
-    );
+    until("why, and what to do, is told", LONG, async || {
+        let (_, explained) = ask(&device, &["explain", "a"]).await;
+        explained.contains("ParentMissing") && explained.contains("createParents")
+    })
+    .await;
+    // Long after the failure, when all of it is in the ledger.
+    tokio::time::sleep(Duration::from_secs(3)).await;
     fs::create_dir_all(device.path("/no/such/folder")).unwrap();
     assert_eq!(ask(&device, &["retry", "a"]).await.0, Some(0));
     device.ready(&fleet, 1).await;

@@ -132,7 +132,7 @@ async fn a_server_killed_again_and_again_while_manifests_change_is_outlived() {
     let fleet = fleet(&server).await;
     let device = Device::new(&server, "pump-1");
     let _agent = device.start();
-    for round in 1..=15_u64 {
+    for round in 1..=20_u64 {
         let content = format!("round {round}");
         fleet.apply(&device.id, &files(&[("/etc/a", &content), ("/etc/b", &content)])).await;
         // A moment within what a change takes; chance is the scheduler's.
@@ -142,4 +142,49 @@ async fn a_server_killed_again_and_again_while_manifests_change_is_outlived() {
         device.ready_at_last(&fleet, round).await;
         assert_eq!(device.read("/etc/b"), Some(content));
     }
+}
+
+#[tokio::test]
+async fn a_server_that_loses_its_store_again_and_again_is_outlived() {
+    let mut server = NatsServer::start().await;
+    fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    let _agent = device.start();
+    for round in 1..=10_u64 {
+        let fleet = fleet(&server).await;
+        if round > 1 {
+            // The status that the device tells again says which generation comes next.
+            device.ready(&fleet, round - 1).await;
+        }
+        let content = format!("round {round}");
+        fleet.apply(&device.id, &files(&[("/etc/a", &content)])).await;
+        if round % 2 == 0 {
+            device.ready(&fleet, round).await;
+        } else {
+            until("the manifest is taken up", LONG, async || device.read("/etc/a") == Some(content.clone()))
+                .await;
+        }
+        server.kill();
+        server.restart(Store::Emptied).await;
+        assert_eq!(device.read("/etc/a"), Some(content));
+    }
+}
+
+#[tokio::test]
+async fn a_bucket_made_anew_under_a_standing_connection_is_noticed() {
+    let server = NatsServer::start().await;
+    let before = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    let _agent = device.start();
+    for generation in 1..=5 {
+        before.apply(&device.id, &files(&[("/etc/a", &generation.to_string())])).await;
+        device.ready(&before, generation).await;
+    }
+    before.jetstream().delete_key_value("fleet").await.unwrap();
+    let fleet = fleet(&server).await;
+    let mut next = files(&[("/etc/a", "anew")]);
+    next["generation"] = serde_json::json!(6);
+    fleet.put_desired(&device.id, next.to_string()).await;
+    device.ready(&fleet, 6).await;
+    assert_eq!(device.read("/etc/a").as_deref(), Some("anew"));
 }
