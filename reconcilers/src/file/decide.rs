@@ -67,8 +67,8 @@ pub(super) fn keep(change: &Change<'_>) -> Keep {
     let may_be_first = !was_applied && ours.iter().all(|spec| spec == wanted);
     match before {
         Before::Original if kept.is_none() && !is_as_applied => Keep::Original,
-        // What was adopted was there before us, and now becomes something else.
-        Before::Same if kept.is_none() && is_as_applied => Keep::Original,
+        // What was adopted was there before us, whatever its owner has made of it since: we have not written there yet.
+        Before::Same if kept.is_none() => Keep::Original,
         _ if is_foreign && (may_be_first || wanted.file_type == FileType::Directory) => Keep::Displaced,
         _ => Keep::Nothing,
     }

@@ -2,6 +2,7 @@
 
 mod contents;
 mod contract;
+mod evidence;
 mod giving_back;
 mod hints;
 mod limits;
