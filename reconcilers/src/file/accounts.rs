@@ -5,11 +5,7 @@ use std::collections::HashMap;
 use manifest_types::kinds::file::{FileSpec, Principal};
 use nix::unistd::{Group, User};
 
-use super::{
-    drift::drift,
-    error::FileError,
-    sight::{Found, Names},
-};
+use super::{error::FileError, sight::Names};
 
 /// The names that were looked up so far.
 #[derive(Debug, Default)]
@@ -45,14 +41,6 @@ fn user(name: &str) -> Option<u32> {
 
 fn group(name: &str) -> Option<u32> {
     Group::from_name(name).ok().flatten().map(|group| group.gid.as_raw())
-}
-
-/// Whether what is there is in all as one of these specs wants.
-pub(super) fn is_as_applied(found: &Found, specs: &[FileSpec]) -> bool {
-    specs.iter().any(|spec| {
-        let names = Accounts::default().names(spec.owner.as_ref(), spec.group.as_ref());
-        drift(found, names, spec).is_empty()
-    })
 }
 
 /// The numbers of the owner and the group that `spec` wants; a name that is not here is an error.

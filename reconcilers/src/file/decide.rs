@@ -33,6 +33,8 @@ pub(super) enum Keep {
     Nothing,
     /// It was there before us: it is put back in the end.
     Original,
+    /// There is nothing, though the ledger says otherwise: that is noted, so that what is made here is known as ours.
+    Absence,
     /// Somebody put it there since: a copy is enough.
     Displaced,
 }
@@ -40,7 +42,7 @@ pub(super) enum Keep {
 /// What is known of a path that is about to change.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Change<'a> {
-    /// What the ledger says was there before us.
+    /// What was there before us: what the ledger says, unless the originals know better.
     pub(super) before: Before,
     /// What is there now.
     pub(super) found: &'a Found,
@@ -48,8 +50,6 @@ pub(super) struct Change<'a> {
     pub(super) kept: Option<&'a Record>,
     /// The specs of this path that were applied or begun: what is there may be any one's doing.
     pub(super) ours: &'a [FileSpec],
-    /// Whether what is there is in all as one of those wants.
-    pub(super) is_as_applied: bool,
     /// Whether a spec of this path was applied whole before.
     pub(super) was_applied: bool,
     /// What is to be there.
@@ -58,17 +58,19 @@ pub(super) struct Change<'a> {
 
 /// What must be saved before that change.
 pub(super) fn keep(change: &Change<'_>) -> Keep {
-    let Change { before, found, kept, ours, is_as_applied, was_applied, wanted } = *change;
+    let Change { before, found, kept, ours, was_applied, wanted } = *change;
     let is_ours = ours.iter().any(|spec| has_content_of(found, spec));
     let is_kept = kept.is_some_and(|record| record.has_content_of(found));
     let is_foreign = found.has_content() && !is_ours && !is_kept && !has_content_of(found, wanted);
-    // The ledger says Absent or Same, and yet this is neither: it came between that look and this one, unless we wrote here
+    // There was nothing, or it is kept, and yet this is neither: it came between that look and this one, unless we wrote here
     // before and it is a mere drift. What a directory takes the place of is no drift that anybody can make by editing.
     let may_be_first = !was_applied && ours.iter().all(|spec| spec == wanted);
-    match before {
-        Before::Original if kept.is_none() && !is_as_applied => Keep::Original,
-        // What was adopted was there before us, whatever its owner has made of it since: we have not written there yet.
-        Before::Same if kept.is_none() => Keep::Original,
+    match (before, kept, found) {
+        // What was adopted is made again as it was: it is left in the end, as it would have been.
+        (Before::Same, None, Found::Absent) if ours.iter().all(|spec| spec == wanted) => Keep::Nothing,
+        (Before::Same | Before::Original, None, Found::Absent) => Keep::Absence,
+        // Nothing is kept, so we have not written here yet: this was there before us, whatever it looks like.
+        (Before::Same | Before::Original, None, _) => Keep::Original,
         _ if is_foreign && (may_be_first || wanted.file_type == FileType::Directory) => Keep::Displaced,
         _ => Keep::Nothing,
     }
@@ -94,13 +96,7 @@ pub(super) enum Undo {
 }
 
 /// How to give back a path where `found` is now.
-pub(super) fn undo(
-    before: Before,
-    found: &Found,
-    kept: Option<&Record>,
-    ours: &[FileSpec],
-    is_as_applied: bool,
-) -> Undo {
+pub(super) fn undo(before: Before, found: &Found, kept: Option<&Record>, ours: &[FileSpec]) -> Undo {
     let is_ours = ours.iter().any(|spec| has_content_of(found, spec));
     let may_be_our_directory =
         ours.is_empty() || ours.iter().any(|spec| spec.file_type == FileType::Directory);
@@ -108,11 +104,7 @@ pub(super) fn undo(
     match (kept, before) {
         (Some(record), _) if record.is(found) => Undo::Leave,
         (Some(record), _) => Undo::PutBack { is_foreign: is_foreign && !record.has_content_of(found) },
-        // Nothing is kept because nothing was changed.
-        // The original differed, so this is our doing; it went away before it could be kept, and there is nothing to put back.
-        (None, Before::Original) if is_as_applied && found.has_content() => {
-            Undo::Remove { is_foreign: false }
-        }
+        // Nothing is kept because nothing was changed, or because it was given back already and the ledger did not hear of it.
         (None, Before::Same | Before::Original) => Undo::Leave,
         (None, Before::Absent) => match found {
             Found::Absent => Undo::Leave,

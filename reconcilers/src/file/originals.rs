@@ -2,6 +2,9 @@
 //!
 //! `originals/<path's digest>.json` says that an original is kept and what it was; it is written after the content beside it
 //! (`.data`: a file's bytes, a link's target) and removed before it, so that it never speaks of a content that is not there.
+//! Where there was nothing any more when we came to write, though the ledger says otherwise, `.absent` stands instead of a record.
+//! One of the two is there before we first write at a path that the ledger does not call empty, and until it is given back:
+//! where neither is, nothing of ours is.
 //! What others changed is copied to `displaced/`, named after what it was; nothing there is ever read again by the agent.
 
 use std::{
@@ -28,6 +31,7 @@ use super::{
     stage::{Attributes, Staged, is_temporary, remove},
     walk::{Directory, Place},
 };
+use crate::observation::Before;
 
 const ORIGINALS: &str = "originals";
 const DISPLACED: &str = "displaced";
@@ -35,7 +39,7 @@ const DISPLACED: &str = "displaced";
 /// The originals and the displaced, in the agent's state directory.
 pub(super) struct Originals {
     state_dir: PathBuf,
-    /// The names of the records that are there; nobody else writes them.
+    /// The names of the records and notes that are there; nobody else writes them.
     kept: Mutex<Option<BTreeSet<String>>>,
 }
 
@@ -105,7 +109,7 @@ impl Originals {
         Ok(())
     }
 
-    /// The records that are there; what a killed agent left half written beside them is removed.
+    /// The records and notes that are there; what a killed agent left half written beside them is removed.
     fn list(&self) -> io::Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
         for directory in [ORIGINALS, DISPLACED] {
@@ -118,7 +122,7 @@ impl Originals {
                 match entry.file_name().to_str() {
                     Some(name) if is_temporary(name) => fs::remove_file(entry.path())?,
                     Some(name) if directory == ORIGINALS => {
-                        names.extend(name.strip_suffix(".json").map(str::to_owned));
+                        names.extend((!name.ends_with(".data")).then(|| name.to_owned()));
                     }
                     _ => {}
                 }
@@ -129,17 +133,31 @@ impl Originals {
 
     /// Whether an original is kept for `path`. Only what was loaded is known.
     pub(super) fn holds(&self, path: &AbsolutePath) -> bool {
+        self.has(path, "json")
+    }
+
+    fn has(&self, path: &AbsolutePath, suffix: &str) -> bool {
         let kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        kept.as_ref().is_some_and(|kept| !kept.is_empty() && kept.contains(&stem(path)))
+        kept.as_ref().is_some_and(|kept| !kept.is_empty() && kept.contains(&name(path, suffix)))
+    }
+
+    /// What was at `path` before us, as `told` by the ledger unless it is known better here, and what is kept of it.
+    pub(super) fn past(
+        &self,
+        path: &AbsolutePath,
+        told: Before,
+    ) -> Result<(Before, Option<Record>), FileError> {
+        let kept = self.record(path)?;
+        Ok((if self.has(path, "absent") { Before::Absent } else { told }, kept))
     }
 
     /// What is kept for `path`.
-    pub(super) fn record(&self, path: &AbsolutePath) -> Result<Option<Record>, FileError> {
+    fn record(&self, path: &AbsolutePath) -> Result<Option<Record>, FileError> {
         self.load()?;
         if !self.holds(path) {
             return Ok(None);
         }
-        let file = self.state_dir.join(ORIGINALS).join(format!("{}.json", stem(path)));
+        let file = self.state_dir.join(ORIGINALS).join(name(path, "json"));
         let text = fs::read(&file).map_err(FileError::io("read", &file))?;
         match serde_json::from_slice::<Record>(&text) {
             Ok(record) if record.path == *path => Ok(Some(record)),
@@ -157,14 +175,24 @@ impl Originals {
         }
         let directory = self.directory(ORIGINALS)?;
         if record.sha256.is_some() {
-            let data =
-                Place { directory: Arc::clone(&directory), name: format!("{}.data", stem(path)).into() };
+            let data = Place { directory: Arc::clone(&directory), name: name(path, "data").into() };
             save(&data, |file| write_content(place, seen, file))?;
         }
         let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
-        let place = Place { directory, name: format!("{}.json", stem(path)).into() };
-        save(&place, |file| file.write_all(&text).map_err(FileError::io("write", place.path())))?;
-        self.remember(|kept| kept.insert(stem(path)));
+        self.write(directory, name(path, "json"), &text)
+    }
+
+    /// Notes that there was nothing at `path` when we came to write there.
+    pub(super) fn note_absence(&self, path: &AbsolutePath) -> Result<(), FileError> {
+        self.load()?;
+        // The name says it all; the path is for people.
+        self.write(self.directory(ORIGINALS)?, name(path, "absent"), path.as_str().as_bytes())
+    }
+
+    fn write(&self, directory: Arc<Directory>, name: String, text: &[u8]) -> Result<(), FileError> {
+        let place = Place { directory, name: name.clone().into() };
+        save(&place, |file| file.write_all(text).map_err(FileError::io("write", place.path())))?;
+        self.remember(|kept| kept.insert(name));
         Ok(())
     }
 
@@ -173,7 +201,7 @@ impl Originals {
         if record.file_type == FileType::Directory {
             return Staged::directory(place, record.attributes());
         }
-        let path = self.state_dir.join(ORIGINALS).join(format!("{}.data", stem(&record.path)));
+        let path = self.state_dir.join(ORIGINALS).join(name(&record.path, "data"));
         let mut data = File::open(&path).map_err(FileError::io("open", &path))?;
         let damaged = |why| FileError::OriginalDamaged { record: path.clone(), why };
         if record.file_type == FileType::Symlink {
@@ -192,17 +220,18 @@ impl Originals {
         Ok(staged)
     }
 
-    /// Lets go of what is kept for `path`.
+    /// Lets go of what is kept or noted for `path`.
     pub(super) fn release(&self, path: &AbsolutePath) -> Result<(), FileError> {
-        if !self.holds(path) {
-            return Ok(());
+        for suffixes in [&["json", "data"][..], &["absent"]] {
+            if !self.has(path, suffixes[0]) {
+                continue;
+            }
+            let directory = self.directory(ORIGINALS)?;
+            for suffix in suffixes {
+                remove(&Place { directory: Arc::clone(&directory), name: name(path, suffix).into() }, false)?;
+            }
+            self.remember(|kept| kept.remove(&name(path, suffixes[0])));
         }
-        let directory = self.directory(ORIGINALS)?;
-        for suffix in ["json", "data"] {
-            let name = format!("{}.{suffix}", stem(path)).into();
-            remove(&Place { directory: Arc::clone(&directory), name }, false)?;
-        }
-        self.remember(|kept| kept.remove(&stem(path)));
         Ok(())
     }
 
@@ -220,7 +249,7 @@ impl Originals {
     pub(super) fn set_aside(&self, record: &Record) -> Result<Option<PathBuf>, FileError> {
         let mut kept_as = None;
         if let Some(digest) = record.sha256 {
-            let from = self.state_dir.join(ORIGINALS).join(format!("{}.data", stem(&record.path)));
+            let from = self.state_dir.join(ORIGINALS).join(name(&record.path, "data"));
             let name = displaced_name(OsStr::new(record.path.name()), digest);
             let to = Place { directory: self.directory(DISPLACED)?, name };
             let mut data = File::open(&from).map_err(FileError::io("open", &from))?;
@@ -282,10 +311,10 @@ fn write_content(place: &Place, seen: &Seen, to: &mut File) -> Result<(), FileEr
 }
 
 /// The name of what is kept for a path.
-fn stem(path: &AbsolutePath) -> String {
+fn name(path: &AbsolutePath, suffix: &str) -> String {
     let digest = Digest::of(path.as_str().as_bytes()).to_string();
     let (_, hex) = digest.split_once(':').expect("a digest is written with its algorithm");
-    hex[..32].to_owned()
+    format!("{}.{suffix}", &hex[..32])
 }
 
 /// A name may have 255 bytes; the digest must fit behind it.

@@ -14,7 +14,7 @@ use nix::{
 
 use super::{
     World,
-    accounts::{Accounts, is_as_applied, wanted_owners},
+    accounts::{Accounts, wanted_owners},
     cache::{Signature, file_clock},
     content::Writing,
     decide::{Change, Keep, Way, keep, way},
@@ -147,7 +147,6 @@ impl Job {
         let Some(stat) = &seen.stat else { return Err(FileError::ChangedMeanwhile(place.path())) };
         if let Found::Symlink { .. } = seen.found {
             self.save(ground)?;
-            self.permit.check()?;
             attributes.set_on_link(place, &place.name, stat)?;
             return nix::unistd::fsync(place.directory.open()?)
                 .map_err(FileError::system("sync", &place.directory.path));
@@ -165,30 +164,28 @@ impl Job {
             }
             _ => {
                 self.save(ground)?;
-                self.permit.check()?;
                 attributes.set(&file, place)
             }
         }
     }
 
-    /// Saves what must not be lost of what is there.
+    /// Saves what must not be lost of what is there, and asks for the last time whether the step may go on.
     fn save(&self, ground: &Ground) -> Result<Keep, FileError> {
         let Ground { place, seen, .. } = ground;
         let (path, originals) = (&self.spec.path, &self.world.originals);
-        let kept = originals.record(path)?;
-        let is_as_applied = is_as_applied(&seen.found, &self.ours);
+        let (before, kept) = originals.past(path, self.before)?;
         let keep = keep(&Change {
-            before: self.before,
+            before,
             found: &seen.found,
             kept: kept.as_ref(),
             ours: &self.ours,
-            is_as_applied,
             was_applied: self.was_applied,
             wanted: &self.spec,
         });
         match keep {
             Keep::Nothing => {}
             Keep::Original => originals.keep(place, seen, path)?,
+            Keep::Absence => originals.note_absence(path)?,
             Keep::Displaced => match originals.displace(place, seen) {
                 Ok(copy) => {
                     tracing::warn!(%path, copy = %copy.display(), "what others put here is set aside")
@@ -201,6 +198,13 @@ impl Job {
                 Err(error) => return Err(error),
             },
         }
+        // Once something is kept, what is there counts as ours: that must not be so where nothing is written.
+        if let Err(cancelled) = self.permit.check() {
+            if matches!(keep, Keep::Original | Keep::Absence) {
+                originals.release(path)?;
+            }
+            return Err(cancelled.into());
+        }
         Ok(keep)
     }
 
@@ -212,10 +216,9 @@ impl Job {
         let is_directory = matches!(seen.found, Found::Directory(_));
         let wants_directory = self.spec.file_type == FileType::Directory;
         if seen.found == Found::Absent || is_directory == wants_directory {
-            return staged.place(&self.permit);
+            return staged.place_now();
         }
         // The kernel renames neither a file over a directory nor a directory over a file.
-        self.permit.check()?;
         let removed = remove(place, is_directory);
         if kept == Keep::Original && matches!(removed, Err(FileError::DirectoryInTheWay(_))) {
             self.world.originals.release(&self.spec.path)?;

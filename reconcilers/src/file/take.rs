@@ -6,7 +6,6 @@ use manifest_types::kinds::file::{AbsolutePath, FileSpec, FileType};
 
 use super::{
     World,
-    accounts::is_as_applied,
     cache::file_clock,
     decide::{Undo, undo},
     error::FileError,
@@ -45,7 +44,7 @@ impl Job {
     /// Does it all.
     pub(super) fn run(&self) -> Result<(), FileError> {
         self.permit.check()?;
-        let kept = self.world.originals.record(&self.path)?;
+        let (before, kept) = self.world.originals.past(&self.path, self.before)?;
         let walker = self.world.tree.enter()?;
         match walker.reach(&self.path) {
             Ok(Reached::Missing(missing)) => {
@@ -60,7 +59,7 @@ impl Job {
                 let place = Place { directory, name: self.path.name().into() };
                 clean(&place)?;
                 let seen = look(&walker, &place.directory, &self.path, &self.world.digests, file_clock())?;
-                self.undo(&place, &seen, kept.as_ref())?;
+                self.undo(&place, &seen, before, kept.as_ref())?;
             }
         }
         self.world.originals.release(&self.path)?;
@@ -68,9 +67,15 @@ impl Job {
         Ok(())
     }
 
-    fn undo(&self, place: &Place, seen: &Seen, kept: Option<&Record>) -> Result<(), FileError> {
+    fn undo(
+        &self,
+        place: &Place,
+        seen: &Seen,
+        before: Before,
+        kept: Option<&Record>,
+    ) -> Result<(), FileError> {
         let path = &self.path;
-        match undo(self.before, &seen.found, kept, &self.ours, is_as_applied(&seen.found, &self.ours)) {
+        match undo(before, &seen.found, kept, &self.ours) {
             Undo::Leave => Ok(()),
             Undo::LeaveForeign => {
                 tracing::warn!(%path, "what is here now is not ours, and is left");

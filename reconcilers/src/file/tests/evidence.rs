@@ -1,10 +1,10 @@
 //! What is ours and what was there before us, wherever the agent was killed: what is kept decides, not what a spec looks like.
 
-use std::{fs, os::unix::fs::symlink};
+use std::{fs, os::unix::fs::symlink, time::Duration};
 
 use serde_json::json;
 
-use super::rig::{Rig, Row, context, spec, text_file};
+use super::rig::{Rig, Row, context, picture, spec, text_file};
 use crate::{
     observation::Before,
     reconciler::{Reconciler, Take},
@@ -88,6 +88,19 @@ fn put_edited(rig: &Rig) {
 }
 
 #[tokio::test]
+async fn what_was_adopted_and_went_away_leaves_nothing_after_a_new_spec() {
+    let (rig, row) = adopted_and_edited().await;
+    fs::remove_file(rig.real("/it")).unwrap();
+    let (second, third) = (text_file("/it", "second"), text_file("/it", "third"));
+    rig.put_with(&context(), &row, &second).await.unwrap();
+    let rig = rig.restarted();
+    rig.put_with(&context(), &row.with(&second), &third).await.unwrap();
+    rig.take(&row.with(&third)).await.unwrap();
+    assert!(!rig.real("/it").exists(), "our own content is not put back as if it were theirs");
+    assert!(rig.originals().is_empty() && rig.displaced().is_empty());
+}
+
+#[tokio::test]
 async fn what_was_adopted_and_made_again_is_left() {
     let (rig, row) = adopted_and_edited().await;
     fs::remove_file(rig.real("/it")).unwrap();
@@ -95,4 +108,80 @@ async fn what_was_adopted_and_made_again_is_left() {
     rig.take(&row).await.unwrap();
     assert_eq!(rig.read("/it"), "from the image");
     assert!(rig.originals().is_empty());
+}
+
+/// An original whose content our last spec wanted, too, as it was given back by an agent that was killed before its ledger knew.
+async fn given_back() -> (Rig, Row) {
+    let rig = Rig::new();
+    rig.write("/it", "theirs");
+    rig.chmod("/it", 0o644);
+    let row = rig.apply(&text_file("/it", "ours")).await;
+    let like_theirs = text_file("/it", "theirs");
+    rig.put_with(&context(), &row, &like_theirs).await.unwrap();
+    let row = row.with(&like_theirs);
+    rig.take(&row).await.unwrap();
+    assert!(rig.originals().is_empty());
+    (rig.restarted(), row)
+}
+
+#[tokio::test]
+async fn what_was_given_back_is_not_taken_away_after_a_kill() {
+    let (rig, row) = given_back().await;
+    let all = picture(rig.temp.path(), true);
+    rig.take(&row).await.unwrap();
+    assert_eq!(picture(rig.temp.path(), true), all);
+}
+
+#[tokio::test]
+async fn what_was_given_back_and_is_wanted_again_returns_again() {
+    let (rig, row) = given_back().await;
+    let third = text_file("/it", "third");
+    rig.put_with(&context(), &row, &third).await.unwrap();
+    assert_eq!(rig.read("/it"), "third");
+    rig.take(&row.with(&third)).await.unwrap();
+    assert_eq!(rig.read("/it"), "theirs");
+    assert!(rig.originals().is_empty() && rig.displaced().is_empty());
+}
+
+#[tokio::test]
+async fn what_is_kept_by_a_step_that_stops_before_it_writes_is_let_go() {
+    let rig = Rig::new();
+    let original = "x".repeat(16 * 1024 * 1024);
+    rig.write("/it", &original);
+    let row = rig.intend(&text_file("/it", "ours")).await;
+    let originals = rig.host.state_dir.join("originals");
+    let keeps = async {
+        while !fs::read_dir(&originals).is_ok_and(|entries| entries.count() > 0) {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::select! {
+        _ = rig.put(&row) => panic!("to keep the original takes longer than to see it"),
+        () = keeps => {}
+    }
+    let world = &rig.files.world;
+    let _turn = world.turns.take(&context(), ["/it"].into()).await.unwrap();
+    assert!(rig.read("/it") == original && rig.originals().is_empty() && rig.leftovers().is_empty());
+}
+
+#[tokio::test]
+async fn what_was_made_where_an_original_had_gone_is_ours_after_a_kill() {
+    let rig = Rig::new();
+    rig.write("/it", "theirs");
+    let row = rig.intend(&text_file("/it", "ours")).await;
+    fs::remove_file(rig.real("/it")).unwrap();
+    rig.put(&row).await.unwrap();
+    let rig = rig.restarted();
+    let second = text_file("/it", "second");
+    rig.put_with(&context(), &row.with(&row.spec), &second).await.unwrap();
+    assert!(rig.originals().values().all(|content| content != "ours"), "our own content is no original");
+    rig.take(&row.with(&second)).await.unwrap();
+    assert!(!rig.real("/it").exists());
+    assert!(rig.originals().is_empty() && rig.displaced().is_empty());
+    // Somebody makes the same again, and the ledger did not hear of the end.
+    rig.write("/it", "second");
+    rig.chmod("/it", 0o644);
+    let rig = rig.restarted();
+    rig.take(&row.with(&second)).await.unwrap();
+    assert_eq!(rig.read("/it"), "second");
 }

@@ -42,17 +42,6 @@ async fn an_original_is_kept_once() {
 }
 
 #[tokio::test]
-async fn our_own_content_is_never_kept_as_an_original() {
-    let rig = Rig::new();
-    let row = rig.row(&text_file("/it", "ours"), Before::Original);
-    rig.write("/it", "ours");
-    rig.chmod("/it", 0o644);
-    let second = text_file("/it", "second");
-    rig.put_with(&super::rig::context(), &row, &second).await.unwrap();
-    assert!(rig.originals().is_empty());
-}
-
-#[tokio::test]
 async fn what_was_adopted_returns_after_the_spec_changed() {
     let rig = Rig::new();
     rig.write("/it", "from the image");
