@@ -3,7 +3,8 @@
 //! A path is walked to by descriptors (`walk`) and looked at (`look`, with the digests that `cache` remembers); what was seen
 //! (`sight`) is compared with what is wanted (`drift`). `put` brings a path to its spec and `take` gives it back, both by
 //! what `decide` says: the new thing is made beside its place (`stage`, its bytes from `content`), what was there before
-//! is kept (`originals`), and a rename ends it, if the step's `permit` still holds. `watch` hints at what others change.
+//! is kept (`originals`), and a rename ends it, if the step's `permit` still holds. Steps that meet at one name take turns
+//! (`sites`). `watch` hints at what others change.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -23,6 +24,7 @@ use self::{
     permit::{Permit, Turns, blocking},
     put::Begun,
     sight::Sight,
+    sites::Sites,
     walk::Tree,
     watch::Watches,
 };
@@ -44,6 +46,7 @@ mod originals;
 mod permit;
 mod put;
 pub mod sight;
+mod sites;
 mod stage;
 mod take;
 mod walk;
@@ -62,6 +65,7 @@ struct World {
     originals: Originals,
     watches: Watches,
     turns: Turns,
+    sites: Sites,
 }
 
 impl FileReconciler {
@@ -75,6 +79,7 @@ impl FileReconciler {
             originals: Originals::new(host.state_dir.clone()),
             watches: Watches::new(),
             turns: Turns::default(),
+            sites: Sites::default(),
         };
         Self { world: Arc::new(world), blobs: Arc::clone(&host.blobs) }
     }

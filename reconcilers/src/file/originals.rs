@@ -28,6 +28,7 @@ use super::{
     error::FileError,
     look::Seen,
     sight::{Found, Marks},
+    sites::Sites,
     stage::{Attributes, Staged, is_temporary, remove},
     walk::{Directory, Place},
 };
@@ -41,6 +42,7 @@ pub(super) struct Originals {
     state_dir: PathBuf,
     /// The names of the records and notes that are there; nobody else writes them.
     kept: Mutex<Option<BTreeSet<String>>>,
+    sites: Sites,
 }
 
 /// What an original was.
@@ -97,7 +99,7 @@ fn digest(found: &Found) -> Option<Digest> {
 impl Originals {
     /// Those kept in `state_dir`.
     pub(super) fn new(state_dir: PathBuf) -> Self {
-        Self { state_dir, kept: Mutex::new(None) }
+        Self { state_dir, kept: Mutex::new(None), sites: Sites::default() }
     }
 
     /// Finds out, once, which originals are kept.
@@ -176,7 +178,7 @@ impl Originals {
         let directory = self.directory(ORIGINALS)?;
         if record.sha256.is_some() {
             let data = Place { directory: Arc::clone(&directory), name: name(path, "data").into() };
-            save(&data, |file| write_content(place, seen, file))?;
+            self.save(&data, |file| write_content(place, seen, file))?;
         }
         let text = serde_json::to_vec_pretty(&record).expect("a record is plain data");
         self.write(directory, name(path, "json"), &text)
@@ -191,7 +193,7 @@ impl Originals {
 
     fn write(&self, directory: Arc<Directory>, name: String, text: &[u8]) -> Result<(), FileError> {
         let place = Place { directory, name: name.clone().into() };
-        save(&place, |file| file.write_all(text).map_err(FileError::io("write", place.path())))?;
+        self.save(&place, |file| file.write_all(text).map_err(FileError::io("write", place.path())))?;
         self.remember(|kept| kept.insert(name));
         Ok(())
     }
@@ -240,7 +242,7 @@ impl Originals {
         let digest = digest(&seen.found).ok_or_else(|| FileError::ChangedMeanwhile(place.path()))?;
         let to = Place { directory: self.directory(DISPLACED)?, name: displaced_name(&place.name, digest) };
         if to.stat()?.is_none() {
-            save(&to, |file| write_content(place, seen, file))?;
+            self.save(&to, |file| write_content(place, seen, file))?;
         }
         Ok(to.path())
     }
@@ -253,7 +255,7 @@ impl Originals {
             let name = displaced_name(OsStr::new(record.path.name()), digest);
             let to = Place { directory: self.directory(DISPLACED)?, name };
             let mut data = File::open(&from).map_err(FileError::io("open", &from))?;
-            save(&to, |file| copy(&mut data, file, &to).map(drop))?;
+            self.save(&to, |file| copy(&mut data, file, &to).map(drop))?;
             kept_as = Some(to.path());
         }
         self.release(&record.path)?;
@@ -274,22 +276,26 @@ impl Originals {
         }
         fs::create_dir_all(&self.state_dir).map_err(FileError::io("make", &self.state_dir))?;
         let place = Place { directory: Directory::own(&self.state_dir)?, name: name.into() };
+        let _at_work = self.sites.enter(&place);
         // Two steps may be the first at once.
-        if let Err(error) = Staged::directory(&place, Attributes::mode(0o700)).and_then(Staged::place_now)
-            && place.stat()?.is_none()
-        {
-            return Err(error);
+        if place.stat()?.is_none() {
+            Staged::directory(&place, Attributes::mode(0o700))?.place_now()?;
         }
         Directory::own(&path)
     }
-}
 
-/// Writes a file of the agent's own, whole or not at all.
-fn save(place: &Place, fill: impl FnOnce(&mut File) -> Result<(), FileError>) -> Result<(), FileError> {
-    let (staged, mut file) = Staged::file(place)?;
-    fill(&mut file)?;
-    Attributes::mode(0o600).set(&file, place)?;
-    staged.place_now()
+    /// Writes a file of the agent's own, whole or not at all.
+    fn save(
+        &self,
+        place: &Place,
+        fill: impl FnOnce(&mut File) -> Result<(), FileError>,
+    ) -> Result<(), FileError> {
+        let _at_work = self.sites.enter(place);
+        let (staged, mut file) = Staged::file(place)?;
+        fill(&mut file)?;
+        Attributes::mode(0o600).set(&file, place)?;
+        staged.place_now()
+    }
 }
 
 /// Writes the bytes of a file or the target of a link, as they were seen.

@@ -23,6 +23,7 @@ use super::{
     look::{Seen, look},
     permit::Permit,
     sight::Found,
+    sites::AtWork,
     stage::{Attributes, Staged, clean, remove},
     walk::{Place, Reached, Walker},
 };
@@ -56,8 +57,9 @@ pub(super) struct Fetching {
 }
 
 /// What was found out about a place before anything is done there.
-struct Ground {
+struct Ground<'s> {
     place: Place,
+    _at_work: AtWork<'s>,
     seen: Seen,
     way: Way,
     attributes: Attributes,
@@ -86,6 +88,8 @@ impl Job {
                 let Some(staged) = self.stage(&ground)? else {
                     let writing = Writing::begin(&ground.place)?;
                     let attributes = ground.attributes;
+                    // Fetching takes long, and who waits for this site holds a thread.
+                    drop(ground);
                     return Ok(Begun::Fetch(
                         Box::new(Fetching { job: self, walker, attributes }),
                         Box::new(writing),
@@ -97,16 +101,20 @@ impl Job {
         Ok(Begun::Done)
     }
 
-    fn survey(&self, walker: &Walker) -> Result<Ground, FileError> {
+    fn survey(&self, walker: &Walker) -> Result<Ground<'_>, FileError> {
         let path = &self.spec.path;
-        let reached =
-            if self.spec.create_parents { walker.make(path, &self.permit)? } else { walker.reach(path)? };
+        let reached = if self.spec.create_parents {
+            walker.make(path, &self.permit, &self.world.sites)?
+        } else {
+            walker.reach(path)?
+        };
         let directory = match reached {
             Reached::Whole(directory) => directory,
             Reached::Missing(place) => return Err(FileError::ParentMissing(place.path())),
         };
         walker.may_name(&directory, path)?;
         let place = Place { directory, name: path.name().into() };
+        let at_work = self.world.sites.enter(&place);
         clean(&place)?;
         let names = Accounts::default().names(self.spec.owner.as_ref(), self.spec.group.as_ref());
         let (uid, gid) = wanted_owners(&self.spec, names)?;
@@ -118,11 +126,11 @@ impl Job {
             uid: uid.or(marks.map(|marks| marks.uid)),
             gid: gid.or(marks.map(|marks| marks.gid)),
         };
-        Ok(Ground { place, seen, way, attributes })
+        Ok(Ground { place, _at_work: at_work, seen, way, attributes })
     }
 
     /// Makes what is wanted beside its place; `None` if its content must be fetched.
-    fn stage(&self, ground: &Ground) -> Result<Option<Staged>, FileError> {
+    fn stage(&self, ground: &Ground<'_>) -> Result<Option<Staged>, FileError> {
         let Ground { place, attributes, .. } = ground;
         match self.spec.file_type {
             FileType::Directory => Staged::directory(place, *attributes).map(Some),
@@ -142,7 +150,7 @@ impl Job {
     }
 
     /// Sets mode and owners of what is there.
-    fn mend(&self, ground: &Ground) -> Result<(), FileError> {
+    fn mend(&self, ground: &Ground<'_>) -> Result<(), FileError> {
         let Ground { place, seen, attributes, .. } = ground;
         let Some(stat) = &seen.stat else { return Err(FileError::ChangedMeanwhile(place.path())) };
         if let Found::Symlink { .. } = seen.found {
@@ -170,7 +178,7 @@ impl Job {
     }
 
     /// Saves what must not be lost of what is there, and asks for the last time whether the step may go on.
-    fn save(&self, ground: &Ground) -> Result<Keep, FileError> {
+    fn save(&self, ground: &Ground<'_>) -> Result<Keep, FileError> {
         let Ground { place, seen, .. } = ground;
         let (path, originals) = (&self.spec.path, &self.world.originals);
         let (before, kept) = originals.past(path, self.before)?;
@@ -209,7 +217,7 @@ impl Job {
     }
 
     /// Saves what must not be lost and puts what was made beside in its place.
-    fn install(&self, ground: &Ground, staged: Staged) -> Result<(), FileError> {
+    fn install(&self, ground: &Ground<'_>, staged: Staged) -> Result<(), FileError> {
         let Ground { place, seen, .. } = ground;
         passable(place, &seen.found, self.spec.file_type)?;
         let kept = self.save(ground)?;
@@ -235,8 +243,9 @@ impl Fetching {
         let staged = writing.seal(attributes)?;
         let path = &job.spec.path;
         let place = staged.destination().clone();
+        let at_work = job.world.sites.enter(&place);
         let seen = look(&walker, &place.directory, path, &job.world.digests, file_clock())?;
-        let ground = Ground { place, seen, way: Way::Replace, attributes };
+        let ground = Ground { place, _at_work: at_work, seen, way: Way::Replace, attributes };
         job.install(&ground, staged)?;
         Ok(())
     }

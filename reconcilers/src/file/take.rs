@@ -48,7 +48,8 @@ impl Job {
         let walker = self.world.tree.enter()?;
         match walker.reach(&self.path) {
             Ok(Reached::Missing(missing)) => {
-                // A killed agent may have been making this directory.
+                // A killed agent may have been making this directory; another step may be making it now.
+                let _at_work = self.world.sites.enter(&missing);
                 clean(&missing)?;
                 self.set_aside(kept.as_ref())?;
             }
@@ -57,6 +58,7 @@ impl Job {
             Ok(Reached::Whole(directory)) => {
                 walker.may_name(&directory, &self.path)?;
                 let place = Place { directory, name: self.path.name().into() };
+                let _at_work = self.world.sites.enter(&place);
                 clean(&place)?;
                 let seen = look(&walker, &place.directory, &self.path, &self.world.digests, file_clock())?;
                 self.undo(&place, &seen, before, kept.as_ref())?;

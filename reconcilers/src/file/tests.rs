@@ -1,5 +1,6 @@
 //! The reconciler on real directories below a temporary root.
 
+mod at_once;
 mod contents;
 mod contract;
 mod evidence;

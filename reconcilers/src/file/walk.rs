@@ -23,6 +23,7 @@ use self::guard::Guard;
 use super::{
     error::FileError,
     permit::Permit,
+    sites::Sites,
     stage::{Attributes, Staged},
 };
 
@@ -95,9 +96,18 @@ impl Walker {
     }
 
     /// Goes to the directory that holds `path`, making what is missing on the way.
-    pub(super) fn make(&self, path: &AbsolutePath, permit: &Permit) -> Result<Reached, FileError> {
+    pub(super) fn make(
+        &self,
+        path: &AbsolutePath,
+        permit: &Permit,
+        sites: &Sites,
+    ) -> Result<Reached, FileError> {
         self.walk(path, |missing| {
-            Staged::directory(missing, Attributes::mode(0o755))?.place(permit)?;
+            let _at_work = sites.enter(missing);
+            // Another step may have made it while this one waited.
+            if missing.stat()?.is_none() {
+                Staged::directory(missing, Attributes::mode(0o755))?.place(permit)?;
+            }
             Ok(true)
         })
     }
@@ -205,6 +215,11 @@ impl Directory {
         let fd = opened.map_err(FileError::system("open", path))?;
         let stat = fstat(&fd).map_err(FileError::system("look at", path))?;
         Ok(Arc::new(Self { fd, stat, path: path.to_owned() }))
+    }
+
+    /// What tells it from every other directory on this device.
+    pub(super) fn id(&self) -> (u64, u64) {
+        guard::id(&self.stat)
     }
 
     /// What is at this name; `None` if nothing is.
