@@ -59,6 +59,11 @@ pub(super) fn text_file(path: &str, text: &str) -> FileSpec {
     spec(serde_json::json!({ "path": path, "content": { "inline": text } }))
 }
 
+/// Fails where the user may not do what a test does. What needs no rights is tested apart.
+pub(super) fn needs_root(what: &str) {
+    assert!(nix::unistd::geteuid().is_root(), "this test {what}: run it as root");
+}
+
 pub(super) fn context() -> StepContext {
     StepContext::new(CancellationToken::new(), |_, _| {})
 }

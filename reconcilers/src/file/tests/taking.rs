@@ -8,7 +8,7 @@ use std::{
 use nix::{sys::stat::Mode, unistd::mkfifo};
 use serde_json::json;
 
-use super::rig::{Rig, picture, spec, text_file};
+use super::rig::{Rig, needs_root, picture, spec, text_file};
 use crate::{file::stage::temporary_name, observation::Before};
 
 #[tokio::test]
@@ -22,10 +22,19 @@ async fn mode_alone_is_mended_in_place() {
 }
 
 #[tokio::test]
-async fn set_user_id_survives_and_an_owner_stays_on_rewrite() {
-    if !nix::unistd::geteuid().is_root() {
-        return;
-    }
+async fn set_user_id_survives_a_rewrite() {
+    let rig = Rig::new();
+    rig.write("/it", "theirs");
+    let wanted = |text: &str| spec(json!({ "path": "/it", "mode": "6755", "content": { "inline": text } }));
+    let row = rig.apply(&wanted("one")).await;
+    assert_eq!((rig.mode("/it"), rig.read("/it").as_str()), (0o6755, "one"));
+    rig.put_with(&super::rig::context(), &row, &wanted("two")).await.unwrap();
+    assert_eq!((rig.mode("/it"), rig.read("/it").as_str()), (0o6755, "two"));
+}
+
+#[tokio::test]
+async fn set_user_id_survives_a_change_of_owner_and_an_owner_stays_on_rewrite() {
+    needs_root("gives a file to another user");
     let rig = Rig::new();
     rig.write("/it", "theirs");
     std::os::unix::fs::chown(rig.real("/it"), Some(1234), Some(4321)).unwrap();

@@ -5,10 +5,9 @@ use std::{
     os::unix::fs::{MetadataExt, symlink},
 };
 
-use nix::unistd::geteuid;
 use serde_json::json;
 
-use super::rig::{Rig, picture, spec, text_file};
+use super::rig::{Rig, needs_root, picture, spec, text_file};
 use crate::{file::FileReconciler, observation::Before};
 
 /// The reason why a file at `path` can neither be seen nor brought about nor taken away; nothing changes.
@@ -75,9 +74,7 @@ async fn a_link_that_others_can_change_is_not_gone_through() {
 
 #[tokio::test]
 async fn a_link_of_somebody_else_is_not_gone_through() {
-    if !geteuid().is_root() {
-        return;
-    }
+    needs_root("gives a link to another user");
     let rig = Rig::new();
     fs::create_dir_all(rig.real("/home/them")).unwrap();
     fs::create_dir_all(rig.real("/target")).unwrap();

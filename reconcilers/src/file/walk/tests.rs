@@ -19,6 +19,29 @@ fn a_link_is_not_opened() {
 }
 
 #[test]
+fn a_link_is_trusted_where_nobody_else_could_have_made_or_can_change_it() {
+    let own = nix::sys::stat::stat("/").unwrap();
+    let of = |uid, mode| {
+        let mut stat = own;
+        (stat.st_uid, stat.st_mode) = (uid, mode);
+        stat
+    };
+    let me = geteuid().as_raw();
+    for (holder, link, expected) in [
+        (of(me, 0o755), of(me, 0o777), true),
+        (of(0, 0o755), of(0, 0o777), true),
+        (of(0, 0o755), of(12345, 0o777), false),
+        (of(12345, 0o755), of(0, 0o777), false),
+        (of(0, 0o1777), of(0, 0o777), false),
+        (of(0, 0o775), of(0, 0o777), false),
+        (of(0, 0o757), of(0, 0o777), false),
+    ] {
+        let owners = (holder.st_uid, link.st_uid, holder.st_mode);
+        assert_eq!(is_trusted(&holder, &link), expected, "{owners:?}");
+    }
+}
+
+#[test]
 fn a_target_is_gone_through_part_by_part() {
     let spliced = |target: &str| {
         let mut todo = VecDeque::from([OsString::from("rest")]);
