@@ -2,6 +2,9 @@
 //!
 //! serde stops at the first error. So the value is read again and again: the place of each error is noted and left out of
 //! the next reading, until a reading succeeds or the root itself is left out. A document with `n` problems is read at most `n + 1` times.
+//!
+//! No problem quotes the value that is wrong: it may be a secret that stands in the wrong place, and what is told ends up in a
+//! status and in a log. A type that makes errors of its own says what is right, and quotes at most a name.
 
 use std::{collections::BTreeSet, fmt};
 
@@ -95,26 +98,19 @@ impl de::Error for Error {
     }
 
     fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        let found = match unexpected {
-            Unexpected::Unit => "null".to_owned(),
-            Unexpected::Map => "an object".to_owned(),
-            Unexpected::Seq => "an array".to_owned(),
-            Unexpected::Str(text) => format!("the text {}", shortened(text)),
-            other => other.to_string().replace('`', ""),
-        };
-        Self::wrong(format!("must be {}, not {found}", plainly(expected)))
+        Self::wrong(format!("must be {}, not {}", plainly(expected), type_of(unexpected)))
     }
 
-    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
-        Self::invalid_type(unexpected, expected)
+    fn invalid_value(_: Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        Self::wrong(format!("must be {}", plainly(expected)))
     }
 
     fn unknown_field(_: &str, expected: &'static [&'static str]) -> Self {
         Self::wrong(format!("is not known here; known: {}", expected.join(", ")))
     }
 
-    fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        Self::wrong(format!("must be one of {}, not {variant:?}", expected.join(", ")))
+    fn unknown_variant(_: &str, expected: &'static [&'static str]) -> Self {
+        Self::wrong(format!("must be one of {}", expected.join(", ")))
     }
 }
 
@@ -134,11 +130,19 @@ fn plainly(expected: &dyn de::Expected) -> String {
     }
 }
 
-/// A text as it may stand in a message: quoted, and no longer than a line.
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(60) {
-        Some((end, _)) => format!("{:?}…", &text[..end]),
-        None => format!("{text:?}"),
+/// What a value is, never the value itself.
+fn type_of(value: Unexpected<'_>) -> &'static str {
+    match value {
+        Unexpected::Unit => "null",
+        Unexpected::Bool(_) => "true or false",
+        Unexpected::Unsigned(_) => "an integer",
+        // Zero and above are read as unsigned.
+        Unexpected::Signed(_) => "a negative integer",
+        Unexpected::Float(_) => "a number with a fraction",
+        Unexpected::Char(_) | Unexpected::Str(_) => "a text",
+        Unexpected::Seq => "an array",
+        Unexpected::Map => "an object",
+        _ => "this",
     }
 }
 

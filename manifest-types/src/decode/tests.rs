@@ -54,7 +54,7 @@ fn every_problem_is_found_at_its_place() {
 
 #[test]
 fn what_follows_from_a_problem_is_not_told_again() {
-    assert_eq!(problems(json!({ "name": 7, "count": 1 })), ["$.name: must be a text, not integer 7"]);
+    assert_eq!(problems(json!({ "name": 7, "count": 1 })), ["$.name: must be a text, not an integer"]);
     assert_eq!(problems(json!({ "count": 1 })), ["$.name: is required"]);
     assert_eq!(problems(json!([])), ["$: must be an object, not an array"]);
 }

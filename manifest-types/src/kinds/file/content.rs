@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt};
 
-use base64::{Engine as _, engine::general_purpose::STANDARD};
+use base64::{DecodeError, Engine as _, engine::general_purpose::STANDARD};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +126,7 @@ impl TryFrom<ContentText> for FileContent {
             }
             ContentText { inline: None, base64: Some(base64), object: None, url: None, sha256: None } => {
                 let bytes = STANDARD.decode(&base64);
-                let bytes = bytes.map_err(|error| format!("base64 is not base64: {error}"))?;
+                let bytes = bytes.map_err(not_base64)?;
                 within_limit("base64", bytes.len())?;
                 Ok(Self::Base64(bytes))
             }
@@ -148,6 +148,18 @@ impl TryFrom<ContentText> for FileContent {
                 }
             }
             _ => Err("must have exactly one of inline, base64, object, or url with sha256".into()),
+        }
+    }
+}
+
+/// What is wrong, without the symbol that is: it is a part of a content.
+fn not_base64(error: DecodeError) -> String {
+    match error {
+        DecodeError::InvalidByte(offset, _) | DecodeError::InvalidLastSymbol { offset, .. } => {
+            format!("base64 is not base64: what stands at offset {offset} does not belong there")
+        }
+        DecodeError::InvalidLength(_) | DecodeError::InvalidPadding => {
+            "base64 is not base64: it is cut off, or not padded".into()
         }
     }
 }

@@ -28,7 +28,7 @@ impl FromStr for Mode {
         let octal = (3..=4).contains(&text.len()) && text.bytes().all(|b| (b'0'..=b'7').contains(&b));
         match u32::from_str_radix(text, 8) {
             Ok(bits) if octal => Ok(Self(bits)),
-            _ => Err(format!("{text:?} is not a mode: three or four octal digits such as \"0640\"")),
+            _ => Err("must be three or four octal digits such as \"0640\"".into()),
         }
     }
 }
@@ -88,7 +88,7 @@ impl FromStr for Principal {
             Err(_) if !text.is_empty() && text.len() <= 64 && text.chars().all(fits) => {
                 Ok(Self::Name(text.into()))
             }
-            Err(_) => Err(format!("{text:?} is not the name or number of a user or group")),
+            Err(_) => Err("must be the name or number of a user or group".into()),
         }
     }
 }

@@ -57,6 +57,53 @@ fn a_content_is_not_printed() {
     assert!(!format!("{spec:?}").contains("hunter2"));
 }
 
+/// A content may be a secret, and what is told of a spec ends up in a status and in a log.
+#[test]
+fn no_problem_tells_what_may_be_a_content() {
+    let (secret, pin) = ("hunter2 \u{e9}", 8_675_309);
+    let sum = Digest::of(b"");
+    let mut wrong = Vec::new();
+    for value in [json!(secret), json!(pin), json!(-pin), json!(8_675_309.25)] {
+        for value in [
+            value.clone(),
+            json!([value]),
+            json!({ "inline": { "inline": value } }),
+            json!({ "inline": [value] }),
+        ] {
+            for field in
+                ["type", "path", "mode", "owner", "group", "content", "target", "createParents", "contents"]
+            {
+                let mut spec = json!({ "path": "/a", "content": { "inline": "" } });
+                spec[field] = value.clone();
+                wrong.push(spec);
+            }
+            for field in ["inline", "base64", "url", "object", "sha256", "text"] {
+                wrong.push(json!({ "path": "/a", "content": { field: value } }));
+                wrong.push(json!({ "path": "/a", "content": { field: value, "sha256": sum } }));
+                wrong.push(json!({ "path": "/a", "type": "Directory", "content": { field: value } }));
+            }
+            for field in ["bucket", "name", "sha256"] {
+                let mut object = json!({ "bucket": "b", "name": "n", "sha256": sum });
+                object[field] = value.clone();
+                wrong.push(json!({ "path": "/a", "content": { "object": object } }));
+            }
+            wrong.push(value);
+        }
+    }
+    let mut told = 0;
+    for spec in wrong {
+        for problem in Spec::read("File", &spec).unwrap().err().unwrap_or_default() {
+            let text = problem.to_string();
+            // A single byte of it is a part of it, too: base64's error would tell the space.
+            for part in ["hunter", "8675309", "\u{e9}", "32"] {
+                assert!(!text.contains(part), "{text}\nof {spec}");
+            }
+            told += 1;
+        }
+    }
+    assert!(told > 200, "{told}");
+}
+
 proptest! {
     #[test]
     fn a_spec_reads_what_it_writes(
