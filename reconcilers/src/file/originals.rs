@@ -111,9 +111,10 @@ impl Originals {
         Ok(())
     }
 
-    /// The records and notes that are there; what a killed agent left half written beside them is removed.
+    /// The records and notes that are there; what a killed agent left half done beside them is removed.
     fn list(&self) -> io::Result<BTreeSet<String>> {
         let mut names = BTreeSet::new();
+        let mut contents = Vec::new();
         for directory in [ORIGINALS, DISPLACED] {
             let entries = match fs::read_dir(self.state_dir.join(directory)) {
                 Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
@@ -123,12 +124,17 @@ impl Originals {
                 let entry = entry?;
                 match entry.file_name().to_str() {
                     Some(name) if is_temporary(name) => fs::remove_file(entry.path())?,
-                    Some(name) if directory == ORIGINALS => {
-                        names.extend((!name.ends_with(".data")).then(|| name.to_owned()));
-                    }
+                    Some(name) if directory == ORIGINALS => match name.strip_suffix(".data") {
+                        Some(stem) => contents.push((entry.path(), format!("{stem}.json"))),
+                        None => _ = names.insert(name.to_owned()),
+                    },
                     _ => {}
                 }
             }
+        }
+        // A content without its record was not yet, or is no longer, kept.
+        for (path, _) in contents.iter().filter(|(_, record)| !names.contains(record)) {
+            fs::remove_file(path)?;
         }
         Ok(names)
     }
