@@ -17,7 +17,7 @@ use holdfast::{
 use manifest_types::{kinds::Spec, name::AgentId};
 use reconcilers::{
     host::{Blob, BlobError, BlobSource, Blobs, Host},
-    observation::{Health, Observation},
+    observation::{Difference, Health, Observation},
     registry::{AnyTarget, Registry},
 };
 use serde_json::{Value, json};
@@ -42,16 +42,19 @@ fn admitted(generation: u64, changed: &str) -> Admitted {
     admit(text.as_bytes(), &terms).unwrap_or_else(|rejection| panic!("{rejection:?}"))
 }
 
-/// What `engine.plan` takes after a manifest was admitted, and beside it, what taking that in costs before.
+/// What `engine.plan` takes at each of its two turns, what to look at and what to begin; and beside it, what taking the manifest in costs.
 pub(crate) fn plan() -> Vec<Row> {
     let (mut new, mut one) = (Times::default(), Times::default());
     let now = Now { boot: BootTime::since_boot(Duration::from_secs(100)), ..Now::read() };
-    for _ in 0..ROUNDS {
+    let fresh = || {
         let settings = Settings::new("bench".parse().expect("it is a name"), "bench".into());
-        let mut engine = Engine::new(settings, Memory::default(), now);
-        new.round(&mut engine, admitted(1, "x"), now);
-        drop(engine.plan(now));
-        one.round(&mut engine, admitted(2, "y"), now);
+        Engine::new(settings, Memory::default(), now)
+    };
+    for _ in 0..ROUNDS {
+        new.round(&mut fresh(), admitted(1, "x"), now, absent);
+        let mut engine = fresh();
+        Times::default().round(&mut engine, admitted(1, "x"), now, on_target);
+        one.round(&mut engine, admitted(2, "y"), now, off_target);
     }
     let mut rows = new.rows("10,000 new");
     rows.extend(one.rows("10,000, 1 changed"));
@@ -62,24 +65,32 @@ pub(crate) fn plan() -> Vec<Row> {
 #[derive(Default)]
 struct Times {
     taking_in: Vec<f64>,
-    planning: Vec<f64>,
+    looking: Vec<f64>,
+    beginning: Vec<f64>,
 }
 
 impl Times {
-    fn round(&mut self, engine: &mut Engine, admitted: Admitted, now: Now) {
+    fn round(&mut self, engine: &mut Engine, admitted: Admitted, now: Now, sight: impl Fn() -> Observation) {
         let event = Event::Admitted { admitted: Box::new(admitted), revision: 1 };
         let start = Now::read().boot;
         engine.apply(event, now);
         let taken_in = Now::read().boot;
-        let plan = engine.plan(now);
+        let looks = engine.plan(now);
         let planned = Now::read().boot;
         self.taking_in.push(millis(taken_in - start));
-        self.planning.push(millis(planned - taken_in));
-        for command in plan.commands {
+        self.looking.push(millis(planned - taken_in));
+        for command in looks.commands {
             if let Command::Observe { ticket, kind, targets } = command {
-                let seen = targets.into_iter().map(|target| (target.id, Ok(on_target()))).collect();
+                let seen = targets.into_iter().map(|target| (target.id, Ok(sight()))).collect();
                 engine.apply(Event::Observed { ticket, kind, result: LookResult::Seen(seen) }, now);
-                drop(engine.plan(now));
+            }
+        }
+        let seen = Now::read().boot;
+        let begun = engine.plan(now);
+        self.beginning.push(millis(Now::read().boot - seen));
+        for command in begun.commands {
+            if let Command::Remember { seq, .. } = command {
+                engine.apply(Event::Remembered { seq }, now);
             }
         }
     }
@@ -87,7 +98,8 @@ impl Times {
     fn rows(self, of: &str) -> Vec<Row> {
         let taking_in =
             Row { aim: "-".into(), met: true, ..row(format!("plan: {of}, taken in"), self.taking_in) };
-        vec![row(format!("plan: {of}"), self.planning), taking_in]
+        let looks = row(format!("plan: {of}, looks"), self.looking);
+        vec![looks, row(format!("plan: {of}, intents"), self.beginning), taking_in]
     }
 }
 
@@ -95,6 +107,17 @@ fn row(name: String, mut times: Vec<f64>) -> Row {
     times.sort_by(f64::total_cmp);
     let p50 = crate::row::percentile(&times, 50);
     Row { count: times.len(), p99: crate::row::percentile(&times, 99), ..Row::value(&name, p50, "ms", 16.0) }
+}
+
+fn absent() -> Observation {
+    Observation { present: false, ..off_target() }
+}
+
+fn off_target() -> Observation {
+    Observation {
+        differences: vec![Difference::in_place("content", "sha256:aa", "sha256:bb")],
+        ..on_target()
+    }
 }
 
 fn on_target() -> Observation {

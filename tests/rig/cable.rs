@@ -1,6 +1,9 @@
 //! A connection to a server that can be cut: at once, or silently, as when a modem loses its carrier.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,6 +31,7 @@ pub enum State {
 pub struct Cable {
     port: u16,
     state: Arc<watch::Sender<State>>,
+    carried: Arc<AtomicU64>,
     carrying: JoinHandle<()>,
 }
 
@@ -37,13 +41,19 @@ impl Cable {
         let listener = TcpListener::bind(("127.0.0.1", 0)).await.expect("there is a free port");
         let own = listener.local_addr().expect("it is bound").port();
         let state = Arc::new(watch::Sender::new(State::Whole));
-        let carrying = tokio::spawn(carry(listener, port, state.clone()));
-        Self { port: own, state, carrying }
+        let carried = Arc::new(AtomicU64::new(0));
+        let carrying = tokio::spawn(carry(listener, port, state.clone(), carried.clone()));
+        Self { port: own, state, carried, carrying }
     }
 
     /// Its other end, for NATS clients.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// How many bytes it has carried to the server.
+    pub fn carried(&self) -> u64 {
+        self.carried.load(Ordering::Relaxed)
     }
 
     /// From now on it is so.
@@ -58,7 +68,7 @@ impl Drop for Cable {
     }
 }
 
-async fn carry(listener: TcpListener, port: u16, state: Arc<watch::Sender<State>>) {
+async fn carry(listener: TcpListener, port: u16, state: Arc<watch::Sender<State>>, carried: Arc<AtomicU64>) {
     let mut connections = JoinSet::new();
     loop {
         let Ok((near, _)) = listener.accept().await else { return };
@@ -68,15 +78,20 @@ async fn carry(listener: TcpListener, port: u16, state: Arc<watch::Sender<State>
         let Ok(far) = TcpStream::connect(("127.0.0.1", port)).await else { continue };
         let (near_in, near_out) = near.into_split();
         let (far_in, far_out) = far.into_split();
-        connections.spawn(pump(near_in, far_out, state.subscribe()));
-        connections.spawn(pump(far_in, near_out, state.subscribe()));
+        connections.spawn(pump(near_in, far_out, state.subscribe(), carried.clone()));
+        connections.spawn(pump(far_in, near_out, state.subscribe(), Arc::default()));
     }
 }
 
 /// Carries one direction of one connection until it ends or is cut.
-async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch::Receiver<State>) {
+async fn pump(
+    mut from: OwnedReadHalf,
+    mut to: OwnedWriteHalf,
+    mut state: watch::Receiver<State>,
+    carried: Arc<AtomicU64>,
+) {
     let mut cut = state.clone();
-    let carried = async {
+    let carrying = async {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
             if state.wait_for(|state| *state == State::Whole).await.is_err()
@@ -84,10 +99,11 @@ async fn pump(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut state: watch:
             {
                 return;
             }
+            carried.fetch_add(count as u64, Ordering::Relaxed);
         }
     };
     tokio::select! {
-        () = carried => {}
+        () = carrying => {}
         _ = cut.wait_for(|state| *state == State::Cut) => {}
     }
 }

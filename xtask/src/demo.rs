@@ -65,6 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
     say("somebody breaks a file by hand …");
     stage.break_and_see_it_repaired()?;
+    stage.control(&["watch", "--once"]).run()?;
     stage.control(&["describe", DEVICE]).run()?;
     if !args.once {
         stage.play()?;
@@ -133,6 +134,8 @@ impl Stage {
         println!("  {agent} explain hello-conf");
         println!("  {agent} plan -f examples/hello.yaml\n");
         println!("The agent's log: {}", self.home.join("agent.log").display());
+        say("the fleet, live");
+        let _watch = self.control(&["watch"]).start_shown()?;
         // Ctrl-C reaches all of them: they are of one process group.
         let (_sender, pause) = mpsc::channel::<()>();
         while self.server.is_running() {

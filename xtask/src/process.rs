@@ -92,6 +92,13 @@ impl Program {
         Ok(Background { child: child.with_context(|| format!("cannot start {self}"))? })
     }
 
+    /// Starts it in the background with its output shown. It is ended when what is returned is dropped.
+    pub(crate) fn start_shown(mut self) -> Result<Background> {
+        eprintln!("$ {self} &");
+        let child = self.command.spawn();
+        Ok(Background { child: child.with_context(|| format!("cannot start {self}"))? })
+    }
+
     /// Whether it is there, can be run and succeeds; nothing is shown. For a question, not for a task.
     pub(crate) fn succeeds(mut self) -> bool {
         let status = self.command.stdout(Stdio::null()).stderr(Stdio::null()).status();
