@@ -198,6 +198,9 @@ async fn what_a_killed_agent_left_in_its_own_directories_is_removed() {
     let row = rig.apply(&text_file("/it", "ours")).await;
     let originals = rig.originals();
     fs::write(rig.host.state_dir.join("originals/.holdfast.0123456789abcdef.tmp"), "half").unwrap();
+    // It was killed after the content and before the record, or after the record was removed and before the content.
+    fs::write(rig.host.state_dir.join("originals/0123456789abcdef0123456789abcdef.data"), "a secret")
+        .unwrap();
     let rig = rig.restarted();
     rig.see(&row.spec).await.unwrap();
     assert_eq!(rig.originals(), originals);
