@@ -4,7 +4,10 @@
 //! and what is. [`resource`] holds the facts of one resource; [`intake`] turns manifests into wanted resources; [`sights`] and [`steps`] take in what
 //! reconcilers answer; [`outbox`] decides when which status is sent, and who may send it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use manifest_types::{
     manifest::Generation,
@@ -125,7 +128,7 @@ pub(crate) struct Unseen {
 #[derive(Debug, Default)]
 pub(crate) struct LedgerFacts {
     /// The write under way, and what it holds.
-    pub(crate) in_flight: Option<(u64, LedgerWrite)>,
+    pub(crate) in_flight: Option<(u64, Arc<LedgerWrite>)>,
     /// Whether that takes very long.
     pub(crate) slow: bool,
     /// Why the last write failed, how often in a row, and when it is tried again.
@@ -275,10 +278,14 @@ impl Engine {
 
     /// The decision on `id`, and on those that depend on it or share something with it, must be made again.
     pub(crate) fn touch(&mut self, id: &ResourceId) {
+        self.touch_neighbours(id);
+        self.touched.insert(id.clone());
+    }
+
+    pub(crate) fn touch_neighbours(&mut self, id: &ResourceId) {
         if let Some(resource) = self.resources.get(id) {
             self.touched.extend(resource.neighbours.iter().cloned());
         }
-        self.touched.insert(id.clone());
     }
 
     pub(crate) fn touch_all(&mut self) {
@@ -291,7 +298,7 @@ impl Engine {
     }
 
     /// Takes the write under way, if it is this one.
-    fn take_write(&mut self, seq: u64) -> Option<LedgerWrite> {
+    fn take_write(&mut self, seq: u64) -> Option<Arc<LedgerWrite>> {
         let (_, write) = self.ledger.in_flight.take_if(|(in_flight, _)| *in_flight == seq)?;
         self.ledger.slow = false;
         Some(write)

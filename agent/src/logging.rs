@@ -3,7 +3,12 @@
 use std::{fmt, io::IsTerminal};
 
 use serde::{Deserialize, Serialize};
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Layer, Registry,
+    filter::{ParseError, Targets},
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 /// How logs are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum, Serialize, Deserialize)]
@@ -34,7 +39,7 @@ pub enum LogError {
         filter: String,
         /// Why.
         #[source]
-        source: tracing_subscriber::filter::ParseError,
+        source: ParseError,
     },
     /// There is no journal.
     #[error("cannot write to journald")]
@@ -43,7 +48,7 @@ pub enum LogError {
 
 /// Begins to write logs.
 pub fn begin(format: LogFormat, filter: &str) -> Result<(), LogError> {
-    let parsed = filter.parse::<EnvFilter>();
+    let parsed = filter.parse::<Targets>();
     let parsed = parsed.map_err(|source| LogError::Filter { filter: filter.to_owned(), source })?;
     let writer = std::io::stderr;
     let layer: Box<dyn Layer<Registry> + Send + Sync> = match format {

@@ -174,7 +174,10 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
             }
             engine.unsaved(&id, now.boot);
             engine.ledger.urgent = true;
-            engine.touch(&id);
+            engine.touch_neighbours(&id);
+            if engine.breaks(Rule::IntentFirst) {
+                engine.touched.insert(id);
+            }
         }
         Act::Start { work, makes_room } => start(engine, id, work, makes_room, gathered, now),
         Act::Inherit(from) => inherit(engine, id, &from, now),

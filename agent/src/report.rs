@@ -61,7 +61,7 @@ pub fn resource_status(resource: &Resource, now: Now) -> ResourceStatus {
         kind: told_kind(resource).to_owned(),
         phase: standing.phase,
         since: resource.since,
-        reason: standing.reason.clone(),
+        reason: standing.reason.map(str::to_owned),
         message: standing.message.clone(),
         waiting_for: standing.waiting_for.clone(),
         spec_digest: digest,

@@ -1,6 +1,6 @@
 //! What should begin, as values. `Display` is the log line, the dry run and the golden test.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use manifest_types::{
     name::ResourceId,
@@ -59,7 +59,7 @@ pub enum Command {
         /// Names the answer.
         seq: u64,
         /// What.
-        write: LedgerWrite,
+        write: Arc<LedgerWrite>,
     },
     /// Send a status, if the sink still holds the revision `over`.
     Publish {

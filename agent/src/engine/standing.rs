@@ -14,7 +14,7 @@ pub struct Standing {
     /// How far it is.
     pub phase: Phase,
     /// Why, in one word.
-    pub reason: Option<String>,
+    pub reason: Option<&'static str>,
     /// Why, in a sentence.
     pub message: Option<String>,
     /// Those it waits for.
@@ -43,8 +43,8 @@ impl Standing {
 
     /// The same, with a reason and a sentence.
     #[must_use]
-    pub fn because(mut self, reason: &str, message: impl Into<String>) -> Self {
-        self.reason = Some(reason.to_owned());
+    pub fn because(mut self, reason: &'static str, message: impl Into<String>) -> Self {
+        self.reason = Some(reason);
         self.message = Some(message.into()).filter(|message| !message.is_empty());
         self
     }

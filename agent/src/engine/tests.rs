@@ -143,7 +143,8 @@ impl Bench {
 
     pub(crate) fn phase(&self, id: &str) -> (Phase, String) {
         let standing = &self.engine.resources[id].standing;
-        let reason = standing.error.as_ref().map(|error| error.reason.clone()).or(standing.reason.clone());
+        let reason =
+            standing.error.as_ref().map(|error| error.reason.clone()).or(standing.reason.map(str::to_owned));
         (standing.phase, reason.unwrap_or_default())
     }
 }

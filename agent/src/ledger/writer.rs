@@ -2,7 +2,10 @@
 
 use std::{
     io,
-    sync::mpsc::{Receiver, Sender, channel},
+    sync::{
+        Arc,
+        mpsc::{Receiver, Sender, channel},
+    },
     thread,
 };
 
@@ -23,7 +26,7 @@ pub struct Writer {
 }
 
 struct Work {
-    write: LedgerWrite,
+    write: Arc<LedgerWrite>,
     done: oneshot::Sender<Committed>,
 }
 
@@ -36,7 +39,7 @@ impl Writer {
     }
 
     /// Commits `write` after all that was given before; the answer comes when it is on the disk, or failed.
-    pub fn commit(&self, write: LedgerWrite) -> oneshot::Receiver<Committed> {
+    pub fn commit(&self, write: Arc<LedgerWrite>) -> oneshot::Receiver<Committed> {
         let (done, committed) = oneshot::channel();
         // If the thread has gone, so has the other end of `done`, and that is the answer.
         drop(self.work.send(Work { write, done }));

@@ -1,8 +1,6 @@
 //! What goes to the ledger, and when: intents and removals at once, everything else when it suits.
 
-use std::time::Duration;
-
-use manifest_types::name::ResourceId;
+use std::{sync::Arc, time::Duration};
 
 use crate::{
     clock::BootTime,
@@ -53,6 +51,7 @@ pub(super) fn remember(engine: &mut Engine, now: BootTime) -> Option<Command> {
             resource.saved.written(seq);
         }
     }
+    let write = Arc::new(write);
     engine.ledger.in_flight = Some((seq, write.clone()));
     Some(Command::Remember { seq, write })
 }
@@ -63,13 +62,13 @@ pub(super) fn due(engine: &Engine, now: BootTime) -> Option<BootTime> {
 }
 
 fn written(engine: &mut Engine, write: &LedgerWrite, only_lets_go: bool) {
-    let ids: Vec<ResourceId> = write.rows.keys().cloned().collect();
-    for id in ids {
-        engine.ledger.unsaved.remove(&id);
-        engine.ledger.removed.remove(&id);
-    }
     engine.ledger.urgent = false;
-    if !only_lets_go {
+    if only_lets_go {
+        for id in write.rows.keys() {
+            engine.ledger.unsaved.remove(id);
+            engine.ledger.removed.remove(id);
+        }
+    } else {
         engine.ledger.unsaved.clear();
         engine.ledger.removed.clear();
         engine.ledger.lazy_since = None;

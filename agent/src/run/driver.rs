@@ -240,7 +240,7 @@ impl Driver {
         }
     }
 
-    fn remember(&self, seq: u64, write: LedgerWrite) {
+    fn remember(&self, seq: u64, write: Arc<LedgerWrite>) {
         let (facts, mut committed) = (self.facts.clone(), self.ledger.commit(write));
         tokio::spawn(async move {
             let event = match tokio::time::timeout(SLOW, &mut committed).await {

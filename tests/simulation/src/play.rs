@@ -1,6 +1,6 @@
 //! The driver, played by chance: every command may be slow, lost, answered late or cut off halfway.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use holdfast::{
     clock::{BootTime, Now},
@@ -35,7 +35,7 @@ mod fate;
 pub(crate) enum Pending {
     Observe { ticket: u64, kind: String, targets: Vec<AnyTarget>, seen: Option<Observations> },
     Step { step: u64, changes: Vec<AnyChange>, at: usize, phase: u32, cancelled: bool, until: BootTime },
-    Remember { seq: u64, write: LedgerWrite },
+    Remember { seq: u64, write: Arc<LedgerWrite> },
     Publish { status: Box<AgentStatus>, over: u64, answer: Option<Fact> },
     Read,
     HungLook { ticket: u64 },
@@ -302,7 +302,7 @@ impl Play {
         self.tell(Event::StepEnded { step, ended: StepEnd::Done { results, seen } })
     }
 
-    fn remember(&mut self, seq: u64, write: LedgerWrite) -> Result<(), String> {
+    fn remember(&mut self, seq: u64, write: Arc<LedgerWrite>) -> Result<(), String> {
         if !self.calm && self.chance.percent(5) {
             let full = self.chance.percent(50);
             // What lets go may use the reserve.

@@ -160,16 +160,15 @@ fn begin(case: &Case<'_>, restart: bool) -> Verdict {
         .row
         .as_ref()
         .is_some_and(|row| intends(row, *digest, &rows::revisions(engine, me), &spec.claims(id)));
-    let standing = Standing::of(Phase::Reconciling).because("Applying", "");
     if !intended {
-        return Verdict::act(
-            Act::Intend(Box::new(rows::putting(engine, id, me, spec, *digest, seen))),
-            standing,
-        );
+        let row = rows::putting(engine, id, me, spec, *digest, seen);
+        let waiting = not_durable_yet(engine, Phase::Reconciling);
+        return Verdict { act: Act::Intend(Box::new(row)), ..waiting };
     }
     if !me.saved.is_durable() && !engine.breaks(crate::engine::sabotage::Rule::IntentFirst) {
         return not_durable_yet(engine, Phase::Reconciling);
     }
+    let standing = Standing::of(Phase::Reconciling).because("Applying", "");
     let work: Work = put(spec, restart);
     Verdict::act(Act::Start { work, makes_room: false }, standing)
 }

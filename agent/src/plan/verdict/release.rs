@@ -57,7 +57,7 @@ fn take(
         return Verdict::rest(standing);
     };
     if !matches!(row.intent, Some(Intent::Take { .. })) {
-        return Verdict::act(Act::Intend(Box::new(rows::taking(row))), standing);
+        return Verdict { act: Act::Intend(Box::new(rows::taking(row))), ..not_durable_yet(engine, phase) };
     }
     if !me.saved.is_durable() && !engine.breaks(Rule::IntentFirst) {
         return not_durable_yet(engine, phase);

@@ -20,7 +20,7 @@ pub(super) fn outcomes(ended: &StepEnd) -> (u64, u64) {
 pub(super) fn tell(id: &ResourceId, standing: &Standing, generation: u64) {
     let phase = standing.phase;
     let error = standing.error.as_ref();
-    let reason = error.map(|error| error.reason.as_str()).or(standing.reason.as_deref()).unwrap_or("-");
+    let reason = error.map(|error| error.reason.as_str()).or(standing.reason).unwrap_or("-");
     let message =
         error.map(|error| error.message.as_str()).or(standing.message.as_deref()).unwrap_or_default();
     match phase {
