@@ -134,7 +134,7 @@ impl Play {
         self.wake_at = plan.wake_at;
         for (id, standing) in &plan.changes {
             self.log(|| {
-                format!("  {id}: {} {}", standing.phase, standing.reason.clone().unwrap_or_default())
+                format!("  {id}: {} {}", standing.phase, standing.reason.unwrap_or_default())
             });
         }
         for command in plan.commands {
