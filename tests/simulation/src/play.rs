@@ -133,9 +133,7 @@ impl Play {
         let plan = self.engine.plan(self.now());
         self.wake_at = plan.wake_at;
         for (id, standing) in &plan.changes {
-            self.log(|| {
-                format!("  {id}: {} {}", standing.phase, standing.reason.unwrap_or_default())
-            });
+            self.log(|| format!("  {id}: {} {}", standing.phase, standing.reason.unwrap_or_default()));
         }
         for command in plan.commands {
             self.log(|| format!("  -> {command}"));
