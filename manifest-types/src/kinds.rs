@@ -8,7 +8,11 @@ use serde_json::Value;
 
 use crate::{claim::Claim, decode::decode, name::ResourceId, problem::Problem};
 
+pub mod container;
+pub mod container_network;
+pub mod engine;
 pub mod file;
+pub mod volume;
 
 /// What a manifest wants of one resource of one kind.
 pub trait ResourceSpec:
@@ -95,6 +99,11 @@ kinds! {
 pub trait AsSpec: ResourceSpec {
     /// The spec, if it is of this kind.
     fn of(spec: &Spec) -> Option<&Self>;
+}
+
+/// What need not be written, because it is so anyway.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn read<S: ResourceSpec>(value: &Value) -> Result<S, Vec<Problem>> {

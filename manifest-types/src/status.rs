@@ -288,7 +288,7 @@ pub struct AgentHeartbeat {
 }
 
 /// The schema of a time.
-struct TimestampText;
+pub(crate) struct TimestampText;
 
 impl JsonSchema for TimestampText {
     fn schema_name() -> std::borrow::Cow<'static, str> {

@@ -5,7 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::ResourceSpec;
+use super::{ResourceSpec, is_default};
 use crate::{
     claim::Claim,
     digest::Digest,
@@ -131,10 +131,6 @@ pub struct FileDetails {
     /// The digest of its content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Digest>,
-}
-
-fn is_default<T: Default + PartialEq>(value: &T) -> bool {
-    *value == T::default()
 }
 
 #[cfg(test)]

@@ -1,0 +1,120 @@
+//! What of the device a container sees: directories, volumes, memory.
+
+use std::fmt;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    kinds::{
+        file::{AbsolutePath, Mode},
+        is_default,
+    },
+    problem::{JsonPath, Problem},
+    quantity::Size,
+};
+
+/// Something that the container sees at a path.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Mount {
+    /// What it is.
+    #[serde(rename = "type")]
+    pub mount_type: MountType,
+    /// A path of the device for `Bind`, a volume's name for `Volume`, nothing for `Tmpfs`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// Where the container sees it.
+    pub target: AbsolutePath,
+    /// Whether the container may only read it.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub read_only: bool,
+    /// Whether mounts below a `Bind` made later are seen on the other side. Default: `RPrivate`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub propagation: Option<Propagation>,
+    /// The most that a `Tmpfs` holds. Default: half of the memory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<Size>,
+    /// The permission bits of a `Tmpfs`. Default: 1777.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode: Option<Mode>,
+}
+
+/// What a mount is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum MountType {
+    /// A file or directory of the device, which must be there.
+    Bind,
+    /// A volume of the engine.
+    Volume,
+    /// Memory, gone with the container.
+    Tmpfs,
+}
+
+/// Whether mounts below made later are seen on the other side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum Propagation {
+    /// On neither side.
+    Private,
+    /// On neither side, and neither for mounts below it.
+    RPrivate,
+    /// On both sides.
+    Shared,
+    /// On both sides, and so for mounts below it.
+    RShared,
+    /// In the container what was mounted on the device, and not the other way round.
+    Slave,
+    /// The same, and so for mounts below it.
+    RSlave,
+}
+
+impl fmt::Display for Propagation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Private => "private",
+            Self::RPrivate => "rprivate",
+            Self::Shared => "shared",
+            Self::RShared => "rshared",
+            Self::Slave => "slave",
+            Self::RSlave => "rslave",
+        })
+    }
+}
+
+impl Mount {
+    fn problems(&self, at: &JsonPath) -> Vec<Problem> {
+        use MountType::{Bind, Tmpfs, Volume};
+        let of = self.mount_type;
+        let not_with = |key: &str, given: bool| {
+            given.then(|| Problem::new(at.key(key), format!("does not go with {of:?}")))
+        };
+        let source = match (of, self.source.as_deref()) {
+            (Bind, None) => Some("is required for Bind: a path of the device".to_owned()),
+            (Bind, Some(path)) => path.parse::<AbsolutePath>().err().map(|error| error.to_string()),
+            (Volume, None) => Some("is required for Volume: its name".to_owned()),
+            (Volume, Some(name)) => name.parse::<crate::kinds::engine::EngineName>().err(),
+            (Tmpfs, Some(_)) => Some("does not go with Tmpfs".to_owned()),
+            (Tmpfs, None) => None,
+        };
+        let wrong = [
+            source.map(|message| Problem::new(at.key("source"), message)),
+            not_with("propagation", of != Bind && self.propagation.is_some()),
+            not_with("size", of != Tmpfs && self.size.is_some()),
+            not_with("mode", of != Tmpfs && self.mode.is_some()),
+        ];
+        wrong.into_iter().flatten().collect()
+    }
+}
+
+/// What is wrong with mounts.
+pub(super) fn problems(mounts: &[Mount]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, mount) in mounts.iter().enumerate() {
+        let at = JsonPath::root().key("mounts").index(index);
+        problems.extend(mount.problems(&at));
+        if let Some(before) = mounts[..index].iter().position(|other| other.target == mount.target) {
+            problems.push(Problem::new(at.key("target"), format!("is taken by mounts[{before}] already")));
+        }
+    }
+    problems
+}

@@ -1,0 +1,217 @@
+//! How a container runs: what it may use, when it is started again, how it is replaced.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    kinds::{engine::Texts, is_default},
+    problem::{JsonPath, Problem},
+    quantity::{Size, Span},
+};
+
+/// What a container may use of the device.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Limits {
+    /// The most memory. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Size>,
+    /// The memory it is left when the device runs short.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_reservation: Option<Size>,
+    /// The most processors, such as 0.5. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpus: Option<f64>,
+    /// Its weight against others when processors run short. Default: 1024.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_shares: Option<u32>,
+    /// The most processes and threads. Default: no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pids: Option<u32>,
+}
+
+/// When the engine starts a container again that has ended.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum RestartPolicy {
+    /// Whenever it has ended.
+    #[default]
+    Always,
+    /// When it has ended with a failure; `maxRestarts` says how often.
+    OnFailure,
+    /// Whenever it has ended, unless it was stopped.
+    UnlessStopped,
+    /// Never: when it has ended with success, it is done.
+    No,
+}
+
+/// When an image is pulled.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PullPolicy {
+    /// When the engine has no image of that name.
+    #[default]
+    IfNotPresent,
+    /// Before every start that the agent makes, and to see whether a tag has moved.
+    Always,
+    /// Never: it must be there.
+    Never,
+}
+
+/// How a container is replaced.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Update {
+    /// What comes first.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub strategy: Strategy,
+    /// The time that the new one has to become healthy; otherwise the old one comes back. Default: 1m.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_within: Option<Span>,
+}
+
+/// What comes first when a container is replaced.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Strategy {
+    /// The old one is stopped, and kept until the new one is healthy.
+    #[default]
+    StopFirst,
+    /// The new one is started beside the old one, which is stopped once the new one is healthy. They must not need the same port.
+    StartFirst,
+}
+
+/// Whether a container is to run.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Desired {
+    /// It runs.
+    #[default]
+    Running,
+    /// It is there, and stopped.
+    Stopped,
+}
+
+/// What a container may do beyond, or not even do of, what the engine lets containers do.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Capabilities {
+    /// More, such as NET_ADMIN, or ALL.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub add: Vec<String>,
+    /// Fewer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub drop: Vec<String>,
+}
+
+/// A device of the host that the container may use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Device {
+    /// Where it is on the host.
+    pub host: String,
+    /// Where it is in the container. Default: as on the host.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub container: Option<String>,
+    /// `r`, `w` and `m` (make nodes). Default: rwm.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permissions: Option<String>,
+}
+
+/// A limit of the kernel on a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Ulimit {
+    /// What is in force; -1 is no limit.
+    pub soft: i64,
+    /// How far the process may raise it; -1 is no limit.
+    pub hard: i64,
+}
+
+/// Where a container's output goes.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Logging {
+    /// What takes it, such as `json-file`, `local`, `journald`, `none`.
+    pub driver: String,
+    /// The driver's options.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub options: Texts,
+}
+
+/// The kernel's names of limits.
+const ULIMITS: [&str; 16] = [
+    "as",
+    "core",
+    "cpu",
+    "data",
+    "fsize",
+    "locks",
+    "memlock",
+    "msgqueue",
+    "nice",
+    "nofile",
+    "nproc",
+    "rss",
+    "rtprio",
+    "rttime",
+    "sigpending",
+    "stack",
+];
+
+/// The least memory that engines take.
+const LEAST_MEMORY: Size = Size(6 * 1024 * 1024);
+
+impl Limits {
+    pub(super) fn problems(&self) -> Vec<Problem> {
+        let at = |key: &str| JsonPath::root().key("resources").key(key);
+        let mut problems = Vec::new();
+        if self.memory.is_some_and(|memory| memory < LEAST_MEMORY) {
+            problems.push(Problem::new(at("memory"), format!("must be {LEAST_MEMORY} at least")));
+        }
+        if let (Some(memory), Some(kept)) = (self.memory, self.memory_reservation)
+            && kept > memory
+        {
+            problems
+                .push(Problem::new(at("memoryReservation"), format!("is more than the limit of {memory}")));
+        }
+        if self.cpus.is_some_and(|cpus| !(0.01..=4096.0).contains(&cpus)) {
+            problems.push(Problem::new(at("cpus"), "must be from 0.01 to 4096"));
+        }
+        if self.cpu_shares.is_some_and(|shares| shares < 2) {
+            problems.push(Problem::new(at("cpuShares"), "must be 2 at least"));
+        }
+        if self.pids == Some(0) {
+            problems.push(Problem::new(at("pids"), "must be 1 at least"));
+        }
+        problems
+    }
+}
+
+/// What is wrong with devices and limits.
+pub(super) fn problems(devices: &[Device], ulimits: &BTreeMap<String, Ulimit>) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (index, device) in devices.iter().enumerate() {
+        let at = JsonPath::root().key("devices").index(index);
+        let rights = device.permissions.as_deref().unwrap_or("rwm");
+        let doubled = |right: char| rights.matches(right).count() > 1;
+        if rights.is_empty() || !rights.chars().all(|right| "rwm".contains(right) && !doubled(right)) {
+            problems
+                .push(Problem::new(at.key("permissions"), format!("{rights:?} is not made of r, w and m")));
+        }
+        if !device.host.starts_with('/') {
+            problems.push(Problem::new(at.key("host"), "must be an absolute path"));
+        }
+    }
+    for (name, limit) in ulimits {
+        let at = JsonPath::root().key("ulimits").key(name);
+        if !ULIMITS.contains(&name.as_str()) {
+            problems
+                .push(Problem::new(at, format!("there is no such limit; there are {}", ULIMITS.join(", "))));
+        } else if limit.soft < -1
+            || limit.hard < -1
+            || (limit.hard >= 0 && (limit.soft > limit.hard || limit.soft < 0))
+        {
+            problems.push(Problem::new(at, "soft must be hard at most, and neither below -1"));
+        }
+    }
+    problems
+}

@@ -1,0 +1,115 @@
+use serde_json::{Value, json};
+
+use super::*;
+
+fn problems(spec: Value) -> Vec<String> {
+    let mut with_image = json!({ "image": "web:1" });
+    with_image.as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    let problems = match crate::decode::decode::<ContainerSpec>(&with_image) {
+        Ok(spec) => spec.problems(),
+        Err(problems) => problems,
+    };
+    problems.iter().map(ToString::to_string).collect()
+}
+
+/// A spec in which every field is set.
+pub(crate) fn full() -> Value {
+    json!({
+        "name": "web", "image": "registry.example/web:1.2", "pullPolicy": "Always", "registryCredentials": "/etc/registry.json",
+        "command": ["serve"], "entrypoint": ["/bin/web"], "env": { "MODE": "kiosk" }, "workingDir": "/srv", "user": "1000:1000",
+        "groups": ["audio"], "hostname": "web",
+        "ports": [{ "container": 80, "host": 8080, "ip": "127.0.0.1" }, { "container": "9000-9002", "host": "9100-9102", "protocol": "Udp" }],
+        "mounts": [
+            { "type": "Bind", "source": "/etc/web", "target": "/etc/web", "readOnly": true, "propagation": "RSlave" },
+            { "type": "Volume", "source": "data", "target": "/data" },
+            { "type": "Tmpfs", "target": "/cache", "size": "16Mi", "mode": "0700" }
+        ],
+        "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.89.7.5"] }],
+        "dns": ["10.0.0.1"], "dnsSearch": ["example"], "dnsOptions": ["ndots:2"], "extraHosts": { "db": "10.0.0.2", "host": "host-gateway" },
+        "resources": { "memory": "64Mi", "memoryReservation": "32Mi", "cpus": 0.5, "cpuShares": 512, "pids": 100 },
+        "restartPolicy": "OnFailure", "maxRestarts": 5,
+        "healthcheck": { "command": ["/bin/check"], "interval": "5s", "timeout": "2s", "startPeriod": "10s", "retries": 2 },
+        "probes": {
+            "readiness": { "http": { "port": 80, "path": "/ready", "headers": { "Host": "web" } }, "interval": "2s" },
+            "liveness": { "tcp": { "port": 80 }, "failureThreshold": 5 }
+        },
+        "stopSignal": "SIGINT", "stopGracePeriod": "3s", "init": true, "tty": true, "privileged": false,
+        "capabilities": { "add": ["NET_ADMIN"], "drop": ["MKNOD"] },
+        "devices": [{ "host": "/dev/ttyS0", "container": "/dev/modem", "permissions": "rw" }], "deviceCgroupRules": ["c 188:* rwm"],
+        "sysctls": { "net.core.somaxconn": "1024" }, "ulimits": { "nofile": { "soft": 1024, "hard": 2048 } },
+        "securityOpt": ["no-new-privileges"], "readOnlyRootFilesystem": true, "shmSize": "32Mi", "ipc": "private", "pid": "host",
+        "logging": { "driver": "json-file", "options": { "max-size": "1m" } }, "labels": { "tier": "front" }, "annotations": { "a.b/c": "d" },
+        "update": { "strategy": "StopFirst", "healthyWithin": "30s" }, "desired": "Running"
+    })
+}
+
+#[test]
+fn every_field_is_read_and_written_again() {
+    let spec: ContainerSpec = crate::decode::decode(&full()).unwrap();
+    assert_eq!(spec.problems(), []);
+    let written = serde_json::to_value(&spec).unwrap();
+    let again: ContainerSpec = crate::decode::decode(&written).unwrap();
+    assert_eq!(again, spec);
+    let schema = schemars::schema_for!(ContainerSpec).to_value();
+    let known: std::collections::BTreeSet<_> =
+        schema["properties"].as_object().unwrap().keys().cloned().collect();
+    let mut set: std::collections::BTreeSet<_> = full().as_object().unwrap().keys().cloned().collect();
+    set.insert("networkMode".into());
+    assert_eq!(set, known, "the test sets every field");
+}
+
+#[test]
+fn what_types_do_not_rule_out_is_found() {
+    for (spec, path) in [
+        (json!({ "labels": { "holdfast.agent-id": "x" } }), "$.labels"),
+        (json!({ "networkMode": "Host", "ports": [{ "container": 80 }] }), "$.ports"),
+        (json!({ "networkMode": "None", "networks": [{ "name": "a" }] }), "$.networks"),
+        (json!({ "networks": [{ "name": "a" }, { "name": "a" }] }), "$.networks[1].name"),
+        (json!({ "ports": [{ "container": "80-81", "host": 80 }] }), "$.ports[0].host"),
+        (
+            json!({ "ports": [{ "container": 80, "host": 80 }, { "container": 81, "host": 80 }] }),
+            "$.ports[1].host",
+        ),
+        (json!({ "mounts": [{ "type": "Bind", "target": "/a" }] }), "$.mounts[0].source"),
+        (json!({ "mounts": [{ "type": "Volume", "source": "/a", "target": "/a" }] }), "$.mounts[0].source"),
+        (
+            json!({ "mounts": [{ "type": "Tmpfs", "target": "/a" }, { "type": "Tmpfs", "target": "/a" }] }),
+            "$.mounts[1].target",
+        ),
+        (
+            json!({ "mounts": [{ "type": "Volume", "source": "a", "target": "/a", "size": "1Mi" }] }),
+            "$.mounts[0].size",
+        ),
+        (json!({ "resources": { "memory": "1Mi" } }), "$.resources.memory"),
+        (json!({ "resources": { "cpus": 0.0 } }), "$.resources.cpus"),
+        (
+            json!({ "resources": { "memory": "64Mi", "memoryReservation": "65Mi" } }),
+            "$.resources.memoryReservation",
+        ),
+        (json!({ "maxRestarts": 3 }), "$.maxRestarts"),
+        (json!({ "healthcheck": { "command": ["a"], "shell": "a" } }), "$.healthcheck"),
+        (json!({ "probes": { "readiness": {} } }), "$.probes.readiness"),
+        (
+            json!({ "probes": { "liveness": { "tcp": { "port": 1 }, "interval": "1ms" } } }),
+            "$.probes.liveness.interval",
+        ),
+        (json!({ "devices": [{ "host": "/dev/a", "permissions": "x" }] }), "$.devices[0].permissions"),
+        (json!({ "ulimits": { "files": { "soft": 1, "hard": 1 } } }), "$.ulimits.files"),
+        (json!({ "ulimits": { "nofile": { "soft": 2, "hard": 1 } } }), "$.ulimits.nofile"),
+        (json!({ "ipc": "mine" }), "$.ipc"),
+        (json!({ "pid": "container:" }), "$.pid"),
+        (json!({ "extraHosts": { "db": "nowhere" } }), "$.extraHosts.db"),
+        (json!({ "env": { "A=B": "c" } }), "$.env"),
+        (
+            json!({ "update": { "strategy": "StartFirst" }, "ports": [{ "container": 80, "host": 80 }] }),
+            "$.update.strategy",
+        ),
+        (json!({ "image": "Web" }), "$.image"),
+        (json!({ "stopGracePeriod": 10 }), "$.stopGracePeriod"),
+        (json!({ "colour": 1 }), "$.colour"),
+    ] {
+        let told = problems(spec.clone());
+        assert!(told.len() == 1 && told[0].starts_with(path), "{spec}: {told:?}");
+    }
+    assert!(problems(json!({ "ports": [{ "container": 80, "host": 80 }, { "container": 80, "host": 80, "protocol": "Udp" }] })).is_empty());
+}
