@@ -17,4 +17,5 @@ pub mod problem;
 pub mod quantity;
 pub mod schema;
 pub mod status;
+mod text;
 mod validate;

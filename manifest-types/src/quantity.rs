@@ -1,9 +1,8 @@
 //! Durations and sizes as people write them: `30s`, `512Mi`. One parser for each.
 
-use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
+use std::{fmt, str::FromStr, time::Duration};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::text::{read_as_text, schema_as, write_as_text};
 
 /// A length of time: whole numbers with units, the largest first, such as `1m30s`. Exact to the nanosecond.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -40,16 +39,16 @@ const SIZES: [(&str, u64); 9] = [
 /// A text that is no length of time.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a duration such as \"30s\", \"1m30s\" or \"500ms\" (units d, h, m, s, ms, us, ns, the largest first)"
+    "must be a duration such as \"30s\", \"1m30s\" or \"500ms\" (units d, h, m, s, ms, us, ns, the largest first)"
 )]
-pub struct SpanError(String);
+pub struct SpanError;
 
 /// A text that is no size.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "{0:?} is not a size such as \"512Mi\" or \"2G\" (units Ki, Mi, Gi, Ti, and k, M, G, T; bytes without one)"
+    "must be a size such as \"512Mi\" or \"2G\" (units Ki, Mi, Gi, Ti, and k, M, G, T; bytes without one)"
 )]
-pub struct SizeError(String);
+pub struct SizeError;
 
 /// A number in front, and what comes after it.
 fn leading_number(text: &str) -> Option<(u64, &str)> {
@@ -78,7 +77,7 @@ impl FromStr for Span {
     type Err = SpanError;
 
     fn from_str(text: &str) -> Result<Self, SpanError> {
-        let nanoseconds = nanoseconds(text).ok_or_else(|| SpanError(text.to_owned()))?;
+        let nanoseconds = nanoseconds(text).ok_or(SpanError)?;
         Ok(Self(Duration::from_nanos(nanoseconds)))
     }
 }
@@ -108,7 +107,7 @@ impl FromStr for Size {
             let (_, bytes) = SIZES.iter().find(|(name, _)| *name == unit)?;
             number.checked_mul(*bytes)
         });
-        bytes.map(Self).ok_or_else(|| SizeError(text.to_owned()))
+        bytes.map(Self).ok_or(SizeError)
     }
 }
 
@@ -120,73 +119,23 @@ impl fmt::Display for Size {
     }
 }
 
-macro_rules! as_text {
-    ($type:ident, $expecting:literal, $schema:expr, $number:expr) => {
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct TextVisitor;
-                impl de::Visitor<'_> for TextVisitor {
-                    type Value = $type;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expecting)
-                    }
-
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
-                        text.parse().map_err(E::custom)
-                    }
-
-                    fn visit_u64<E: de::Error>(self, number: u64) -> Result<$type, E> {
-                        let read: Option<fn(u64) -> $type> = $number;
-                        let unexpected = de::Unexpected::Unsigned(number);
-                        read.map(|read| read(number)).ok_or_else(|| E::invalid_type(unexpected, &self))
-                    }
-                }
-                deserializer.deserialize_any(TextVisitor)
-            }
-        }
-
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                $schema
-            }
-        }
-    };
-}
-
-as_text!(
-    Span,
-    "a duration such as \"30s\"",
-    json_schema!({
-        "description": "A length of time: whole numbers with units (d, h, m, s, ms, us, ns), the largest first.",
-        "type": "string",
-        "pattern": "^([0-9]+(d|h|m|s|ms|us|ns))+$",
-        "examples": ["30s", "1m30s", "500ms"]
-    }),
-    None
-);
-as_text!(
-    Size,
-    "a size such as \"512Mi\"",
-    json_schema!({
-        "description": "An amount in bytes, with a binary (Ki, Mi, Gi, Ti) or decimal (k, M, G, T) unit.",
-        "type": ["string", "integer"],
-        "minimum": 0,
-        "pattern": "^[0-9]+(k|M|G|T|Ki|Mi|Gi|Ti)?$",
-        "examples": ["512Mi", "2G"]
-    }),
-    Some(Size)
-);
+write_as_text!(Span);
+read_as_text!(Span, "a duration such as \"30s\"");
+schema_as!(Span, {
+    "description": "A length of time: whole numbers with units (d, h, m, s, ms, us, ns), the largest first.",
+    "type": "string",
+    "pattern": "^([0-9]+(d|h|m|s|ms|us|ns))+$",
+    "examples": ["30s", "1m30s", "500ms"]
+});
+write_as_text!(Size);
+read_as_text!(Size or number, "a size such as \"512Mi\"");
+schema_as!(Size, {
+    "description": "An amount in bytes, with a binary (Ki, Mi, Gi, Ti) or decimal (k, M, G, T) unit.",
+    "type": ["string", "integer"],
+    "minimum": 0,
+    "pattern": "^[0-9]+(k|M|G|T|Ki|Mi|Gi|Ti)?$",
+    "examples": ["512Mi", "2G"]
+});
 
 #[cfg(test)]
 mod tests {

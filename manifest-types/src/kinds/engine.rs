@@ -1,13 +1,11 @@
 //! What the three kinds of a container engine share: names, images, and tables of texts.
 
-use std::{borrow::Cow, collections::BTreeMap, fmt, str::FromStr};
-
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use crate::{
     name::ResourceId,
     problem::{JsonPath, Problem},
+    text::{read_as_text, schema_as, write_as_text},
 };
 
 /// Labels, options, variables: texts by name.
@@ -57,9 +55,7 @@ impl FromStr for EngineName {
         if good {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!(
-                "{text:?} is not a name: a letter or digit, then letters, digits, `_`, `.` and `-`, 253 at most"
-            ))
+            Err("must be a letter or digit, then letters, digits, `_`, `.` and `-`, 253 at most".into())
         }
     }
 }
@@ -123,8 +119,7 @@ impl FromStr for ImageRef {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let wrong =
-            |why: &str| Err(format!("{text:?} is not an image such as \"registry.example/web:1.2\": {why}"));
+        let wrong = |why: &str| Err(format!("must be an image such as \"registry.example/web:1.2\": {why}"));
         let (name, digest) = match text.split_once('@') {
             Some((name, digest)) => (name, Some(digest)),
             None => (text, None),
@@ -172,70 +167,37 @@ impl FromStr for ImageRef {
     }
 }
 
-macro_rules! text {
-    ($type:ident, $expecting:literal, $schema:expr) => {
-        impl fmt::Display for $type {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-
-        impl Serialize for $type {
-            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.serialize_str(&self.0)
-            }
-        }
-
-        impl<'de> Deserialize<'de> for $type {
-            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                struct TextVisitor;
-                impl de::Visitor<'_> for TextVisitor {
-                    type Value = $type;
-
-                    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                        f.write_str($expecting)
-                    }
-
-                    fn visit_str<E: de::Error>(self, text: &str) -> Result<$type, E> {
-                        text.parse().map_err(E::custom)
-                    }
-                }
-                deserializer.deserialize_any(TextVisitor)
-            }
-        }
-
-        impl JsonSchema for $type {
-            fn schema_name() -> Cow<'static, str> {
-                stringify!($type).into()
-            }
-
-            fn json_schema(_: &mut SchemaGenerator) -> Schema {
-                $schema
-            }
-        }
-    };
+impl fmt::Display for EngineName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
-text!(
-    EngineName,
-    "a name",
-    json_schema!({
-        "description": "A name in a container engine.",
-        "type": "string",
-        "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,252}$"
-    })
-);
-text!(
-    ImageRef,
-    "an image such as \"registry.example/web:1.2\"",
-    json_schema!({
-        "description": "An image by tag, by digest, or by both.",
-        "type": "string",
-        "maxLength": 512,
-        "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
-        "examples": ["registry.example/web:1.2", "web@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"]
-    })
-);
+impl fmt::Display for ImageRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+write_as_text!(EngineName);
+read_as_text!(EngineName, "a name");
+schema_as!(EngineName, {
+    "description": "A name in a container engine.",
+    "type": "string",
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,252}$"
+});
+write_as_text!(ImageRef);
+read_as_text!(ImageRef, "an image such as \"registry.example/web:1.2\"");
+schema_as!(ImageRef, {
+    "description": "An image by tag, by digest, or by both.",
+    "type": "string",
+    "maxLength": 512,
+    "pattern": "^[A-Za-z0-9][A-Za-z0-9._:/@-]*$",
+    "examples": [
+        "registry.example/web:1.2",
+        "web@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+    ]
+});
 
 #[cfg(test)]
 mod tests {

@@ -1,14 +1,15 @@
 //! How a container is reached: ports on the host, and networks.
 
 use core::net::IpAddr;
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     kinds::{engine::EngineName, is_default},
     problem::{JsonPath, Problem},
+    text::{read_as_text, schema_as},
 };
 
 /// A port of the container that can be reached through the host.
@@ -86,7 +87,7 @@ impl FromStr for PortRange {
         let (first, last) = text.split_once('-').unwrap_or((text, text));
         match (port(first), port(last)) {
             (Some(first), Some(last)) if first <= last => Ok(Self { first, last }),
-            _ => Err(format!("{text:?} is not a port (1 to 65535) or a range such as \"8000-8010\"")),
+            _ => Err("must be a port (1 to 65535) or a range such as \"8000-8010\"".into()),
         }
     }
 }
@@ -109,44 +110,15 @@ impl Serialize for PortRange {
     }
 }
 
-impl<'de> Deserialize<'de> for PortRange {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct RangeVisitor;
-        impl de::Visitor<'_> for RangeVisitor {
-            type Value = PortRange;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a port, or a range such as \"8000-8010\"")
-            }
-
-            fn visit_u64<E: de::Error>(self, port: u64) -> Result<PortRange, E> {
-                port.to_string().parse().map_err(E::custom)
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<PortRange, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(RangeVisitor)
-    }
-}
-
-impl JsonSchema for PortRange {
-    fn schema_name() -> Cow<'static, str> {
-        "PortRange".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "One port, or some in a row.",
-            "type": ["integer", "string"],
-            "minimum": 1,
-            "maximum": 65535,
-            "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$",
-            "examples": [80, "8000-8010"]
-        })
-    }
-}
+read_as_text!(PortRange or number, "a port, or a range such as \"8000-8010\"");
+schema_as!(PortRange, {
+    "description": "One port, or some in a row.",
+    "type": ["integer", "string"],
+    "minimum": 1,
+    "maximum": 65535,
+    "pattern": "^[0-9]{1,5}(-[0-9]{1,5})?$",
+    "examples": [80, "8000-8010"]
+});
 
 /// A network of the engine that the container is in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]

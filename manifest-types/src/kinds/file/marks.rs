@@ -1,9 +1,8 @@
 //! Permission bits and owners, as people write them.
 
-use std::{borrow::Cow, fmt, str::FromStr};
+use std::{fmt, str::FromStr};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use crate::text::{read_as_text, schema_as, write_as_text};
 
 /// Permission bits with set-user-ID, set-group-ID and sticky: an octal text such as "0640".
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -33,39 +32,9 @@ impl FromStr for Mode {
     }
 }
 
-impl Serialize for Mode {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Mode {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct ModeVisitor;
-        impl de::Visitor<'_> for ModeVisitor {
-            type Value = Mode;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a quoted octal text such as \"0640\"")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Mode, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(ModeVisitor)
-    }
-}
-
-impl JsonSchema for Mode {
-    fn schema_name() -> Cow<'static, str> {
-        "Mode".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "pattern": "^[0-7]{3,4}$", "examples": ["0644", "0755"] })
-    }
-}
+write_as_text!(Mode);
+read_as_text!(Mode, "a quoted octal text such as \"0640\"");
+schema_as!(Mode, { "type": "string", "pattern": "^[0-7]{3,4}$", "examples": ["0644", "0755"] });
 
 /// A user or a group, by name or by number.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,46 +71,12 @@ impl fmt::Display for Principal {
     }
 }
 
-impl Serialize for Principal {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Principal {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct PrincipalVisitor;
-        impl de::Visitor<'_> for PrincipalVisitor {
-            type Value = Principal;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("the name or number of a user or group")
-            }
-
-            fn visit_u64<E: de::Error>(self, id: u64) -> Result<Principal, E> {
-                id.to_string().parse().map_err(E::custom)
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Principal, E> {
-                text.parse().map_err(E::custom)
-            }
-        }
-        deserializer.deserialize_any(PrincipalVisitor)
-    }
-}
-
-impl JsonSchema for Principal {
-    fn schema_name() -> Cow<'static, str> {
-        "Principal".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "description": "A user or a group, by name or number.",
-            "type": ["string", "integer"],
-            "minimum": 0,
-            "maximum": u32::MAX - 1,
-            "pattern": "^[A-Za-z0-9_.$@-]{1,64}$"
-        })
-    }
-}
+write_as_text!(Principal);
+read_as_text!(Principal or number, "the name or number of a user or group");
+schema_as!(Principal, {
+    "description": "A user or a group, by name or number.",
+    "type": ["string", "integer"],
+    "minimum": 0,
+    "maximum": 4_294_967_294_u32,
+    "pattern": "^[A-Za-z0-9_.$@-]{1,64}$"
+});
