@@ -40,6 +40,11 @@ struct Brought {
 }
 
 impl Brought {
+    /// Whether a change of this number, which is not higher than the last, is an echo of what was read, or of another life of the stream.
+    fn is_in_doubt(&self, revision: u64) -> bool {
+        revision <= self.revision
+    }
+
     /// Whether a revision in a life of the stream has not been brought yet.
     fn is_news(&mut self, life: &str, revision: u64) -> bool {
         let news = self.life != life || revision > self.revision;
@@ -136,8 +141,7 @@ async fn session(
         tokio::select! {
             change = changes.next() => match change {
                 Some(Ok(change)) => {
-                    // A number that is not higher is an echo of what was read, or of another life of the stream.
-                    if change.revision <= brought.revision && is_reborn(&store, &life).await {
+                    if brought.is_in_doubt(change.revision) && is_reborn(&store, &life).await {
                         link.renew();
                         return End::Lost;
                     }
@@ -255,6 +259,7 @@ mod tests {
         assert!(!brought.is_news("monday", 0));
         assert!(brought.is_news("monday", 5));
         assert!(!brought.is_news("monday", 4), "a stale read is none");
+        assert!(brought.is_in_doubt(1) && brought.is_in_doubt(5) && !brought.is_in_doubt(6));
         assert!(brought.is_news("tuesday", 1), "a new stream counts anew");
     }
 }

@@ -2,21 +2,46 @@
 
 use std::time::Duration;
 
-use e2e::{Cable, Device, NatsServer, agent::LONG, cable::State, fleet, until};
+use e2e::{Cable, Device, Fleet, NatsServer, Running, agent::LONG, cable::State, fleet, until};
 use nix::sys::signal::Signal;
 use serde_json::json;
 
 use crate::files;
 
-#[tokio::test]
-async fn a_cut_that_lasts_loses_nothing() {
+/// A device at the end of a cable, on which generation 1 is Ready.
+struct Wired {
+    _server: NatsServer,
+    fleet: Fleet,
+    cable: Cable,
+    device: Device,
+    agent: Running,
+}
+
+async fn wired(flags: &[&str]) -> Wired {
     let server = NatsServer::start().await;
     let fleet = fleet(&server).await;
     let cable = Cable::to(server.port()).await;
-    let device = Device::with_flags("pump-1", &["--nats-url", &cable.url()]);
+    let device = Device::with_flags("pump-1", &[&["--nats-url", &cable.url()], flags].concat());
     let agent = device.start();
     fleet.apply(&device.id, &files(&[("/etc/a", "1")])).await;
     device.ready(&fleet, 1).await;
+    Wired { _server: server, fleet, cable, device, agent }
+}
+
+#[tokio::test]
+async fn more_heartbeats_than_any_queue_holds_are_missed_and_the_status_still_arrives() {
+    let Wired { _server, fleet, cable, device, agent: _agent } = wired(&["--heartbeat", "1"]).await;
+    cable.set(State::Cut);
+    // As many beats as half an hour has at the usual pace and more: the client holds 64 requests, the sink 8 orders.
+    tokio::time::sleep(Duration::from_secs(90)).await;
+    fleet.apply(&device.id, &files(&[("/etc/a", "2")])).await;
+    cable.set(State::Whole);
+    device.ready(&fleet, 2).await;
+}
+
+#[tokio::test]
+async fn a_cut_that_lasts_loses_nothing() {
+    let Wired { _server, fleet, cable, device, agent } = wired(&[]).await;
     cable.set(State::Cut);
     until("the loss is noticed", LONG, async || agent.stderr().contains("connection to NATS is lost")).await;
     for generation in 2..=40 {
@@ -33,13 +58,7 @@ async fn a_cut_that_lasts_loses_nothing() {
 
 #[tokio::test]
 async fn a_link_that_is_silently_dead_is_noticed_and_made_anew() {
-    let server = NatsServer::start().await;
-    let fleet = fleet(&server).await;
-    let cable = Cable::to(server.port()).await;
-    let device = Device::with_flags("pump-1", &["--nats-url", &cable.url()]);
-    let agent = device.start();
-    fleet.apply(&device.id, &files(&[("/etc/a", "1")])).await;
-    device.ready(&fleet, 1).await;
+    let Wired { _server, fleet, cable, device, agent } = wired(&[]).await;
     cable.set(State::Silent);
     fleet.apply(&device.id, &files(&[("/etc/a", "2")])).await;
     // Two pings, twenty seconds apart, that nobody answers.
