@@ -5,7 +5,7 @@ use std::{future::Future, sync::Arc, time::Duration};
 use reconcilers::{
     error::{Failure, Unseen},
     reconciler::StepContext,
-    registry::{AnyChange, AnyTarget, Registry, StepResults, Work},
+    registry::{AnyChange, AnyTarget, Observations, Registry, Stepped, Work},
 };
 use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -77,8 +77,8 @@ pub fn start(
         let abort = work.abort_handle();
         let ended = match within(work, &token, deadline).await {
             Some(joined) => {
-                let results = joined.unwrap_or_else(|error| panicked(&ids, &error));
-                StepEnd::Done { results, seen: look(&registry, &kind, targets).await }
+                let Stepped { results, seen } = joined.unwrap_or_else(|error| panicked(&ids, &error));
+                StepEnd::Done { results, seen: look(&registry, &kind, targets, seen).await }
             }
             None => {
                 abort.abort();
@@ -108,14 +108,28 @@ async fn within<T>(
     }
 }
 
-fn panicked(ids: &[manifest_types::name::ResourceId], error: &tokio::task::JoinError) -> StepResults {
+fn panicked(ids: &[manifest_types::name::ResourceId], error: &tokio::task::JoinError) -> Stepped {
     let failure = Failure::new("Panicked", format!("the step broke off; please report this: {error}"), true);
-    ids.iter().map(|id| (id.clone(), Err(failure.clone()))).collect()
+    let results = ids.iter().map(|id| (id.clone(), Err(failure.clone()))).collect();
+    Stepped { results, ..Stepped::default() }
 }
 
-async fn look(registry: &Registry, kind: &str, targets: Vec<AnyTarget>) -> LookResult {
+/// Looks at what the step itself has not `seen`.
+async fn look(
+    registry: &Registry,
+    kind: &str,
+    mut targets: Vec<AnyTarget>,
+    mut seen: Observations,
+) -> LookResult {
+    targets.retain(|target| !seen.contains_key(&target.id));
+    if targets.is_empty() {
+        return LookResult::Seen(seen);
+    }
     match timeout(LOOK, registry.observe(kind, &targets)).await {
-        Ok(Ok(seen)) => LookResult::Seen(seen),
+        Ok(Ok(mut others)) => {
+            seen.append(&mut others);
+            LookResult::Seen(seen)
+        }
         Ok(Err(unseen)) => LookResult::Unseen(unseen),
         Err(_) => LookResult::TimedOut,
     }

@@ -26,6 +26,12 @@ pub trait ResourceSpec:
 
     /// Everything on the device that a resource `id` with this spec holds.
     fn claims(&self, id: &ResourceId) -> Vec<Claim>;
+
+    /// Whether nothing on a device can be as both specs want. `false` where that is not plain from the specs alone.
+    fn contradicts(&self, other: &Self) -> bool {
+        let _ = other;
+        false
+    }
 }
 
 macro_rules! kinds {
@@ -70,6 +76,13 @@ macro_rules! kinds {
             pub fn claims(&self, id: &ResourceId) -> Vec<Claim> {
                 match self {
                     $(Self::$kind(spec) => spec.claims(id),)+
+                }
+            }
+
+            /// Whether nothing on a device can be as both specs want. `false` where that is not plain from the specs alone.
+            pub fn contradicts(&self, other: &Self) -> bool {
+                match self {
+                    $(Self::$kind(spec) => <$spec as AsSpec>::of(other).is_some_and(|other| spec.contradicts(other)),)+
                 }
             }
         }

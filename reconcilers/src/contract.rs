@@ -11,9 +11,9 @@ use manifest_types::{claim::Claim, kinds::ResourceSpec, name::ResourceId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    error::{Failure, ReconcileError},
+    error::Failure,
     observation::{Before, Observation},
-    reconciler::{Owned, Put, Reconciler, StepContext, Take, Target},
+    reconciler::{Outcome, Owned, Put, Reconciler, StepContext, Take, Target},
     registry::observation,
 };
 
@@ -116,7 +116,7 @@ async fn bring<F: Fixture>(
     cx: &StepContext,
     row: &Row<SpecOf<F>>,
     spec: &SpecOf<F>,
-) -> Result<(), ReconcileError> {
+) -> Outcome<<F::Reconciler as Reconciler>::Observed> {
     let put = Put { id: &row.id, spec, owned: row.owned(), restart: false };
     fixture.reconciler().reconcile(cx, &put).await
 }

@@ -32,7 +32,7 @@ use crate::{
     error::{Fault, ReconcileError, Unseen},
     host::{Blobs, Host},
     observation::Before,
-    reconciler::{Hint, Owned, Put, Reconciler, Sights, StepContext, Take, Target},
+    reconciler::{Hint, Outcome, Owned, Put, Reconciler, Sights, StepContext, Take, Target},
 };
 
 mod accounts;
@@ -73,6 +73,8 @@ impl FileReconciler {
     pub fn new(host: &Host) -> Self {
         let mut protected = host.protected.clone();
         protected.push(host.state_dir.clone());
+        protected.sort();
+        protected.dedup();
         let world = World {
             tree: Tree::new(host.root.clone(), protected),
             digests: Digests::default(),
@@ -84,15 +86,22 @@ impl FileReconciler {
         Self { world: Arc::new(world), blobs: Arc::clone(&host.blobs) }
     }
 
-    async fn put(&self, cx: &StepContext, permit: &Permit, put: &Put<'_, FileSpec>) -> Result<(), FileError> {
+    async fn put(
+        &self,
+        cx: &StepContext,
+        permit: &Permit,
+        put: &Put<'_, FileSpec>,
+    ) -> Result<Option<Sight>, FileError> {
         let job = put::Job::new(Arc::clone(&self.world), permit.clone(), put);
-        if let Begun::Fetch(fetching, writing) = blocking(move || job.begin()).await? {
-            let source = put.spec.content.as_ref().and_then(content::source);
-            let source = source.expect("only a content that is not in the manifest is fetched");
-            let writing = content::fetch(*writing, self.blobs.as_ref(), source, cx, put.id).await?;
-            blocking(move || fetching.finish(writing)).await?;
+        match blocking(move || job.begin()).await? {
+            Begun::Done(seen) => Ok(seen),
+            Begun::Fetch(fetching, writing) => {
+                let source = put.spec.content.as_ref().and_then(content::source);
+                let source = source.expect("only a content that is not in the manifest is fetched");
+                let writing = content::fetch(*writing, self.blobs.as_ref(), source, cx, put.id).await?;
+                blocking(move || fetching.finish(writing)).await
+            }
         }
-        Ok(())
     }
 
     async fn take(
@@ -122,12 +131,12 @@ impl Reconciler for FileReconciler {
         }
     }
 
-    async fn reconcile(&self, cx: &StepContext, put: &Put<'_, FileSpec>) -> Result<(), ReconcileError> {
+    async fn reconcile(&self, cx: &StepContext, put: &Put<'_, FileSpec>) -> Outcome<Sight> {
         let held = paths(put.owned.held);
         let all = held.iter().chain([&put.spec.path]).map(AbsolutePath::as_str).collect();
         let (permit, _waiting) = self.world.turns.take(cx, all).await?;
         let is_old = |path: &&AbsolutePath| **path != put.spec.path;
-        match self.put(cx, &permit, put).await {
+        let seen = match self.put(cx, &permit, put).await {
             // Where the old is in the way of the new, it goes first.
             Err(FileError::NotADirectory(_) | FileError::DirectoryInTheWay(_))
                 if held.iter().filter(is_old).any(|old| overlap(old, &put.spec.path)) =>
@@ -135,15 +144,15 @@ impl Reconciler for FileReconciler {
                 for old in held.iter().filter(is_old).filter(|old| overlap(old, &put.spec.path)) {
                     self.take(&permit, old, put.owned).await?;
                 }
-                self.put(cx, &permit, put).await?;
+                self.put(cx, &permit, put).await?
             }
             outcome => outcome?,
-        }
+        };
         // What the new spec moved away from goes once the new one is in place.
         for old in held.iter().filter(is_old) {
             self.take(&permit, old, put.owned).await?;
         }
-        Ok(())
+        Ok(seen)
     }
 
     async fn delete(&self, cx: &StepContext, take: &Take<'_, FileSpec>) -> Result<(), ReconcileError> {

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// What is, in terms that can be held against what is wanted. Pure: it is computed from what `observe` saw.
 /// Two values that hash alike mean that nothing changed in between.
-pub trait Observed<S>: std::hash::Hash + Send {
+pub trait Observed<S>: std::fmt::Debug + std::hash::Hash + Send {
     /// Whether there is anything at all.
     fn is_present(&self) -> bool;
 

@@ -14,7 +14,9 @@ use crate::{
 /// What one observation of several targets gives: each one's own result.
 pub type Sights<O> = BTreeMap<ResourceId, Result<O, ObserveError>>;
 /// What one step gives: each resource's own result.
-pub type Outcomes = BTreeMap<ResourceId, Result<(), ReconcileError>>;
+pub type Outcomes<O> = BTreeMap<ResourceId, Outcome<O>>;
+/// How one change went, and what was seen right after it, where the step itself has looked. Where it has not, the caller looks.
+pub type Outcome<O> = Result<Option<O>, ReconcileError>;
 
 /// Sees, brings about and takes away resources of one kind. Every method is idempotent and may be dropped at any await.
 pub trait Reconciler: Send + Sync + 'static {
@@ -36,7 +38,7 @@ pub trait Reconciler: Send + Sync + 'static {
         &self,
         cx: &StepContext,
         put: &Put<'_, Self::Spec>,
-    ) -> impl Future<Output = Result<(), ReconcileError>> + Send;
+    ) -> impl Future<Output = Outcome<Self::Observed>> + Send;
 
     /// Takes away what is ours and puts back what was there before us. Absent already is success.
     fn delete(
@@ -56,13 +58,13 @@ pub trait Reconciler: Send + Sync + 'static {
         &self,
         cx: &StepContext,
         changes: &[Change<'_, Self::Spec>],
-    ) -> impl Future<Output = Outcomes> + Send {
+    ) -> impl Future<Output = Outcomes<Self::Observed>> + Send {
         async move {
             let mut outcomes = Outcomes::new();
             for change in changes {
                 let outcome = match change {
                     Change::Put(put) => self.reconcile(cx, put).await,
-                    Change::Take(take) => self.delete(cx, take).await,
+                    Change::Take(take) => self.delete(cx, take).await.map(|()| None),
                 };
                 outcomes.insert(change.id().clone(), outcome);
             }
@@ -143,6 +145,14 @@ impl<S> Change<'_, S> {
         match self {
             Self::Put(put) => put.id,
             Self::Take(take) => take.id,
+        }
+    }
+
+    /// What is wanted after it.
+    pub fn wanted(&self) -> Option<&S> {
+        match self {
+            Self::Put(put) => Some(put.spec),
+            Self::Take(_) => None,
         }
     }
 }

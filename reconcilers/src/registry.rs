@@ -18,7 +18,7 @@ use manifest_types::{
 };
 
 use crate::{
-    error::{Failure, Unseen},
+    error::{Failure, ReconcileError, Unseen},
     file::FileReconciler,
     host::Host,
     observation::{Before, Observation, Observed},
@@ -79,6 +79,15 @@ pub type Observations = BTreeMap<ResourceId, Result<Observation, Failure>>;
 /// What became of several changes.
 pub type StepResults = BTreeMap<ResourceId, Result<(), Failure>>;
 
+/// What became of a step.
+#[derive(Debug, Default)]
+pub struct Stepped {
+    /// Of each change.
+    pub results: StepResults,
+    /// What the step itself has seen after its changes. The others are to be looked at.
+    pub seen: Observations,
+}
+
 /// All reconcilers of this build.
 pub struct Registry {
     kinds: BTreeMap<&'static str, Box<dyn AnyReconciler>>,
@@ -107,7 +116,7 @@ impl Registry {
     }
 
     /// Carries out one step: a change alone, or a batch of one kind.
-    pub async fn step(&self, kind: &str, cx: &StepContext, changes: &[AnyChange]) -> StepResults {
+    pub async fn step(&self, kind: &str, cx: &StepContext, changes: &[AnyChange]) -> Stepped {
         self.of(kind).step(cx, changes).await
     }
 
@@ -129,7 +138,7 @@ impl Registry {
 /// A reconciler with its types erased.
 trait AnyReconciler: Send + Sync {
     fn observe<'a>(&'a self, targets: &'a [AnyTarget]) -> BoxFuture<'a, Result<Observations, Unseen>>;
-    fn step<'a>(&'a self, cx: &'a StepContext, changes: &'a [AnyChange]) -> BoxFuture<'a, StepResults>;
+    fn step<'a>(&'a self, cx: &'a StepContext, changes: &'a [AnyChange]) -> BoxFuture<'a, Stepped>;
     fn batch(&self, spec: &Spec) -> Option<Batch>;
     fn drift_hints(&self) -> BoxStream<'static, Hint>;
 }
@@ -152,14 +161,21 @@ impl<R: Reconciler> AnyReconciler for R {
         .boxed()
     }
 
-    fn step<'a>(&'a self, cx: &'a StepContext, changes: &'a [AnyChange]) -> BoxFuture<'a, StepResults> {
+    fn step<'a>(&'a self, cx: &'a StepContext, changes: &'a [AnyChange]) -> BoxFuture<'a, Stepped> {
         async move {
             let typed: Vec<Change<'_, R::Spec>> = changes.iter().map(typed_change).collect();
             let outcomes = self.transact(cx, &typed).await;
-            outcomes
-                .into_iter()
-                .map(|(id, outcome)| (id, outcome.map_err(|error| error.to_failure())))
-                .collect()
+            let mut stepped = Stepped::default();
+            for change in &typed {
+                let Some(outcome) = outcomes.get(change.id()) else { continue };
+                if let Ok(Some(observed)) = outcome {
+                    let sight = observation(observed, change.wanted());
+                    stepped.seen.insert(change.id().clone(), Ok(sight));
+                }
+                let result = outcome.as_ref().map(drop).map_err(ReconcileError::to_failure);
+                stepped.results.insert(change.id().clone(), result);
+            }
+            stepped
         }
         .boxed()
     }

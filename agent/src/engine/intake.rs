@@ -11,11 +11,14 @@ use manifest_types::{
     name::ResourceId,
     status::DriftAction,
 };
-use reconcilers::{observation::Before, reconciler::Batch};
+use reconcilers::{
+    observation::{Before, Difference, Observation},
+    reconciler::Batch,
+};
 
 use super::{
     Engine, KindFacts,
-    resource::{Aim, Resource, Wanted, WantedBody},
+    resource::{Aim, Resource, Sight, Wanted, WantedBody},
     sabotage::Rule,
 };
 use crate::{
@@ -115,7 +118,9 @@ impl Engine {
             resource.wanted = now_wanted;
             if resource.compared() != before || resource.wanted.is_none() {
                 resource.trouble = None;
-                resource.look.due = true;
+                let foreseen = foreseen(resource);
+                resource.look.due = foreseen.is_none();
+                resource.sight = foreseen.or(resource.sight.take());
                 resource.look.not_before = None;
                 resource.drift_lasts &= resource.is_applied();
                 resource.repairs = Repairs::default();
@@ -197,4 +202,23 @@ impl Engine {
             None => held.and_then(|spec| (self.settings.batch)(spec)),
         }
     }
+}
+
+/// What a look at a changed spec would find, where that is plain without one: what was right before is wrong now.
+/// It never makes anything Ready, and the step looks for itself.
+fn foreseen(resource: &Resource) -> Option<Sight> {
+    let (sight, row, aim) = (resource.sight.as_ref()?, resource.row.as_ref()?, resource.aim()?);
+    let applied = row.applied.as_ref().filter(|_| row.intent.is_none() && !resource.look.due)?;
+    let seen = sight.seen.as_ref().ok().filter(|seen| seen.on_target())?;
+    if sight.against != Some(applied.digest) || !aim.spec.contradicts(&applied.spec) {
+        return None;
+    }
+    let changed = Difference {
+        path: "spec".into(),
+        want: aim.digest.to_string().into(),
+        got: applied.digest.to_string().into(),
+        in_place: false,
+    };
+    let seen = Observation { differences: vec![changed], ..seen.clone() };
+    Some(Sight { against: Some(aim.digest), seen: Ok(seen), at: sight.at })
 }

@@ -18,6 +18,8 @@ use super::{
 };
 use crate::admit::{Form, Terms, admit};
 
+mod looks;
+
 /// An engine at a time, with what it has begun and is not answered yet.
 pub(crate) struct Bench {
     pub(crate) engine: Engine,
@@ -299,64 +301,6 @@ fn only_the_id_changes_so_what_is_owned_is_handed_over() {
 }
 
 #[test]
-fn a_kind_that_cannot_be_seen_is_not_gone() {
-    let mut bench = Bench::new();
-    bench.bring(1, &[file("a", "/a", "x")]);
-    bench.converge();
-    bench.bring(2, &[]);
-    let index = bench.begun.iter().position(|command| matches!(command, Command::Observe { .. })).unwrap();
-    let Command::Observe { ticket, kind, .. } = bench.begun.remove(index) else { unreachable!() };
-    let away = Unseen { reason: "Away", message: "it is away".into() };
-    bench.tell(Event::Observed { ticket, kind, result: LookResult::Unseen(away) });
-    assert_eq!(bench.phase("a"), (Phase::Deleting, "Unseen".into()));
-    bench.tell(Event::Hint { kind: "File", hint: Hint::Kind });
-    bench.see(|_| Ok(right(1)));
-    bench.converge();
-    assert!(bench.engine.resources.is_empty());
-}
-
-#[test]
-fn a_look_that_hangs_costs_only_its_own_target() {
-    let mut bench = Bench::new();
-    bench.bring(1, &[file("a", "/a", "x"), file("b", "/b", "x")]);
-    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
-    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
-    let looks: Vec<_> = bench.told().into_iter().filter(|told| told.starts_with("observe")).collect();
-    assert_eq!(looks, ["observe File a", "observe File b"], "each is looked at alone");
-}
-
-#[test]
-fn a_look_that_ends_makes_room_for_the_next_that_must_be_alone() {
-    let mut bench = Bench::new();
-    let many: Vec<_> = (0..9).map(|n| file(&format!("f{n}"), &format!("/{n}"), "x")).collect();
-    bench.bring(1, &many);
-    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
-    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
-    let looks = |bench: &Bench| bench.told().iter().filter(|told| told.starts_with("observe")).count();
-    assert_eq!(looks(&bench), 4, "four at a time");
-    for seen in 1..=9 {
-        bench.see(|_| Ok(right(1)));
-        assert_eq!(looks(&bench), 4.min(9 - seen), "{:?}", bench.told());
-    }
-}
-
-#[test]
-fn a_look_that_hangs_is_not_repeated_until_it_returns() {
-    let mut bench = Bench::new();
-    bench.bring(1, &[file("a", "/a", "x")]);
-    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
-    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
-    bench.begun.retain(|command| !matches!(command, Command::Remember { .. }));
-    for _ in 0..30 {
-        bench.wait(60.0);
-        assert!(bench.told().iter().all(|told| !told.starts_with("observe")), "{:?}", bench.told());
-    }
-    assert_eq!(bench.phase("a"), (Phase::Failed, "ObserveTimedOut".into()));
-    bench.tell(Event::LookReturned { ticket });
-    assert!(bench.told().contains(&"observe File a".to_owned()), "{:?}", bench.told());
-}
-
-#[test]
 fn a_retry_long_after_the_failure_is_made() {
     let mut bench = Bench::new();
     bench.bring(1, &[file("a", "/a", "x")]);
@@ -390,30 +334,6 @@ fn the_same_number_from_another_source_is_another_manifest() {
     bench.converge();
     bring(&mut bench, "file", "x");
     assert_eq!(bench.engine.resources["a"].aim().unwrap().digest, of_file);
-}
-
-#[test]
-fn what_is_ignored_is_not_looked_at_any_more() {
-    let mut bench = Bench::new();
-    let with = |id: &str, drift: &str| {
-        let mut entry = file(id, &format!("/{id}"), "x");
-        entry["drift"] = json!(drift);
-        entry
-    };
-    bench.bring(1, &[with("a", "Ignore"), with("b", "Report")]);
-    bench.converge();
-    bench.wait(2.0);
-    bench.begun.clear();
-    let hint = |id: &str| Event::Hint { kind: "File", hint: Hint::Resource(id.parse().unwrap()) };
-    bench.tell(hint("a"));
-    assert!(bench.told().is_empty(), "{:?}", bench.told());
-    bench.tell(hint("b"));
-    bench.see(|_| Ok(wrong(7)));
-    bench.begun.clear();
-    bench.tell(hint("b"));
-    assert!(bench.told().is_empty(), "it is known to drift, and left so: {:?}", bench.told());
-    bench.wait(70.0);
-    assert_eq!(bench.told(), ["observe File b"]);
 }
 
 #[test]

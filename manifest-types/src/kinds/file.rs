@@ -114,6 +114,17 @@ impl ResourceSpec for FileSpec {
     fn claims(&self, _: &ResourceId) -> Vec<Claim> {
         vec![Claim::Path(self.path.as_str().to_owned())]
     }
+
+    fn contradicts(&self, other: &Self) -> bool {
+        let bytes = self.content.as_ref().and_then(FileContent::bytes);
+        let others = other.content.as_ref().and_then(FileContent::bytes);
+        let other_content = bytes.zip(others).is_some_and(|(one, other)| one != other);
+        self.path == other.path
+            && (self.file_type != other.file_type
+                || self.wanted_mode() != other.wanted_mode()
+                || self.target != other.target
+                || other_content)
+    }
 }
 
 /// What a status shows of a file.

@@ -4,6 +4,7 @@ use super::{Fixture, Row, bring, bring_about, context, drop_after, id, intend, s
 use crate::{
     observation::Before,
     reconciler::{Reconciler, StepContext, Target},
+    registry::observation,
 };
 use manifest_types::kinds::ResourceSpec;
 use tokio_util::sync::CancellationToken;
@@ -15,6 +16,7 @@ macro_rules! promises {
         $crate::promises!(@each $fixture:
             looking_changes_nothing,
             a_spec_is_brought_about,
+            what_a_step_has_seen_is_what_is_there,
             done_twice_the_second_time_changes_nothing,
             a_new_spec_takes_the_place_of_the_old,
             what_a_spec_moved_away_from_is_given_back,
@@ -64,6 +66,20 @@ pub async fn a_spec_is_brought_about<F: Fixture>() {
     assert!(seen.details.is_some(), "what is there has details");
     let again = see(&fixture, &row.spec, Some(&row)).await.expect("it can be seen");
     assert_eq!(seen.fingerprint, again.fingerprint, "equal sights have equal fingerprints");
+}
+
+/// What a step tells of the world after it is what a look tells.
+pub async fn what_a_step_has_seen_is_what_is_there<F: Fixture>() {
+    let fixture = F::new().await;
+    let row = intend(&fixture, fixture.first()).await;
+    for spec in [fixture.first(), fixture.second(), fixture.second()] {
+        let told = bring(&fixture, &context(), &row, &spec).await.expect("the spec is brought about");
+        let seen = see(&fixture, &spec, Some(&row)).await.expect("it can be seen");
+        assert!(seen.on_target(), "{:?}", seen.differences);
+        if let Some(told) = told {
+            assert_eq!(observation(&told, Some(&spec)), seen);
+        }
+    }
 }
 
 /// The second time nothing is touched.

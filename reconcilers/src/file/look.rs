@@ -48,6 +48,15 @@ impl Aim {
             is_watched: wanted.is_some() && target.owned.is_some(),
         })
     }
+
+    fn sight(self, world: &World, accounts: &mut Accounts, found: Found) -> Sight {
+        Sight {
+            names: accounts.names(self.owner.as_ref(), self.group.as_ref()),
+            is_original_kept: world.originals.holds(&self.path),
+            path: self.path,
+            found,
+        }
+    }
 }
 
 /// What was seen of one place, and what the kernel said of it.
@@ -91,16 +100,26 @@ pub(super) fn look_at_all(world: &World, aims: Vec<Aim>) -> Result<Looked, FileE
                     look(&walker, directory, &aim.path, &world.digests, now).map(|seen| seen.found)
                 }
             };
-            let sight = found.map_err(ObserveError::from).map(|found| Sight {
-                names: accounts.names(aim.owner.as_ref(), aim.group.as_ref()),
-                is_original_kept: world.originals.holds(&aim.path),
-                path: aim.path,
-                found,
-            });
-            sights.push((aim.id, sight));
+            let id = aim.id.clone();
+            let sight = found.map(|found| aim.sight(world, &mut accounts, found));
+            sights.push((id, sight.map_err(ObserveError::from)));
         }
     }
     Ok(sights)
+}
+
+/// Looks once more at what a step has changed, in the directory that it has reached.
+pub(super) fn look_again(
+    world: &World,
+    walker: &Walker,
+    directory: &Arc<Directory>,
+    aim: Aim,
+) -> Result<Sight, FileError> {
+    let reached = Reached::Whole(Arc::clone(directory));
+    world.originals.load()?;
+    world.watches.follow(&reached, [(&aim.path, &aim.id)].into_iter());
+    let seen = look(walker, directory, &aim.path, &world.digests, file_clock())?;
+    Ok(aim.sight(world, &mut Accounts::default(), seen.found))
 }
 
 /// Looks at one path, in the directory that holds it; `now` is a time before that.

@@ -20,14 +20,18 @@ use super::{
     decide::{Change, Keep, Way, keep, way},
     drift::drift,
     error::FileError,
-    look::{Seen, look},
+    look::{Aim, Seen, look, look_again},
     permit::Permit,
-    sight::Found,
+    sight::{Found, Sight},
     sites::AtWork,
     stage::{Attributes, Staged, clean, remove},
-    walk::{Place, Reached, Walker},
+    walk::{Directory, Place, Reached, Walker},
 };
-use crate::{error::Fault, observation::Before, reconciler::Put};
+use crate::{
+    error::Fault,
+    observation::Before,
+    reconciler::{Put, Target},
+};
 
 /// One path to bring to its spec.
 pub(super) struct Job {
@@ -39,12 +43,13 @@ pub(super) struct Job {
     before: Before,
     /// Whether a spec of this path was applied whole before.
     was_applied: bool,
+    aim: Option<Aim>,
 }
 
 /// How far a job is.
 pub(super) enum Begun {
-    /// It is done.
-    Done,
+    /// It is done, and this was seen after it.
+    Done(Option<Sight>),
     /// The file beside is ready for a content that must be fetched.
     Fetch(Box<Fetching>, Box<Writing>),
 }
@@ -72,11 +77,12 @@ impl Job {
         let ours = super::ours(put.owned, &spec.path);
         let before = super::before(put.owned.held, &spec.path);
         let was_applied = put.owned.applied && put.owned.spec.path == spec.path;
-        Self { world, permit, spec, ours, before, was_applied }
+        let aim = Aim::of(&Target { id: put.id, wanted: Some(put.spec), owned: Some(put.owned) });
+        Self { world, permit, spec, ours, before, was_applied, aim }
     }
 
     /// Does it all, but for a content that must be fetched.
-    pub(super) fn begin(self) -> Result<Begun, FileError> {
+    pub(super) fn begin(mut self) -> Result<Begun, FileError> {
         self.permit.check()?;
         let walker = self.world.tree.enter()?;
         let ground = self.survey(&walker)?;
@@ -98,7 +104,14 @@ impl Job {
                 self.install(&ground, staged)?;
             }
         }
-        Ok(Begun::Done)
+        let directory = Arc::clone(&ground.place.directory);
+        drop(ground);
+        Ok(Begun::Done(self.seen(&walker, &directory)))
+    }
+
+    /// What is there now. A look that fails here is made again by those who can tell why.
+    fn seen(&mut self, walker: &Walker, directory: &Arc<Directory>) -> Option<Sight> {
+        look_again(&self.world, walker, directory, self.aim.take()?).ok()
     }
 
     fn survey(&self, walker: &Walker) -> Result<Ground<'_>, FileError> {
@@ -238,8 +251,8 @@ impl Job {
 
 impl Fetching {
     /// Puts the fetched content in its place. What is there is looked at again: fetching takes long.
-    pub(super) fn finish(self, writing: Writing) -> Result<(), FileError> {
-        let Self { job, walker, attributes } = self;
+    pub(super) fn finish(self, writing: Writing) -> Result<Option<Sight>, FileError> {
+        let Self { mut job, walker, attributes } = self;
         let staged = writing.seal(attributes)?;
         let path = &job.spec.path;
         let place = staged.destination().clone();
@@ -247,7 +260,9 @@ impl Fetching {
         let seen = look(&walker, &place.directory, path, &job.world.digests, file_clock())?;
         let ground = Ground { place, _at_work: at_work, seen, way: Way::Replace, attributes };
         job.install(&ground, staged)?;
-        Ok(())
+        let directory = Arc::clone(&ground.place.directory);
+        drop(ground);
+        Ok(job.seen(&walker, &directory))
     }
 }
 

@@ -42,6 +42,9 @@ pub(super) fn await_claims(
     spec: &Arc<Spec>,
     now: BootTime,
 ) -> Option<Verdict> {
+    if me.neighbours.is_empty() {
+        return None;
+    }
     let claims = spec.claims(id);
     let holders = order::holders(&engine.resources, id, &claims);
     if holders.is_empty() && !is_waited_for(engine, me, &claims) {
@@ -75,9 +78,12 @@ fn needs_change(case: &Case<'_>) -> bool {
     let off_target = !case.seen.on_target() && !case.me.tolerates_drift();
     let row = case.me.row.as_ref();
     let unfinished = row.is_some_and(|row| row.intent.is_some());
+    off_target || unfinished || row.is_some_and(|row| holds_more(case, row)) || restart_is_due(case)
+}
+
+fn holds_more(case: &Case<'_>, row: &Row) -> bool {
     let claims = case.spec.claims(case.id);
-    let holds_more = row.is_some_and(|row| row.held.keys().any(|claim| !claims.contains(claim)));
-    off_target || unfinished || holds_more || restart_is_due(case)
+    row.held.keys().any(|claim| !claims.contains(claim))
 }
 
 /// Whether something that this restarts on has changed since its last start. Of a start that may not have come about, what it would have seen counts.

@@ -132,3 +132,35 @@ proptest! {
         prop_assert_eq!(serde_json::from_value::<Spec>(written).unwrap(), spec);
     }
 }
+
+#[test]
+fn specs_contradict_each_other_only_where_that_is_plain() {
+    let base = json!({ "path": "/a", "content": { "inline": "x" } });
+    let with = |key: &str, value: Value| {
+        let mut spec = base.clone();
+        spec[key] = value;
+        reads(spec)
+    };
+    let sum = Digest::of(b"y");
+    let contradict = [
+        with("content", json!({ "inline": "y" })),
+        with("mode", json!("0600")),
+        reads(json!({ "path": "/a", "type": "Directory" })),
+        reads(json!({ "path": "/a", "type": "Symlink", "target": "/b" })),
+    ];
+    let may_agree = [
+        with("path", json!("/b")),
+        with("content", json!({ "base64": "eA==" })),
+        with("content", json!({ "url": "http://server/y", "sha256": sum })),
+        with("mode", json!("0644")),
+        with("owner", json!("root")),
+        with("createParents", json!(true)),
+    ];
+    let base = reads(base.clone());
+    for other in &contradict {
+        assert!(base.contradicts(other) && other.contradicts(&base), "{other:?}");
+    }
+    for other in &may_agree {
+        assert!(!base.contradicts(other) && !other.contradicts(&base), "{other:?}");
+    }
+}

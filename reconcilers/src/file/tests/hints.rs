@@ -124,7 +124,8 @@ async fn what_is_not_held_any_more_is_not_watched() {
         assert_eq!(rig.files.world.watches.count(), (0, 0), "round {round}");
     }
     // Looking at what is not held, or not wanted, watches nothing.
-    let row = rig.apply(&text_file("/dir/it", "text")).await;
+    rig.write("/dir/it", "text");
+    let row = rig.row(&text_file("/dir/it", "text"), crate::observation::Before::Same);
     rig.see(&row.spec).await.unwrap();
     let unwanted = Target { id: &row.id, wanted: None, owned: Some(row.owned()) };
     rig.files.observe(&[unwanted]).await.unwrap();

@@ -128,7 +128,7 @@ impl Rig {
 
     pub(super) async fn put_with(&self, cx: &StepContext, row: &Row, spec: &FileSpec) -> Result<(), Failure> {
         let put = Put { id: &row.id, spec, owned: row.owned(), restart: false };
-        self.files.reconcile(cx, &put).await.map_err(|error| error.to_failure())
+        self.files.reconcile(cx, &put).await.map(drop).map_err(|error| error.to_failure())
     }
 
     pub(super) async fn put(&self, row: &Row) -> Result<(), Failure> {

@@ -1,16 +1,17 @@
 //! What no file may be: the agent's own, and what the kernel makes up.
 
 use std::{
+    collections::BTreeMap,
     ffi::{OsStr, OsString},
     path::{Path, PathBuf},
 };
 
 use nix::sys::{
-    stat::{FileStat, lstat, stat},
+    stat::{FileStat, SFlag, lstat, stat},
     statfs::{self, FsType, fstatfs},
 };
 
-use super::{super::error::FileError, Directory};
+use super::{super::error::FileError, Directory, kind};
 
 /// What is protected, by what it is and by where it stands, so that no other way leads to it.
 pub(super) struct Guard {
@@ -21,13 +22,19 @@ pub(super) struct Guard {
 impl Guard {
     /// Looks up what is there of `protected` now; what is not there yet is known by its directory and name.
     pub(super) fn of(protected: &[PathBuf]) -> Self {
-        let things = protected.iter().filter_map(|path| stat(path).ok());
-        let entries = protected.iter().filter_map(|path| {
-            let directory = stat(path.parent().unwrap_or(Path::new("/"))).ok()?;
-            Some((id(&directory), path.file_name()?.to_owned()))
-        });
-        let links = protected.iter().filter_map(|path| lstat(path).ok());
-        Self { things: things.chain(links).map(|stat| id(&stat)).collect(), entries: entries.collect() }
+        let mut directories: BTreeMap<&Path, Option<FileStat>> = BTreeMap::new();
+        let mut guard = Self { things: Vec::new(), entries: Vec::new() };
+        for path in protected {
+            let entry = lstat(path).ok();
+            let leads_to = entry.filter(is_link).and_then(|_| stat(path).ok());
+            guard.things.extend([entry, leads_to].into_iter().flatten().map(|stat| id(&stat)));
+            let parent = path.parent().unwrap_or(Path::new("/"));
+            let directory = directories.entry(parent).or_insert_with(|| stat(parent).ok());
+            if let (Some(directory), Some(name)) = (directory, path.file_name()) {
+                guard.entries.push((id(directory), name.to_owned()));
+            }
+        }
+        guard
     }
 
     /// Whether this is one of them.
@@ -39,6 +46,10 @@ impl Guard {
     pub(super) fn names(&self, directory: &FileStat, name: &OsStr) -> bool {
         self.entries.iter().any(|(parent, entry)| *parent == id(directory) && entry == name)
     }
+}
+
+fn is_link(stat: &FileStat) -> bool {
+    kind(stat) == SFlag::S_IFLNK
 }
 
 /// What tells one thing from every other on this device.

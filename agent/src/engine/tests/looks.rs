@@ -1,0 +1,107 @@
+//! When the engine looks, and what it does while it cannot see.
+
+use super::*;
+
+#[test]
+fn a_changed_spec_that_contradicts_what_was_right_needs_no_look_before_its_intent() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.converge();
+    bench.wait(2.0);
+    bench.converge();
+    bench.bring(2, &[file("a", "/a", "y")]);
+    assert_eq!(bench.told(), ["remember generation 2 a: intent"]);
+    assert_eq!(bench.phase("a"), (Phase::Reconciling, "Starting".into()));
+    // What may be right is looked at, and so is what was not right, or not seen since.
+    bench.converge();
+    bench.bring(
+        3,
+        &[json!({ "id": "a", "kind": "File", "spec": { "path": "/a", "content": { "base64": "eQ==" } } })],
+    );
+    assert!(bench.told().contains(&"observe File a".to_owned()), "{:?}", bench.told());
+    bench.see(|_| Ok(wrong(7)));
+    bench.bring(4, &[file("a", "/a", "z")]);
+    assert!(bench.told().contains(&"observe File a".to_owned()), "{:?}", bench.told());
+}
+
+#[test]
+fn a_kind_that_cannot_be_seen_is_not_gone() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.converge();
+    bench.bring(2, &[]);
+    let index = bench.begun.iter().position(|command| matches!(command, Command::Observe { .. })).unwrap();
+    let Command::Observe { ticket, kind, .. } = bench.begun.remove(index) else { unreachable!() };
+    let away = Unseen { reason: "Away", message: "it is away".into() };
+    bench.tell(Event::Observed { ticket, kind, result: LookResult::Unseen(away) });
+    assert_eq!(bench.phase("a"), (Phase::Deleting, "Unseen".into()));
+    bench.tell(Event::Hint { kind: "File", hint: Hint::Kind });
+    bench.see(|_| Ok(right(1)));
+    bench.converge();
+    assert!(bench.engine.resources.is_empty());
+}
+
+#[test]
+fn a_look_that_hangs_costs_only_its_own_target() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x"), file("b", "/b", "x")]);
+    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
+    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
+    let looks: Vec<_> = bench.told().into_iter().filter(|told| told.starts_with("observe")).collect();
+    assert_eq!(looks, ["observe File a", "observe File b"], "each is looked at alone");
+}
+
+#[test]
+fn a_look_that_ends_makes_room_for_the_next_that_must_be_alone() {
+    let mut bench = Bench::new();
+    let many: Vec<_> = (0..9).map(|n| file(&format!("f{n}"), &format!("/{n}"), "x")).collect();
+    bench.bring(1, &many);
+    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
+    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
+    let looks = |bench: &Bench| bench.told().iter().filter(|told| told.starts_with("observe")).count();
+    assert_eq!(looks(&bench), 4, "four at a time");
+    for seen in 1..=9 {
+        bench.see(|_| Ok(right(1)));
+        assert_eq!(looks(&bench), 4.min(9 - seen), "{:?}", bench.told());
+    }
+}
+
+#[test]
+fn a_look_that_hangs_is_not_repeated_until_it_returns() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
+    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
+    bench.begun.retain(|command| !matches!(command, Command::Remember { .. }));
+    for _ in 0..30 {
+        bench.wait(60.0);
+        assert!(bench.told().iter().all(|told| !told.starts_with("observe")), "{:?}", bench.told());
+    }
+    assert_eq!(bench.phase("a"), (Phase::Failed, "ObserveTimedOut".into()));
+    bench.tell(Event::LookReturned { ticket });
+    assert!(bench.told().contains(&"observe File a".to_owned()), "{:?}", bench.told());
+}
+
+#[test]
+fn what_is_ignored_is_not_looked_at_any_more() {
+    let mut bench = Bench::new();
+    let with = |id: &str, drift: &str| {
+        let mut entry = file(id, &format!("/{id}"), "x");
+        entry["drift"] = json!(drift);
+        entry
+    };
+    bench.bring(1, &[with("a", "Ignore"), with("b", "Report")]);
+    bench.converge();
+    bench.wait(2.0);
+    bench.begun.clear();
+    let hint = |id: &str| Event::Hint { kind: "File", hint: Hint::Resource(id.parse().unwrap()) };
+    bench.tell(hint("a"));
+    assert!(bench.told().is_empty(), "{:?}", bench.told());
+    bench.tell(hint("b"));
+    bench.see(|_| Ok(wrong(7)));
+    bench.begun.clear();
+    bench.tell(hint("b"));
+    assert!(bench.told().is_empty(), "it is known to drift, and left so: {:?}", bench.told());
+    bench.wait(70.0);
+    assert_eq!(bench.told(), ["observe File b"]);
+}
