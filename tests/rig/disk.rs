@@ -1,17 +1,22 @@
-//! A device of which one directory lies on a file system of its own, in memory, which fills up or cannot be written.
+//! A device of which one directory lies on a file system of its own, which fills up, cannot be written, or hangs.
 
 use std::{
+    ffi::OsStr,
     fs::{self, File},
     io::{self, Write},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use nix::unistd::geteuid;
+use tempfile::NamedTempFile;
 
 use crate::running::{Running, Start};
 
-/// Mounts a file system at `$1` with the options `$2`, and becomes what the other arguments say.
-const SCRIPT: &str = "mount -t tmpfs -o \"$2\" tmpfs \"$1\" && shift 2 && exec \"$@\"";
+/// Mounts `$1`, of type `$2`, with the options `$3`, at `$4`, and becomes what the other arguments say.
+const SCRIPT: &str = r#"mount -t "$2" -o "$3" "$1" "$4" && shift 4 && exec "$@""#;
+/// How long a tool may take that only asks something of the kernel.
+const TOOL: Duration = Duration::from_secs(30);
 
 /// A process with a file system of its own, which ends with it.
 #[derive(Debug)]
@@ -22,11 +27,15 @@ pub struct SmallDisk {
 }
 
 impl SmallDisk {
-    /// Starts `start` with a file system at `place`, which is there already; `options` as mount takes them.
+    /// Starts `start` with a file system in memory at `place`, which is there already; `options` as mount takes them.
     pub fn start(start: Start, place: &Path, options: &str) -> Self {
+        Self::mounted(start, place, ["tmpfs", "tmpfs", options].map(OsStr::new))
+    }
+
+    fn mounted(start: Start, place: &Path, mount: [&OsStr; 3]) -> Self {
         let name = if geteuid().is_root() { "-m" } else { "-mr" };
-        let arguments = [name, "--propagation", "private", "sh", "-c", SCRIPT, "sh"].map(Into::into);
-        let arguments = arguments.into_iter().chain([place.as_os_str().to_owned(), options.into()]);
+        let arguments = [name, "--propagation", "private", "sh", "-c", SCRIPT, "sh"].map(OsStr::new);
+        let arguments = arguments.into_iter().chain(mount).chain([place.as_os_str()]);
         Self { running: start.by("unshare", arguments).start(), place: place.to_owned() }
     }
 
@@ -57,4 +66,57 @@ impl SmallDisk {
     pub fn read(&self, below: &str) -> Option<String> {
         fs::read_to_string(self.path(below)).ok()
     }
+}
+
+/// A process of which one directory lies on a disk that hangs when it is told to: whoever writes there waits until it goes on.
+#[derive(Debug)]
+pub struct HangingDisk {
+    /// The process and its disk.
+    pub disk: SmallDisk,
+    hangs: bool,
+    _image: NamedTempFile,
+}
+
+impl HangingDisk {
+    /// Starts `start` with a disk of 16 MiB at `place`, which is there already.
+    pub async fn start(start: Start, place: &Path) -> Self {
+        assert!(geteuid().is_root(), "a disk that hangs is a mounted image, and only root can mount one");
+        let image = NamedTempFile::new().expect("there is room for an image");
+        image.as_file().set_len(16 * 1024 * 1024).expect("there is room for an image");
+        // The owner and the mode of a mounted root are those of the image's.
+        let options = ["-q", "-F", "-E", "root_owner=0:0"].map(OsStr::new);
+        tool("mkfs.ext4", options.into_iter().chain([image.path().as_os_str()])).await;
+        let mount = [image.path().as_os_str(), OsStr::new("ext4"), OsStr::new("loop")];
+        let disk = SmallDisk::mounted(start, place, mount);
+        Self { disk, hangs: false, _image: image }
+    }
+
+    /// From now on whoever writes there waits.
+    pub async fn hang(&mut self) {
+        self.hangs = true;
+        tool("fsfreeze", [OsStr::new("--freeze"), self.disk.path("").as_os_str()]).await;
+    }
+
+    /// Who waited goes on.
+    pub async fn go_on(&mut self) {
+        tool("fsfreeze", [OsStr::new("--unfreeze"), self.disk.path("").as_os_str()]).await;
+        self.hangs = false;
+    }
+}
+
+impl Drop for HangingDisk {
+    fn drop(&mut self) {
+        if self.hangs {
+            // A process that waits for a disk cannot even be killed.
+            let path = self.disk.path("");
+            let mut thaw = Start::new("fsfreeze", "fsfreeze").arg("--unfreeze").arg(path).start();
+            thaw.finish();
+        }
+    }
+}
+
+async fn tool<'a>(program: &str, arguments: impl IntoIterator<Item = &'a OsStr>) {
+    let mut running = Start::new(program, program).args(arguments).start();
+    let ended = running.wait(TOOL).await;
+    assert!(ended.success(), "{program} {ended}: {}", running.stderr());
 }

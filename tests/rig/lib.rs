@@ -20,7 +20,7 @@ pub use agent::Device;
 pub use cable::Cable;
 pub use cluster::Cluster;
 pub use control_plane::ControlPlane;
-pub use disk::SmallDisk;
+pub use disk::{HangingDisk, SmallDisk};
 pub use fleet::{Fleet, fleet};
 pub use nats::{NatsServer, Store};
 pub use running::Running;

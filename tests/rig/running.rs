@@ -153,6 +153,14 @@ impl Running {
         }
         // It may end between the two; then there is nothing to kill.
         let _ = self.child.kill();
+        self.finish()
+    }
+
+    /// Waits, without a limit, until it ends by itself.
+    pub fn finish(&mut self) -> ExitStatus {
+        if let Some(ended) = self.ended() {
+            return ended;
+        }
         let ended = self.child.wait().expect("an own child can be waited for");
         *self.ended.insert(ended)
     }

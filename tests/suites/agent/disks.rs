@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use e2e::{Device, NatsServer, SmallDisk, agent::LONG, fleet, until};
+use e2e::{Device, HangingDisk, NatsServer, SmallDisk, agent::LONG, fleet, until};
 use manifest_types::status::{AgentStatus, ConditionStatus, Phase};
 use serde_json::{Value, json};
 
@@ -43,6 +43,12 @@ async fn with_the_state_directory_full_nothing_is_begun_but_things_are_let_go() 
     assert_eq!((waiting.phase, waiting.reason.as_deref()), (Phase::Pending, Some("LedgerUnwritable")));
     assert_eq!(device.read("/etc/0").as_deref(), Some("first"), "no effect before its intent is durable");
     assert!(!device.path("/etc/100").exists());
+
+    // The ledger stays this agent's own, though its database is closed after a write that failed.
+    let pid = disk.running.pid().to_string();
+    let mut second = device.command().by("nsenter", ["--mount", "--target", &pid]).start();
+    assert!(!second.wait(LONG).await.success());
+    assert!(second.stderr().contains("another agent"), "{}", second.stderr());
 
     // Known to be full or not, what is not wanted goes.
     fleet.apply(&device.id, &manifest(&[])).await;
@@ -109,4 +115,64 @@ async fn a_file_in_a_read_only_directory_fails_alone() {
     let phase = |id: &str| status.resources.iter().find(|(own, _)| own.as_str() == id).unwrap().1.phase;
     assert_eq!(phase("etc-dependant"), Phase::Pending);
     until("the other is not disturbed", LONG, async || device.read("/etc/b").as_deref() == Some("b")).await;
+}
+
+fn phase(status: &AgentStatus, id: &str) -> Option<Phase> {
+    status.resources.iter().find(|(own, _)| own.as_str() == id).map(|(_, resource)| resource.phase)
+}
+
+#[tokio::test]
+async fn a_disk_that_hangs_keeps_only_its_own_files_waiting() {
+    let server = NatsServer::start().await;
+    let fleet = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    let slow = device.path("/slow");
+    fs::create_dir(&slow).unwrap();
+    let mut disk = HangingDisk::start(device.command(), &slow).await;
+    fleet.apply(&device.id, &manifest(&[file("/slow/a", "first"), file("/etc/b", "first")])).await;
+    device.ready(&fleet, 1).await;
+
+    disk.hang().await;
+    for (generation, content) in [(2, "second"), (3, "third")] {
+        fleet.apply(&device.id, &manifest(&[file("/slow/a", content), file("/etc/b", content)])).await;
+        let told = |status: &AgentStatus| {
+            status.manifest_generation == generation
+                && phase(status, "etc-b") == Some(Phase::Ready)
+                && phase(status, "slow-a") == Some(Phase::Reconciling)
+        };
+        device.status(&fleet, "the other one is Ready".into(), told).await;
+        assert_eq!(device.read("/etc/b").as_deref(), Some(content));
+        assert_eq!(disk.disk.read("a").as_deref(), Some("first"));
+    }
+
+    disk.go_on().await;
+    device.ready(&fleet, 3).await;
+    assert_eq!(disk.disk.read("a").as_deref(), Some("third"));
+}
+
+#[tokio::test]
+async fn a_state_directory_that_hangs_is_told_and_nothing_is_begun() {
+    let server = NatsServer::start().await;
+    let fleet = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    fs::create_dir(device.state_dir()).unwrap();
+    let mut disk = HangingDisk::start(device.command(), &device.state_dir()).await;
+    fleet.apply(&device.id, &manifest(&[file("/etc/a", "first")])).await;
+    device.ready(&fleet, 1).await;
+
+    disk.hang().await;
+    fleet.apply(&device.id, &manifest(&[file("/etc/a", "second")])).await;
+    let told = |status: &AgentStatus| {
+        let slow = status.condition("LedgerWritable");
+        let waits = status.resources.values().any(|resource| {
+            resource.phase == Phase::Pending && resource.reason.as_deref() == Some("LedgerSlow")
+        });
+        waits && slow.is_some_and(|is| is.status == ConditionStatus::False && is.reason == "Slow")
+    };
+    device.status(&fleet, "the hanging disk is told".into(), told).await;
+    assert_eq!(device.read("/etc/a").as_deref(), Some("first"), "no effect before its intent is durable");
+
+    disk.go_on().await;
+    device.ready(&fleet, 2).await;
+    assert_eq!(device.read("/etc/a").as_deref(), Some("second"));
 }
