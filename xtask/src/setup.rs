@@ -10,6 +10,7 @@ use cache::Cache;
 
 mod apt;
 mod cache;
+mod disks;
 mod faketime;
 mod nats_server;
 mod python;
@@ -35,7 +36,7 @@ struct Part {
 pub(crate) fn all() -> Result<()> {
     run()?;
     clock()?;
-    Ok(())
+    disks()
 }
 
 /// Brings the library that gives a process another wall clock: only tests need it.
@@ -44,6 +45,11 @@ pub(crate) fn clock() -> Result<PathBuf> {
     let library = bring(&faketime::PART, faketime::works, || faketime::bring(&cache))?;
     eprintln!("{}: {}", faketime::PART.name, library.display());
     Ok(library)
+}
+
+/// Brings the programs that make disks: only tests need them.
+pub(crate) fn disks() -> Result<()> {
+    disks::bring()
 }
 
 /// Brings what demo, benchmarks and tests all need.

@@ -54,6 +54,7 @@ fn unit() -> Result<()> {
 fn nats() -> Result<()> {
     let parts = setup::run()?;
     let clock = setup::clock()?;
+    setup::disks()?;
     // Built apart from the tests: their `testing` feature must not get into what is shipped.
     let [holdfast, control_plane] = build(["holdfast", "control-plane-sim"])?;
     Program::cargo()
