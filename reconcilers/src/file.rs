@@ -99,7 +99,7 @@ impl FileReconciler {
                 let source = put.spec.content.as_ref().and_then(content::source);
                 let source = source.expect("only a content that is not in the manifest is fetched");
                 let writing = content::fetch(*writing, self.blobs.as_ref(), source, cx, put.id).await?;
-                blocking(move || fetching.finish(writing)).await
+                blocking(move || fetching.finish(writing)).await.map(|()| None)
             }
         }
     }
@@ -152,7 +152,8 @@ impl Reconciler for FileReconciler {
         for old in held.iter().filter(is_old) {
             self.take(&permit, old, put.owned).await?;
         }
-        Ok(seen)
+        // Another way may lead from there to the new place.
+        Ok(seen.filter(|_| !held.iter().any(|path| is_old(&path))))
     }
 
     async fn delete(&self, cx: &StepContext, take: &Take<'_, FileSpec>) -> Result<(), ReconcileError> {

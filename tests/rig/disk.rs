@@ -4,7 +4,9 @@ use std::{
     ffi::OsStr,
     fs::{self, File},
     io::{self, Write},
+    os::fd::AsRawFd,
     path::{Path, PathBuf},
+    process,
     time::Duration,
 };
 
@@ -74,6 +76,8 @@ pub struct HangingDisk {
     /// The process and its disk.
     pub disk: SmallDisk,
     hangs: bool,
+    /// Its root, held open: the way by its process ends with that.
+    root: Option<File>,
     _image: NamedTempFile,
 }
 
@@ -88,19 +92,26 @@ impl HangingDisk {
         tool("mkfs.ext4", options.into_iter().chain([image.path().as_os_str()])).await;
         let mount = [image.path().as_os_str(), OsStr::new("ext4"), OsStr::new("loop")];
         let disk = SmallDisk::mounted(start, place, mount);
-        Self { disk, hangs: false, _image: image }
+        Self { disk, hangs: false, root: None, _image: image }
     }
 
     /// From now on whoever writes there waits.
     pub async fn hang(&mut self) {
+        self.root = Some(File::open(self.disk.path("")).expect("the disk is mounted"));
         self.hangs = true;
-        tool("fsfreeze", [OsStr::new("--freeze"), self.disk.path("").as_os_str()]).await;
+        tool("fsfreeze", [OsStr::new("--freeze"), self.root_path().as_os_str()]).await;
+    }
+
+    fn root_path(&self) -> PathBuf {
+        let root = self.root.as_ref().map_or(-1, AsRawFd::as_raw_fd);
+        Path::new("/proc").join(process::id().to_string()).join("fd").join(root.to_string())
     }
 
     /// Who waited goes on.
     pub async fn go_on(&mut self) {
-        tool("fsfreeze", [OsStr::new("--unfreeze"), self.disk.path("").as_os_str()]).await;
+        tool("fsfreeze", [OsStr::new("--unfreeze"), self.root_path().as_os_str()]).await;
         self.hangs = false;
+        self.root = None;
     }
 }
 
@@ -108,7 +119,7 @@ impl Drop for HangingDisk {
     fn drop(&mut self) {
         if self.hangs {
             // A process that waits for a disk cannot even be killed.
-            let path = self.disk.path("");
+            let path = self.root_path();
             let mut thaw = Start::new("fsfreeze", "fsfreeze").arg("--unfreeze").arg(path).start();
             thaw.finish();
         }

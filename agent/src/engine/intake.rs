@@ -31,6 +31,10 @@ use crate::{
     plan::backoff::Repairs,
 };
 
+/// No more changes of one manifest than this are begun without a look. A joint look costs little for many, and finds out about
+/// a disk that hangs before steps do, each of which keeps others from beginning.
+const FORESEEN: usize = 2;
+
 impl Engine {
     pub(super) fn remember(&mut self, memory: Memory, now: Now) {
         for (id, row) in memory.rows {
@@ -109,6 +113,7 @@ impl Engine {
             .into_iter()
             .map(|entry| (entry.id.clone(), self.wanted(entry)))
             .collect();
+        let mut changed = Vec::new();
         for (id, resource) in &mut self.resources {
             let now_wanted = wanted.remove(id);
             if resource.wanted == now_wanted {
@@ -118,9 +123,8 @@ impl Engine {
             resource.wanted = now_wanted;
             if resource.compared() != before || resource.wanted.is_none() {
                 resource.trouble = None;
-                let foreseen = foreseen(resource);
-                resource.look.due = foreseen.is_none();
-                resource.sight = foreseen.or(resource.sight.take());
+                changed.push((id.clone(), foreseen(resource)));
+                resource.look.due = true;
                 resource.look.not_before = None;
                 resource.drift_lasts &= resource.is_applied();
                 resource.repairs = Repairs::default();
@@ -129,10 +133,24 @@ impl Engine {
                 }
             }
         }
+        if wanted.is_empty() && changed.len() <= FORESEEN {
+            self.foresee(changed);
+        }
         for (id, new) in wanted {
             self.resources.insert(id, Resource { wanted: Some(new), ..Resource::new(now.wall) });
         }
         self.touch_all();
+    }
+
+    /// Takes for seen what is plain without a look, if that is so of all that has changed: else their intents would not share a commit.
+    fn foresee(&mut self, changed: Vec<(ResourceId, Option<Sight>)>) {
+        let all: Option<Vec<_>> =
+            changed.into_iter().map(|(id, sight)| sight.map(|sight| (id, sight))).collect();
+        for (id, sight) in all.into_iter().flatten() {
+            let Some(resource) = self.resources.get_mut(&id) else { continue };
+            resource.look.due = false;
+            resource.sight = Some(sight);
+        }
     }
 
     fn wanted(&self, entry: Entry) -> Wanted {
@@ -220,5 +238,5 @@ fn foreseen(resource: &Resource) -> Option<Sight> {
         in_place: false,
     };
     let seen = Observation { differences: vec![changed], ..seen.clone() };
-    Some(Sight { against: Some(aim.digest), seen: Ok(seen), at: sight.at })
+    Some(Sight { against: Some(aim.digest), foreseen: true, seen: Ok(seen), at: sight.at })
 }

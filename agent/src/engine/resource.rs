@@ -146,6 +146,8 @@ pub(crate) struct Look {
 pub struct Sight {
     /// The digest of the spec it was compared with; none when it was not.
     pub against: Option<Digest>,
+    /// Whether that spec came later, and what was seen only contradicts it (ADR 0014).
+    pub foreseen: bool,
     /// What was seen.
     pub seen: Result<Observation, Failure>,
     /// When.

@@ -75,7 +75,7 @@ impl Engine {
                     continue;
                 }
             };
-            self.take_sight(&id, Sight { against, seen, at: now.boot }, now);
+            self.take_sight(&id, Sight { against, foreseen: false, seen, at: now.boot }, now);
         }
     }
 

@@ -116,7 +116,7 @@ impl Engine {
         resource.sight = None;
         resource.look.due = sight.is_none();
         if let Some(seen) = sight {
-            self.take_sight(id, Sight { against: running.puts, seen, at: now.boot }, now);
+            self.take_sight(id, Sight { against: running.puts, foreseen: false, seen, at: now.boot }, now);
         }
     }
 

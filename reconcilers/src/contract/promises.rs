@@ -72,7 +72,10 @@ pub async fn a_spec_is_brought_about<F: Fixture>() {
 pub async fn what_a_step_has_seen_is_what_is_there<F: Fixture>() {
     let fixture = F::new().await;
     let row = intend(&fixture, fixture.first()).await;
-    for spec in [fixture.first(), fixture.second(), fixture.second()] {
+    let elsewhere = fixture.elsewhere();
+    let mut row = row;
+    row.held.extend(elsewhere.claims(&row.id).into_iter().map(|claim| (claim, Before::Absent)));
+    for spec in [fixture.first(), fixture.second(), fixture.second(), elsewhere] {
         let told = bring(&fixture, &context(), &row, &spec).await.expect("the spec is brought about");
         let seen = see(&fixture, &spec, Some(&row)).await.expect("it can be seen");
         assert!(seen.on_target(), "{:?}", seen.differences);

@@ -108,18 +108,16 @@ pub(super) fn look_at_all(world: &World, aims: Vec<Aim>) -> Result<Looked, FileE
     Ok(sights)
 }
 
-/// Looks once more at what a step has changed, in the directory that it has reached.
-pub(super) fn look_again(
-    world: &World,
-    walker: &Walker,
-    directory: &Arc<Directory>,
-    aim: Aim,
-) -> Result<Sight, FileError> {
-    let reached = Reached::Whole(Arc::clone(directory));
+/// Looks once more at what a step has changed, by the way that leads there now.
+pub(super) fn look_again(world: &World, walker: &Walker, aim: Aim) -> Result<Sight, FileError> {
     world.originals.load()?;
+    let reached = walker.reach(&aim.path)?;
     world.watches.follow(&reached, [(&aim.path, &aim.id)].into_iter());
-    let seen = look(walker, directory, &aim.path, &world.digests, file_clock())?;
-    Ok(aim.sight(world, &mut Accounts::default(), seen.found))
+    let found = match &reached {
+        Reached::Missing(_) => Found::Absent,
+        Reached::Whole(directory) => look(walker, directory, &aim.path, &world.digests, file_clock())?.found,
+    };
+    Ok(aim.sight(world, &mut Accounts::default(), found))
 }
 
 /// Looks at one path, in the directory that holds it; `now` is a time before that.

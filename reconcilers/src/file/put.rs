@@ -25,7 +25,7 @@ use super::{
     sight::{Found, Sight},
     sites::AtWork,
     stage::{Attributes, Staged, clean, remove},
-    walk::{Directory, Place, Reached, Walker},
+    walk::{Place, Reached, Walker},
 };
 use crate::{
     error::Fault,
@@ -82,7 +82,7 @@ impl Job {
     }
 
     /// Does it all, but for a content that must be fetched.
-    pub(super) fn begin(mut self) -> Result<Begun, FileError> {
+    pub(super) fn begin(self) -> Result<Begun, FileError> {
         self.permit.check()?;
         let walker = self.world.tree.enter()?;
         let ground = self.survey(&walker)?;
@@ -104,14 +104,10 @@ impl Job {
                 self.install(&ground, staged)?;
             }
         }
-        let directory = Arc::clone(&ground.place.directory);
         drop(ground);
-        Ok(Begun::Done(self.seen(&walker, &directory)))
-    }
-
-    /// What is there now. A look that fails here is made again by those who can tell why.
-    fn seen(&mut self, walker: &Walker, directory: &Arc<Directory>) -> Option<Sight> {
-        look_again(&self.world, walker, directory, self.aim.take()?).ok()
+        // A look that fails here is made again by those who can tell why.
+        let seen = self.aim.and_then(|aim| look_again(&self.world, &walker, aim).ok());
+        Ok(Begun::Done(seen))
     }
 
     fn survey(&self, walker: &Walker) -> Result<Ground<'_>, FileError> {
@@ -251,8 +247,8 @@ impl Job {
 
 impl Fetching {
     /// Puts the fetched content in its place. What is there is looked at again: fetching takes long.
-    pub(super) fn finish(self, writing: Writing) -> Result<Option<Sight>, FileError> {
-        let Self { mut job, walker, attributes } = self;
+    pub(super) fn finish(self, writing: Writing) -> Result<(), FileError> {
+        let Self { job, walker, attributes } = self;
         let staged = writing.seal(attributes)?;
         let path = &job.spec.path;
         let place = staged.destination().clone();
@@ -260,9 +256,7 @@ impl Fetching {
         let seen = look(&walker, &place.directory, path, &job.world.digests, file_clock())?;
         let ground = Ground { place, _at_work: at_work, seen, way: Way::Replace, attributes };
         job.install(&ground, staged)?;
-        let directory = Arc::clone(&ground.place.directory);
-        drop(ground);
-        Ok(job.seen(&walker, &directory))
+        Ok(())
     }
 }
 

@@ -12,16 +12,52 @@ fn a_changed_spec_that_contradicts_what_was_right_needs_no_look_before_its_inten
     bench.bring(2, &[file("a", "/a", "y")]);
     assert_eq!(bench.told(), ["remember generation 2 a: intent"]);
     assert_eq!(bench.phase("a"), (Phase::Reconciling, "Starting".into()));
-    // What may be right is looked at, and so is what was not right, or not seen since.
     bench.converge();
-    bench.bring(
-        3,
-        &[json!({ "id": "a", "kind": "File", "spec": { "path": "/a", "content": { "base64": "eQ==" } } })],
-    );
-    assert!(bench.told().contains(&"observe File a".to_owned()), "{:?}", bench.told());
+    // More than a few, or something new beside it, are looked at together.
+    bench.bring(3, &[file("a", "/a", "z"), file("b", "/b", "z")]);
+    assert_eq!(bench.told(), ["observe File a b"]);
+}
+
+#[test]
+fn what_may_be_right_or_was_not_right_or_may_have_changed_is_looked_at_first() {
+    let as_base64 =
+        json!({ "id": "a", "kind": "File", "spec": { "path": "/a", "content": { "base64": "eA==" } } });
+    let converged = || {
+        let mut bench = Bench::new();
+        let mut reported = file("a", "/a", "x");
+        reported["drift"] = json!("Report");
+        bench.bring(1, &[reported]);
+        bench.converge();
+        bench.wait(2.0);
+        bench.converge();
+        bench
+    };
+    let looks = |bench: &Bench, what: &str| {
+        let told = bench.told();
+        assert!(told.contains(&"observe File a".to_owned()), "{what}: {told:?}");
+        assert!(!told.iter().any(|command| command.contains("intent")), "{what}: {told:?}");
+    };
+    let mut bench = converged();
+    bench.tell(Event::Hint { kind: "File", hint: Hint::Kind });
     bench.see(|_| Ok(wrong(7)));
-    bench.bring(4, &[file("a", "/a", "z")]);
-    assert!(bench.told().contains(&"observe File a".to_owned()), "{:?}", bench.told());
+    bench.begun.clear();
+    bench.bring(2, &[file("a", "/a", "y")]);
+    looks(&bench, "it had drifted");
+
+    let mut bench = converged();
+    bench.engine.apply(Event::Hint { kind: "File", hint: Hint::Kind }, bench.now);
+    bench.bring(2, &[file("a", "/a", "y")]);
+    looks(&bench, "it was hinted at");
+
+    let mut bench = converged();
+    bench.bring(2, std::slice::from_ref(&as_base64));
+    looks(&bench, "it may be right");
+    bench.bring(3, &[file("a", "/a", "z")]);
+    looks(&bench, "a look is under way");
+    bench.see(|_| Ok(right(1)));
+    looks(&bench, "that look was for another spec");
+    bench.see(|_| Ok(wrong(1)));
+    assert!(bench.told().iter().any(|command| command.contains("a: intent")));
 }
 
 #[test]

@@ -124,7 +124,8 @@ fn holds(row: &Row) -> std::collections::BTreeMap<String, String> {
 }
 
 fn differences(resource: &Resource) -> Vec<manifest_types::status::DriftField> {
-    let seen = resource.observation();
+    let seen =
+        resource.observation().filter(|_| !resource.sight.as_ref().is_some_and(|sight| sight.foreseen));
     let field = |difference: &reconcilers::observation::Difference| manifest_types::status::DriftField {
         path: difference.path.clone(),
         want: difference.want.clone(),

@@ -131,6 +131,13 @@ impl Rig {
         self.files.reconcile(cx, &put).await.map(drop).map_err(|error| error.to_failure())
     }
 
+    /// Brings `row` to `spec`; what the step itself has seen after that, if it tells.
+    pub(super) async fn told(&self, row: &Row, spec: &FileSpec) -> Option<Observation> {
+        let put = Put { id: &row.id, spec, owned: row.owned(), restart: false };
+        let told = self.files.reconcile(&context(), &put).await.unwrap();
+        told.map(|told| observation(&told, Some(spec)))
+    }
+
     pub(super) async fn put(&self, row: &Row) -> Result<(), Failure> {
         self.put_with(&context(), row, &row.spec).await
     }

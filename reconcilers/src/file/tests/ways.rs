@@ -182,3 +182,26 @@ async fn another_name_of_a_file_keeps_its_mode() {
     assert_eq!((rig.mode("/theirs"), rig.mode("/it")), (0o600, 0o4755));
     assert_eq!(fs::metadata(rig.real("/it")).unwrap().nlink(), 1);
 }
+
+#[tokio::test]
+async fn a_step_tells_what_it_has_seen_after_a_change_of_one_place() {
+    let rig = Rig::new();
+    let spec = text_file("/it", "text");
+    let row = rig.intend(&spec).await;
+    let told = rig.told(&row, &spec).await.expect("a step that writes one file looks at it");
+    assert_eq!(told, rig.see(&spec).await.unwrap());
+    assert!(told.on_target() && told.details.is_some());
+}
+
+#[tokio::test]
+async fn a_step_that_takes_its_own_file_away_by_another_way_does_not_tell_that_it_is_there() {
+    let rig = Rig::new();
+    fs::create_dir(rig.real("/data")).unwrap();
+    symlink("data", rig.real("/via")).unwrap();
+    let mut row = rig.apply(&text_file("/via/it", "text")).await;
+    let moved = text_file("/data/it", "text");
+    row.held.extend(rig.row(&moved, Before::Absent).held);
+    let told = rig.told(&row, &moved).await;
+    let seen = rig.see(&moved).await.unwrap();
+    assert!(told.is_none_or(|told| told == seen), "{seen:?}");
+}
