@@ -5,6 +5,7 @@
 
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
+pub mod engine;
 pub mod error;
 pub mod file;
 pub mod host;

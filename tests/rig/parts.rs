@@ -27,6 +27,16 @@ pub fn libfaketime() -> PathBuf {
     part("HOLDFAST_LIBFAKETIME")
 }
 
+/// Where a Docker engine of the tests' own listens.
+pub fn docker() -> String {
+    part("HOLDFAST_DOCKER").to_string_lossy().into_owned()
+}
+
+/// Where a Podman engine of the tests' own listens.
+pub fn podman() -> String {
+    part("HOLDFAST_PODMAN").to_string_lossy().into_owned()
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where tests learn what they run against")]
 fn part(variable: &str) -> PathBuf {
     match std::env::var_os(variable) {

@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod ci;
 mod demo;
+mod engines;
 mod process;
 mod schemas;
 mod setup;

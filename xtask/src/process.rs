@@ -118,6 +118,16 @@ impl Background {
     }
 }
 
+impl Background {
+    /// Asks it to end, and waits until it has: for what must clear up after itself.
+    pub(crate) fn end(&mut self) {
+        let asked = Program::new("kill").arg(self.child.id().to_string()).succeeds();
+        if asked {
+            drop(self.child.wait());
+        }
+    }
+}
+
 impl Drop for Background {
     fn drop(&mut self) {
         drop(self.child.kill());

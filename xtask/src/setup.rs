@@ -11,6 +11,7 @@ use cache::Cache;
 mod apt;
 mod cache;
 mod disks;
+mod engines;
 mod faketime;
 mod nats_server;
 mod python;
@@ -36,7 +37,8 @@ struct Part {
 pub(crate) fn all() -> Result<()> {
     run()?;
     clock()?;
-    disks()
+    disks()?;
+    engines()
 }
 
 /// Brings the library that gives a process another wall clock: only tests need it.
@@ -50,6 +52,11 @@ pub(crate) fn clock() -> Result<PathBuf> {
 /// Brings the programs that make disks: only tests need them.
 pub(crate) fn disks() -> Result<()> {
     disks::bring()
+}
+
+/// Brings container engines: only some tests need them.
+pub(crate) fn engines() -> Result<()> {
+    engines::bring()
 }
 
 /// Brings what demo, benchmarks and tests all need.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{process::Program, setup, sim};
+use crate::{engines::Engines, process::Program, setup, sim};
 
 /// Which suites to run.
 #[derive(clap::Args)]
@@ -22,13 +22,15 @@ enum Suite {
     Unit,
     /// With a NATS server.
     Nats,
+    /// With container engines: Docker and Podman.
+    Container,
 }
 
 /// Runs a suite.
 type Run = fn() -> Result<()>;
 
 /// All suites, the quickest first.
-const SUITES: &[(Suite, Run)] = &[(Suite::Unit, unit), (Suite::Nats, nats)];
+const SUITES: &[(Suite, Run)] = &[(Suite::Unit, unit), (Suite::Nats, nats), (Suite::Container, container)];
 
 impl Args {
     /// All suites.
@@ -58,12 +60,24 @@ fn nats() -> Result<()> {
     // Built apart from the tests: their `testing` feature must not get into what is shipped.
     let [holdfast, control_plane] = build(["holdfast", "control-plane-sim"])?;
     Program::cargo()
-        .args(["test", "-p", "e2e"])
+        .args(["test", "-p", "e2e", "--lib", "--test", "agent", "--test", "control_plane"])
         .env("HOLDFAST_NATS_SERVER", parts.nats_server)
         .env("HOLDFAST_PYTHON", parts.python)
         .env("HOLDFAST_LIBFAKETIME", clock)
         .env("HOLDFAST_BIN", holdfast)
         .env("HOLDFAST_CONTROL_PLANE", control_plane)
+        .run()
+}
+
+fn container() -> Result<()> {
+    setup::engines()?;
+    // Built first: engines do not wait for compilers.
+    Program::cargo().args(["test", "-p", "e2e", "--test", "container", "--no-run"]).run()?;
+    let engines = Engines::start()?;
+    Program::cargo()
+        .args(["test", "-p", "e2e", "--test", "container"])
+        .env("HOLDFAST_DOCKER", engines.address("docker"))
+        .env("HOLDFAST_PODMAN", engines.address("podman"))
         .run()
 }
 

@@ -164,6 +164,17 @@ impl Probes {
 }
 
 impl Healthcheck {
+    /// What is run, as engines write it; `None` if that is left to the image.
+    pub fn test(&self) -> Option<Vec<String>> {
+        let with = |how: &str, rest: &[String]| [&[how.to_owned()], rest].concat();
+        match (&self.command, &self.shell) {
+            _ if self.disabled => Some(vec!["NONE".to_owned()]),
+            (Some(command), _) => Some(with("CMD", command)),
+            (None, Some(line)) => Some(with("CMD-SHELL", std::slice::from_ref(line))),
+            (None, None) => None,
+        }
+    }
+
     pub(super) fn problems(&self) -> Vec<Problem> {
         let at = JsonPath::root().key("healthcheck");
         let mut problems = Vec::new();

@@ -1,0 +1,138 @@
+//! A container engine, in our own terms: what `Container`, `Volume` and `ContainerNetwork` need of Docker and of Podman.
+//!
+//! [`ContainerEngine`] is the seam. Beyond it stand the real engine (`docker`, which speaks Docker's API to either of the two) and a fake;
+//! both keep the same [`contract`]. What an engine says of a container is a [`Shape`](shape::Shape): its settings by
+//! their paths in the spec, so that wanted and seen are compared field by field.
+
+use std::{future::Future, time::Duration};
+
+use futures_util::stream::BoxStream;
+use manifest_types::{
+    kinds::{
+        container::{Attachment, ContainerSpec},
+        container_network::ContainerNetworkSpec,
+        engine::{ImageRef, Texts},
+        volume::VolumeSpec,
+    },
+    status::Progress,
+};
+
+use self::{
+    error::EngineError,
+    terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Volume},
+};
+
+#[cfg(any(test, feature = "testing"))]
+pub mod contract;
+pub mod docker;
+pub mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod fake;
+pub mod marks;
+pub mod shape;
+pub mod terms;
+
+/// What an engine answers.
+pub type Answer<T> = Result<T, EngineError>;
+
+/// A container engine. Every call may be dropped at any await; what was asked may come about nevertheless.
+pub trait ContainerEngine: Send + Sync + 'static {
+    /// What it is. The one call that finds an engine that is not known yet, or finds it again.
+    fn identify(&self) -> impl Future<Output = Answer<EngineInfo>> + Send;
+
+    /// All containers, whoever made them, in any state: one call, however many there are.
+    fn containers(&self) -> impl Future<Output = Answer<Vec<Listed>>> + Send;
+
+    /// One container by its name or id, with all that it is made of; `None` if there is none.
+    fn container(&self, name: &str) -> impl Future<Output = Answer<Option<Container>>> + Send;
+
+    /// Makes a container, and does not start it. Returns its id.
+    fn create(&self, new: &NewContainer<'_>) -> impl Future<Output = Answer<String>> + Send;
+
+    /// Starts a container. One that runs is left.
+    fn start(&self, id: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Asks a container to end, and kills it after `grace`. One that does not run is left.
+    fn stop(&self, id: &str, grace: Duration) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Lets a container that was paused go on.
+    fn unpause(&self, id: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Gives a container another name.
+    fn rename(&self, id: &str, name: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Changes what can be changed of a container that runs.
+    fn adjust(&self, id: &str, to: &Adjustment) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Removes a container, killing it if it runs, and its nameless volumes. Absent already is success.
+    fn remove(&self, id: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Puts a container into a network.
+    fn connect(&self, id: &str, to: &Attachment) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Takes a container out of a network. Absent already is success.
+    fn disconnect(&self, id: &str, network: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// The end of what a container has printed, `most` bytes at most.
+    fn last_output(&self, id: &str, most: usize) -> impl Future<Output = Answer<String>> + Send;
+
+    /// Runs a program in a container, and says with what it ended.
+    fn run_in(&self, id: &str, command: &[String]) -> impl Future<Output = Answer<i64>> + Send;
+
+    /// The image that a reference stands for now; `None` if there is none.
+    fn image(&self, reference: &str) -> impl Future<Output = Answer<Option<Image>>> + Send;
+
+    /// Pulls an image, telling how far it is.
+    fn pull(
+        &self,
+        image: &ImageRef,
+        login: Option<&Login>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Removes an image that nothing uses. Absent already is success.
+    fn remove_image(&self, id: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// All volumes.
+    fn volumes(&self) -> impl Future<Output = Answer<Vec<Volume>>> + Send;
+
+    /// Makes a volume.
+    fn create_volume(
+        &self,
+        name: &str,
+        spec: &VolumeSpec,
+        marks: &Texts,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Removes a volume that nothing uses, with all that is in it. Absent already is success.
+    fn remove_volume(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// All networks.
+    fn networks(&self) -> impl Future<Output = Answer<Vec<Network>>> + Send;
+
+    /// Makes a network.
+    fn create_network(
+        &self,
+        name: &str,
+        spec: &ContainerNetworkSpec,
+        marks: &Texts,
+    ) -> impl Future<Output = Answer<()>> + Send;
+
+    /// Removes a network that nothing uses. Absent already is success.
+    fn remove_network(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
+
+    /// What has happened since `since` (nanoseconds since 1970, by the engine's clock), and what happens from now on.
+    /// The stream ends, or fails, with its connection.
+    fn events(&self, since: i64) -> BoxStream<'static, Answer<EngineEvent>>;
+}
+
+/// A container to be made.
+#[derive(Debug, Clone, Copy)]
+pub struct NewContainer<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// What is wanted of it.
+    pub spec: &'a ContainerSpec,
+    /// The labels that mark it as ours.
+    pub marks: &'a Texts,
+}

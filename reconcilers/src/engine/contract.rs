@@ -1,0 +1,406 @@
+//! What every engine promises, as tests over any: the fake, Docker, and Podman.
+
+use std::{
+    collections::BTreeMap,
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+use futures_util::StreamExt;
+use manifest_types::kinds::{
+    container::ContainerSpec, container_network::ContainerNetworkSpec, engine::Texts, volume::VolumeSpec,
+};
+use serde_json::{Value, json};
+
+use super::{
+    Answer, ContainerEngine, NewContainer,
+    error::{Cause, EngineError},
+    shape::{Birth, Shape},
+    terms::{Activity, Container, Subject},
+};
+
+/// How long an engine may take to tell of something.
+const SOON: Duration = Duration::from_secs(20);
+
+/// An engine under test.
+#[derive(Debug)]
+pub struct Rig<E> {
+    /// The engine.
+    pub engine: E,
+    /// An image that it has, with a shell.
+    pub image: String,
+    /// Whether limits can be changed in place.
+    pub adjusts: bool,
+    /// Whether it knows annotations.
+    pub annotates: bool,
+}
+
+/// A name that nothing else has.
+pub fn fresh(name: &str) -> String {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Makes a test of every promise for a rig.
+#[macro_export]
+macro_rules! engine_promises {
+    ($rig:expr) => {
+        $crate::engine_promises!(@each $rig;
+            a_container_is_made_started_stopped_and_removed,
+            what_ends_tells_its_code,
+            a_name_is_given_once,
+            what_is_not_there_is_none,
+            every_setting_is_read_back,
+            limits_change_in_place_or_are_refused,
+            networks_are_made_joined_left_and_removed,
+            volumes_are_made_and_removed_when_nothing_uses_them,
+            what_happens_is_told,
+            programs_are_run_in_containers,
+        );
+    };
+    (@each $rig:expr; $($promise:ident),+ $(,)?) => {
+        $(
+            #[tokio::test]
+            async fn $promise() {
+                $crate::engine::contract::$promise(&$rig.await).await;
+            }
+        )+
+    };
+}
+
+impl<E: ContainerEngine> Rig<E> {
+    /// A spec of this rig's image, with `more` in it.
+    pub fn spec(&self, more: Value) -> ContainerSpec {
+        let mut spec = json!({ "image": self.image, "command": ["sleep", "10000"], "restartPolicy": "No" });
+        let more = more.as_object().cloned().unwrap_or_default();
+        spec.as_object_mut().expect("it is one").extend(more);
+        serde_json::from_value(spec).expect("the contract writes good specs")
+    }
+
+    async fn make(&self, name: &str, spec: &ContainerSpec) -> Answer<String> {
+        let marks = Texts::from([("holdfast.agent-id".to_owned(), "contract".to_owned())]);
+        self.engine.create(&NewContainer { name, spec, marks: &marks }).await
+    }
+
+    async fn see(&self, name: &str) -> Container {
+        self.engine.container(name).await.expect("the engine answers").expect("it is there")
+    }
+
+    async fn until(&self, name: &str, what: &str, is: impl Fn(&Container) -> bool) -> Container {
+        let wait = async {
+            loop {
+                let container = self.see(name).await;
+                if is(&container) {
+                    return container;
+                }
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::time::timeout(SOON, wait).await.unwrap_or_else(|_| panic!("{name} is not {what}"))
+    }
+}
+
+fn cause<T: std::fmt::Debug>(answer: Answer<T>) -> Cause {
+    let error = answer.expect_err("it is refused");
+    error.cause().unwrap_or_else(|| panic!("{error}"))
+}
+
+/// A container goes from made to gone, and each call can be made twice.
+pub async fn a_container_is_made_started_stopped_and_removed<E: ContainerEngine>(rig: &Rig<E>) {
+    let name = fresh("lives");
+    let id = rig.make(&name, &rig.spec(json!({}))).await.expect("the engine does as it is asked");
+    let listed = rig.engine.containers().await.expect("the engine does as it is asked");
+    let own = listed.iter().find(|listed| listed.id == id).expect("it is listed");
+    assert_eq!((own.name.as_str(), own.activity), (name.as_str(), Activity::Created));
+    assert_eq!(own.labels["holdfast.agent-id"], "contract");
+    let made = rig.see(&name).await;
+    let image = rig
+        .engine
+        .image(&made.image)
+        .await
+        .expect("the engine does as it is asked")
+        .expect("its image is there");
+    assert_eq!((&made.id, &made.image_id, &own.image_id), (&id, &image.id, &image.id));
+    for _ in 0..2 {
+        rig.engine.start(&id).await.expect("the engine does as it is asked");
+    }
+    let running = rig.see(&id).await;
+    assert_eq!(running.state.activity, Activity::Running);
+    assert!(running.state.started_at.is_some());
+    for _ in 0..2 {
+        rig.engine.stop(&id, Duration::from_secs(1)).await.expect("the engine does as it is asked");
+    }
+    assert_eq!(rig.see(&name).await.state.activity, Activity::Exited);
+    for _ in 0..2 {
+        rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    }
+    assert_eq!(rig.engine.container(&name).await.expect("the engine does as it is asked"), None);
+    let listed = rig.engine.containers().await.expect("the engine does as it is asked");
+    assert!(listed.iter().all(|listed| listed.id != id));
+}
+
+/// With what something ended is told.
+pub async fn what_ends_tells_its_code<E: ContainerEngine>(rig: &Rig<E>) {
+    for code in [0, 3] {
+        let name = fresh("ends");
+        let spec = rig.spec(json!({ "command": ["sh", "-c", format!("exit {code}")] }));
+        let id = rig.make(&name, &spec).await.expect("the engine does as it is asked");
+        rig.engine.start(&id).await.expect("the engine does as it is asked");
+        let ended = rig.until(&name, "ended", |own| own.state.activity == Activity::Exited).await;
+        assert_eq!(ended.state.exit_code, code);
+        assert!(ended.state.finished_at.is_some());
+        rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    }
+}
+
+/// Two containers never have one name.
+pub async fn a_name_is_given_once<E: ContainerEngine>(rig: &Rig<E>) {
+    let (one, other) = (fresh("one"), fresh("other"));
+    let spec = rig.spec(json!({}));
+    let id = rig.make(&one, &spec).await.expect("the engine does as it is asked");
+    assert_eq!(cause(rig.make(&one, &spec).await), Cause::InConflict);
+    let second = rig.make(&other, &spec).await.expect("the engine does as it is asked");
+    assert_eq!(cause(rig.engine.rename(&second, &one).await), Cause::InConflict);
+    rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    rig.engine.rename(&second, &one).await.expect("the engine does as it is asked");
+    assert_eq!(rig.see(&one).await.id, second);
+    rig.engine.start(&second).await.expect("the engine does as it is asked");
+    let third = fresh("third");
+    rig.engine.rename(&second, &third).await.expect("what runs can be renamed, too");
+    assert_eq!(rig.see(&third).await.id, second);
+    rig.engine.remove(&second).await.expect("the engine does as it is asked");
+}
+
+/// Absence is a value where it is asked for, and an error where something is to be done.
+pub async fn what_is_not_there_is_none<E: ContainerEngine>(rig: &Rig<E>) {
+    let name = fresh("absent");
+    assert_eq!(rig.engine.container(&name).await.expect("the engine does as it is asked"), None);
+    assert_eq!(
+        rig.engine
+            .image(&format!("localhost/holdfast/{name}:1"))
+            .await
+            .expect("the engine does as it is asked"),
+        None
+    );
+    assert_eq!(cause(rig.engine.start(&name).await), Cause::NotFound);
+    assert_eq!(cause(rig.engine.stop(&name, SOON).await), Cause::NotFound);
+    let spec = rig.spec(json!({ "image": format!("localhost/holdfast/{name}:1") }));
+    assert_eq!(cause(rig.make(&name, &spec).await), Cause::ImageNotFound);
+    let spec = rig.spec(json!({ "networks": [{ "name": name }] }));
+    assert_eq!(cause(create_and_start(rig, &name, &spec).await), Cause::NetworkNotFound);
+    rig.engine.remove(&name).await.expect("the engine does as it is asked");
+}
+
+async fn create_and_start<E: ContainerEngine>(rig: &Rig<E>, name: &str, spec: &ContainerSpec) -> Answer<()> {
+    let id = rig.make(name, spec).await?;
+    rig.engine.start(&id).await
+}
+
+/// A spec in which every setting that engines know is set, some of them in two ways.
+fn full<E: ContainerEngine>(rig: &Rig<E>, network: &str, volume: &str, ip: &str) -> Value {
+    let mut spec = json!({
+        "command": ["-c", "sleep 10000"], "entrypoint": ["/bin/sh"], "env": { "MODE": "kiosk", "EMPTY": "", "EQUALS": "a=b" },
+        "workingDir": "/srv", "user": "0:0", "groups": ["10"], "hostname": "web",
+        "ports": [{ "container": 80, "host": 18080, "ip": "127.0.0.1" }, { "container": "9000-9001", "host": "19100-19101", "protocol": "Udp" }, { "container": 81 }],
+        "mounts": [
+            { "type": "Bind", "source": "/etc", "target": "/mnt/etc", "readOnly": true },
+            { "type": "Bind", "source": "/usr", "target": "/mnt/usr", "propagation": "Private" },
+            { "type": "Volume", "source": volume, "target": "/data" },
+            { "type": "Tmpfs", "target": "/cache", "size": "16Mi", "mode": "0700" }
+        ],
+        "networks": [{ "name": network, "aliases": ["www"], "ip": [ip] }],
+        "dns": ["10.0.0.1"], "dnsSearch": ["example"], "dnsOptions": ["ndots:2"], "extraHosts": { "db": "10.0.0.2" },
+        "resources": { "memory": "64Mi", "memoryReservation": "32Mi", "cpus": 0.5, "cpuShares": 512, "pids": 100 },
+        "restartPolicy": "OnFailure", "maxRestarts": 5,
+        "healthcheck": { "command": ["true"], "interval": "30s", "timeout": "2s", "startPeriod": "10s", "retries": 2 },
+        "stopSignal": "SIGINT", "stopGracePeriod": "3s", "init": false, "tty": true,
+        "capabilities": { "add": ["NET_ADMIN"], "drop": ["MKNOD"] },
+        "devices": [{ "host": "/dev/null", "container": "/dev/modem", "permissions": "rw" }], "deviceCgroupRules": ["c 188:* rwm"],
+        "sysctls": { "net.ipv4.ip_forward": "1" }, "ulimits": { "nofile": { "soft": 1024, "hard": 2048 }, "nproc": { "soft": 500, "hard": 1000 } },
+        "securityOpt": ["no-new-privileges"], "readOnlyRootFilesystem": true, "shmSize": "32Mi", "ipc": "private", "pid": "host",
+        "logging": { "driver": "json-file", "options": { "max-size": "1m" } }, "labels": { "tier": "front" }
+    });
+    if rig.annotates {
+        spec["annotations"] = json!({ "a.b/c": "d" });
+    }
+    spec
+}
+
+/// What was set is what is read, before and after the start, however often.
+pub async fn every_setting_is_read_back<E: ContainerEngine>(rig: &Rig<E>) {
+    let (network, volume, name) = (fresh("net"), fresh("vol"), fresh("full"));
+    // Engines of one machine share its addresses.
+    let subnet = format!(
+        "10.89.{}",
+        fresh("").bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))
+    );
+    let ipam = json!({ "ipam": { "pools": [{ "subnet": format!("{subnet}.0/24") }] } });
+    let of_network: ContainerNetworkSpec =
+        serde_json::from_value(ipam).expect("the contract writes good specs");
+    rig.engine
+        .create_network(&network, &of_network, &Texts::new())
+        .await
+        .expect("the engine does as it is asked");
+    let of_volume: VolumeSpec = serde_json::from_value(json!({})).expect("the contract writes good specs");
+    rig.engine
+        .create_volume(&volume, &of_volume, &Texts::new())
+        .await
+        .expect("the engine does as it is asked");
+    let spec = rig.spec(full(rig, &network, &volume, &format!("{subnet}.5")));
+    let bare = rig.spec(json!({}));
+    let bare_name = fresh("bare");
+    for (name, spec) in [(&name, &spec), (&bare_name, &bare)] {
+        let id = rig.make(name, spec).await.expect("the engine does as it is asked");
+        let wanted = Shape::wanted(spec);
+        let read = |own: &Container| wanted.differences(&own.shape, &Birth::of(&wanted));
+        assert_eq!(read(&rig.see(name).await), [], "{name} when it was made");
+        rig.engine.start(&id).await.expect("the engine does as it is asked");
+        for _ in 0..3 {
+            assert_eq!(read(&rig.see(name).await), [], "{name} when it runs");
+        }
+        rig.engine.stop(&id, Duration::ZERO).await.expect("the engine does as it is asked");
+        assert_eq!(read(&rig.see(name).await), [], "{name} when it was stopped");
+        rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    }
+    rig.engine.remove_network(&network).await.expect("the engine does as it is asked");
+    rig.engine.remove_volume(&volume).await.expect("the engine does as it is asked");
+}
+
+/// Limits and restart policy change without a new container, where the engine can do that.
+pub async fn limits_change_in_place_or_are_refused<E: ContainerEngine>(rig: &Rig<E>) {
+    let name = fresh("limits");
+    let spec = rig.spec(json!({ "resources": { "memory": "64Mi" } }));
+    let id = rig.make(&name, &spec).await.expect("the engine does as it is asked");
+    rig.engine.start(&id).await.expect("the engine does as it is asked");
+    let more = rig.spec(json!({ "resources": { "memory": "256Mi", "cpus": 0.25, "pids": 50 }, "restartPolicy": "UnlessStopped" }));
+    let answer = rig.engine.adjust(&id, &super::terms::Adjustment::of(&more)).await;
+    if rig.adjusts {
+        answer.expect("the engine does as it is asked");
+        let seen = rig.see(&name).await;
+        assert_eq!(Shape::wanted(&more).differences(&seen.shape, &Birth::default()), []);
+        assert_eq!((seen.id, seen.state.activity), (id.clone(), Activity::Running));
+    } else {
+        assert!(matches!(answer, Err(EngineError::Unsupported { .. })), "{answer:?}");
+    }
+    rig.engine.remove(&id).await.expect("the engine does as it is asked");
+}
+
+/// A network has its containers while they are in it.
+pub async fn networks_are_made_joined_left_and_removed<E: ContainerEngine>(rig: &Rig<E>) {
+    let (network, name) = (fresh("net"), fresh("joins"));
+    let spec: ContainerNetworkSpec =
+        serde_json::from_value(json!({ "internal": true, "labels": { "a": "b" } }))
+            .expect("the contract writes good specs");
+    rig.engine.create_network(&network, &spec, &Texts::new()).await.expect("the engine does as it is asked");
+    assert_eq!(cause(rig.engine.create_network(&network, &spec, &Texts::new()).await), Cause::InConflict);
+    let all = rig.engine.networks().await.expect("the engine does as it is asked");
+    let seen = all.iter().find(|own| own.name == network).expect("it is listed");
+    assert!(seen.internal && seen.driver == "bridge" && seen.labels["a"] == "b", "{seen:?}");
+    let id = rig
+        .make(&name, &rig.spec(json!({ "networks": [{ "name": network }] })))
+        .await
+        .expect("the engine does as it is asked");
+    rig.engine.start(&id).await.expect("the engine does as it is asked");
+    assert_eq!(cause(rig.engine.remove_network(&network).await), Cause::InConflict);
+    for _ in 0..2 {
+        rig.engine.disconnect(&id, &network).await.expect("the engine does as it is asked");
+    }
+    let path = format!("networks.{network}");
+    assert_eq!(rig.see(&name).await.shape.get(&path), None);
+    let back: manifest_types::kinds::container::Attachment =
+        serde_json::from_value(json!({ "name": network, "aliases": ["again"] }))
+            .expect("the contract writes good specs");
+    rig.engine.connect(&id, &back).await.expect("the engine does as it is asked");
+    let shape = rig.see(&name).await.shape;
+    let aliases =
+        shape.get(&format!("{path}.aliases")).and_then(Value::as_array).cloned().unwrap_or_default();
+    assert!(shape.get(&path).is_some() && aliases.contains(&json!("again")), "{aliases:?}");
+    rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    for _ in 0..2 {
+        rig.engine.remove_network(&network).await.expect("the engine does as it is asked");
+    }
+}
+
+/// What is in use is not removed.
+pub async fn volumes_are_made_and_removed_when_nothing_uses_them<E: ContainerEngine>(rig: &Rig<E>) {
+    let (volume, name) = (fresh("vol"), fresh("uses"));
+    let spec: VolumeSpec =
+        serde_json::from_value(json!({ "labels": { "a": "b" } })).expect("the contract writes good specs");
+    for _ in 0..2 {
+        rig.engine
+            .create_volume(&volume, &spec, &Texts::new())
+            .await
+            .expect("the engine does as it is asked");
+    }
+    let all = rig.engine.volumes().await.expect("the engine does as it is asked");
+    let seen = all.iter().find(|own| own.name == volume).expect("it is listed");
+    assert!(seen.driver == "local" && seen.labels["a"] == "b", "{seen:?}");
+    let mounts = json!({ "mounts": [{ "type": "Volume", "source": volume, "target": "/data" }] });
+    let id = rig.make(&name, &rig.spec(mounts)).await.expect("the engine does as it is asked");
+    assert_eq!(cause(rig.engine.remove_volume(&volume).await), Cause::InConflict);
+    rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    for _ in 0..2 {
+        rig.engine.remove_volume(&volume).await.expect("the engine does as it is asked");
+    }
+    let all = rig.engine.volumes().await.expect("the engine does as it is asked");
+    assert!(all.iter().all(|own| own.name != volume));
+}
+
+/// Each change of a container is told, also to those who come later and ask for what they have missed.
+pub async fn what_happens_is_told<E: ContainerEngine>(rig: &Rig<E>) {
+    rig.engine.identify().await.expect("the engine does as it is asked");
+    let name = fresh("told");
+    let now = || i64::try_from(jiff::Timestamp::now().as_nanosecond()).expect("it is not 2262 yet");
+    let mut events = rig.engine.events(now());
+    let id = rig.make(&name, &rig.spec(json!({}))).await.expect("the engine does as it is asked");
+    let about = |subject: &Subject| matches!(subject, Subject::Container { id: own, .. } if *own == id);
+    let next =
+        async |events: &mut futures_util::stream::BoxStream<'static, Answer<super::terms::EngineEvent>>| {
+            let told = async {
+                loop {
+                    let event: super::terms::EngineEvent =
+                        events.next().await.expect("the stream goes on").expect("the engine answers");
+                    if about(&event.subject) {
+                        return event;
+                    }
+                }
+            };
+            tokio::time::timeout(SOON, told).await.expect("it is told soon")
+        };
+    rig.engine.start(&id).await.expect("the engine does as it is asked");
+    let first = next(&mut events).await;
+    drop(events);
+    rig.engine.stop(&id, Duration::ZERO).await.expect("the engine does as it is asked");
+    let mut again = rig.engine.events(first.at);
+    let mut later = next(&mut again).await;
+    while later.at <= first.at {
+        later = next(&mut again).await;
+    }
+    rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    next(&mut again).await;
+}
+
+/// A program's end is told, and what a container prints.
+pub async fn programs_are_run_in_containers<E: ContainerEngine>(rig: &Rig<E>) {
+    let name = fresh("runs");
+    let spec = rig.spec(json!({ "command": ["sh", "-c", "echo the fake was here; exec sleep 10000"] }));
+    let id = rig.make(&name, &spec).await.expect("the engine does as it is asked");
+    rig.engine.start(&id).await.expect("the engine does as it is asked");
+    let codes: BTreeMap<&str, i64> = BTreeMap::from([("true", 0), ("false", 1)]);
+    for (program, code) in codes {
+        assert_eq!(
+            rig.engine.run_in(&id, &[program.to_owned()]).await.expect("the engine does as it is asked"),
+            code
+        );
+    }
+    let printed = async {
+        while rig.engine.last_output(&id, 2048).await.expect("the engine does as it is asked")
+            != "the fake was here"
+        {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(SOON, printed).await.expect("what it prints is told");
+    assert_eq!(rig.engine.last_output(&id, 4).await.expect("the engine does as it is asked"), "here");
+    rig.engine.remove(&id).await.expect("the engine does as it is asked");
+}

@@ -1,0 +1,411 @@
+//! The real engine: Docker's API, as Docker and Podman speak it. All of its wire types stay in here.
+//!
+//! Its models are our own and read only what is needed, leniently: one container in a state that a client's model does not know must not
+//! hide all the others (ADR 0015).
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::URL_SAFE};
+use futures_util::{
+    FutureExt, StreamExt, TryStreamExt,
+    future::ready,
+    stream::{self, BoxStream},
+};
+use hyper::Method;
+use manifest_types::{
+    kinds::{
+        container::Attachment,
+        container_network::ContainerNetworkSpec,
+        engine::{ImageRef, Texts},
+        volume::VolumeSpec,
+    },
+    status::Progress,
+};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use self::{
+    events::WireEvent,
+    found::{Found, ask},
+    http::{Call, Endpoint, bytes, encode, lines, read, stream},
+    networks::WireNetwork,
+    pull::Pulling,
+    volumes::WireVolumes,
+    wire::{WireContainer, WireListed},
+};
+use super::{
+    Answer, ContainerEngine, NewContainer,
+    error::{Cause, EngineError},
+    terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Volume},
+};
+
+mod create;
+mod events;
+mod found;
+mod http;
+mod networks;
+mod pull;
+mod read;
+mod volumes;
+mod wire;
+
+/// From here on containers have annotations.
+const ANNOTATIONS_API: (u32, u32) = (1, 43);
+/// What makes or moves a container may take longer than a question.
+const CHANGE: Duration = Duration::from_secs(120);
+/// A program that is run in a container has so long.
+const RUN: Duration = Duration::from_secs(300);
+
+/// Docker or Podman, behind its socket.
+#[derive(Debug)]
+pub struct Docker {
+    /// Where it may be, in this order.
+    places: Vec<String>,
+    found: Mutex<Option<Found>>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct WireImage {
+    id: String,
+    repo_digests: Option<Vec<String>>,
+    size: u64,
+    config: Option<WireImageConfig>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct WireImageConfig {
+    labels: Option<Texts>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Made {
+    id: String,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct WireExec {
+    exit_code: Option<i64>,
+}
+
+impl Docker {
+    /// The engine at one of `places` (`unix:///path` or `tcp://host:port`); the first that answers. Nothing is asked yet.
+    pub fn new(places: Vec<String>) -> Self {
+        Self { places, found: Mutex::new(None) }
+    }
+
+    /// The places where engines usually are, behind the one that is named.
+    pub fn usual_places(named: Option<String>) -> Vec<String> {
+        match named {
+            Some(named) => vec![named],
+            None => ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"]
+                .map(|path| format!("unix://{path}"))
+                .to_vec(),
+        }
+    }
+
+    fn known(&self) -> Option<Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, found: Option<Found>) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    async fn found(&self) -> Answer<Found> {
+        match self.known() {
+            Some(found) => Ok(found),
+            None => self.find().await.map(|(found, _)| found),
+        }
+    }
+
+    async fn find(&self) -> Answer<(Found, EngineInfo)> {
+        let mut told = Vec::new();
+        for place in &self.places {
+            let Some(endpoint) = Endpoint::parse(place) else {
+                told.push(format!("{place} (neither unix:///path nor tcp://host:port)"));
+                continue;
+            };
+            match ask(&endpoint).await {
+                Ok((found, info)) => {
+                    self.remember(Some(found.clone()));
+                    return Ok((found, info));
+                }
+                Err(error @ EngineError::TooOld { .. }) => return Err(error),
+                Err(EngineError::Away { why, .. }) => told.push(format!("{place} ({why})")),
+                Err(error) => told.push(format!("{place} ({error})")),
+            }
+        }
+        self.remember(None);
+        Err(EngineError::NoEngine { places: told.join(", ") })
+    }
+
+    /// An engine that cannot be reached is looked for again, at all its places, with the next call.
+    fn note<T>(&self, answer: Answer<T>) -> Answer<T> {
+        if matches!(answer, Err(EngineError::Away { .. })) {
+            self.remember(None);
+        }
+        answer
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, path: String, doing: &str) -> Answer<T> {
+        let found = self.found().await?;
+        self.note(read(&found.endpoint, found.call(Method::GET, &path, doing)).await)
+    }
+
+    async fn ask(&self, call: impl FnOnce(&Found) -> Call) -> Answer<bytes::Bytes> {
+        let found = self.found().await?;
+        self.note(bytes(&found.endpoint, call(&found)).await)
+    }
+
+    async fn post(&self, path: String, body: Option<Value>, doing: String) -> Answer<()> {
+        let call = |found: &Found| {
+            let call = found.call(Method::POST, &path, doing).within(CHANGE);
+            match body {
+                Some(body) => call.body(body),
+                None => call,
+            }
+        };
+        self.ask(call).await.map(drop)
+    }
+
+    async fn delete(&self, path: String, doing: String) -> Answer<()> {
+        absent_is_fine(
+            self.ask(|found| found.call(Method::DELETE, &path, doing).within(CHANGE)).await.map(drop),
+        )
+    }
+}
+
+fn absent_is_fine(answer: Answer<()>) -> Answer<()> {
+    match answer {
+        Err(error) if error.cause() == Some(Cause::NotFound) => Ok(()),
+        answer => answer,
+    }
+}
+
+fn if_there<T>(answer: Answer<T>) -> Answer<Option<T>> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(error) if matches!(error.cause(), Some(Cause::NotFound | Cause::ImageNotFound)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+impl ContainerEngine for Docker {
+    async fn identify(&self) -> Answer<EngineInfo> {
+        self.find().await.map(|(_, info)| info)
+    }
+
+    async fn containers(&self) -> Answer<Vec<Listed>> {
+        let all: Vec<WireListed> = self.get("/containers/json?all=true".into(), "list containers").await?;
+        Ok(all.into_iter().map(WireListed::read).collect())
+    }
+
+    async fn container(&self, name: &str) -> Answer<Option<Container>> {
+        let path = format!("/containers/{}/json", encode(name));
+        let found: Option<WireContainer> = if_there(self.get(path, &format!("inspect {name}")).await)?;
+        let is_podman = self.known().is_some_and(|engine| engine.is_podman);
+        Ok(found.map(|container| container.read(is_podman)))
+    }
+
+    async fn create(&self, new: &NewContainer<'_>) -> Answer<String> {
+        let found = self.found().await?;
+        if !new.spec.annotations.is_empty() && found.api < ANNOTATIONS_API {
+            let needs = "API 1.43 (Docker 24)";
+            return Err(EngineError::Unsupported { what: "annotations", needs });
+        }
+        let call = found.call(Method::POST, "/containers/create", format!("create {}", new.name));
+        let call = call.query("name", new.name).body(create::body(new)).within(CHANGE);
+        let made: Made = self.note(read(&found.endpoint, call).await)?;
+        let others: Vec<_> = new.spec.networks.iter().skip(1).collect();
+        for network in others {
+            if let Err(error) = self.connect(&made.id, network).await {
+                // What is not whole must not be there.
+                self.remove(&made.id).await?;
+                return Err(error);
+            }
+        }
+        Ok(made.id)
+    }
+
+    async fn start(&self, id: &str) -> Answer<()> {
+        self.post(format!("/containers/{}/start", encode(id)), None, format!("start {id}")).await
+    }
+
+    async fn stop(&self, id: &str, grace: Duration) -> Answer<()> {
+        let path = format!("/containers/{}/stop?t={}", encode(id), grace.as_secs());
+        let limit = grace + CHANGE;
+        let doing = format!("stop {id}");
+        self.ask(|found| found.call(Method::POST, &path, doing).within(limit)).await.map(drop)
+    }
+
+    async fn unpause(&self, id: &str) -> Answer<()> {
+        self.post(format!("/containers/{}/unpause", encode(id)), None, format!("unpause {id}")).await
+    }
+
+    async fn rename(&self, id: &str, name: &str) -> Answer<()> {
+        let path = format!("/containers/{}/rename?name={}", encode(id), encode(name));
+        self.post(path, None, format!("rename {id} to {name}")).await
+    }
+
+    async fn adjust(&self, id: &str, to: &Adjustment) -> Answer<()> {
+        let path = format!("/containers/{}/update", encode(id));
+        let answer =
+            self.post(path, Some(create::adjustment(to)), format!("change the limits of {id}")).await;
+        match answer {
+            // The call itself is what is not found: a container that is not there has another message.
+            Err(EngineError::Refused { cause: Cause::NotFound, message, .. }) if message == "Not Found" => {
+                Err(EngineError::Unsupported { what: "a change of limits in place", needs: "Podman 5" })
+            }
+            answer => answer,
+        }
+    }
+
+    async fn remove(&self, id: &str) -> Answer<()> {
+        self.delete(format!("/containers/{}?force=true&v=true", encode(id)), format!("remove {id}")).await
+    }
+
+    async fn connect(&self, id: &str, to: &Attachment) -> Answer<()> {
+        let path = format!("/networks/{}/connect", encode(to.name.as_str()));
+        let body = create::connection(id, to);
+        self.post(path, Some(body), format!("connect {id} to {}", to.name)).await
+    }
+
+    async fn disconnect(&self, id: &str, network: &str) -> Answer<()> {
+        let path = format!("/networks/{}/disconnect", encode(network));
+        let body = json!({ "Container": id, "Force": true });
+        absent_is_fine(self.post(path, Some(body), format!("disconnect {id} from {network}")).await)
+    }
+
+    async fn last_output(&self, id: &str, most: usize) -> Answer<String> {
+        let path = format!("/containers/{}/logs?stdout=true&stderr=true&tail=50", encode(id));
+        let printed =
+            self.ask(|found| found.call(Method::GET, &path, format!("tell what {id} printed"))).await?;
+        let printed = pull::without_frames(&printed);
+        let text = String::from_utf8_lossy(&printed);
+        let text = text.trim_end();
+        let start = text.len().saturating_sub(most);
+        let start = (start..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+        Ok(text[start..].to_owned())
+    }
+
+    async fn run_in(&self, id: &str, command: &[String]) -> Answer<i64> {
+        let path = format!("/containers/{}/exec", encode(id));
+        let body = json!({ "Cmd": command, "AttachStdout": true, "AttachStderr": true });
+        let found = self.found().await?;
+        let call = found.call(Method::POST, &path, format!("run {:?} in {id}", command.first())).body(body);
+        let made: Made = self.note(read(&found.endpoint, call).await)?;
+        let start = format!("/exec/{}/start", encode(&made.id));
+        let call = found.call(Method::POST, &start, format!("run {:?} in {id}", command.first()));
+        let call = call.body(json!({ "Detach": false, "Tty": false })).within(RUN);
+        // What it prints is not kept, however much that is.
+        let printed = self.note(stream(&found.endpoint, call).await)?;
+        printed.try_for_each(|_| ready(Ok(()))).await?;
+        let ended: WireExec =
+            self.get(format!("/exec/{}/json", encode(&made.id)), "tell how it ended").await?;
+        Ok(ended.exit_code.unwrap_or(-1))
+    }
+
+    async fn image(&self, reference: &str) -> Answer<Option<Image>> {
+        let path = format!("/images/{}/json", encode(reference));
+        let found: Option<WireImage> = if_there(self.get(path, &format!("inspect image {reference}")).await)?;
+        Ok(found.map(|image| Image {
+            id: read::with_algorithm(image.id),
+            digests: image
+                .repo_digests
+                .into_iter()
+                .flatten()
+                .filter_map(|digest| Some(digest.split_once('@')?.1.to_owned()))
+                .collect(),
+            labels: image.config.and_then(|config| config.labels).unwrap_or_default(),
+            size: image.size,
+        }))
+    }
+
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        login: Option<&Login>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Answer<()> {
+        let found = self.found().await?;
+        let doing = format!("pull {image}");
+        let call = found.call(Method::POST, "/images/create", &doing).query("fromImage", image.canonical());
+        let call = call.login(login.map(registry_auth)).within(CHANGE);
+        let mut told = self.note(lines(&found.endpoint, call).await)?;
+        let mut pulling = Pulling::default();
+        while let Some(line) = tokio::time::timeout(pull::STALLED, told.next()).await.transpose() {
+            let line =
+                line.map_err(|_| EngineError::TooSlow { doing: doing.clone(), limit: pull::STALLED })??;
+            if let Some(now) = pulling.take(&line, &doing)? {
+                progress(now);
+            }
+        }
+        Ok(())
+    }
+
+    async fn remove_image(&self, id: &str) -> Answer<()> {
+        let answer = self.delete(format!("/images/{}", encode(id)), format!("remove image {id}")).await;
+        match answer {
+            Err(error) if error.cause() == Some(Cause::ImageNotFound) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    async fn volumes(&self) -> Answer<Vec<Volume>> {
+        let all: WireVolumes = self.get("/volumes".into(), "list volumes").await?;
+        Ok(all.read())
+    }
+
+    async fn create_volume(&self, name: &str, spec: &VolumeSpec, marks: &Texts) -> Answer<()> {
+        self.post(
+            "/volumes/create".into(),
+            Some(volumes::body(name, spec, marks)),
+            format!("make volume {name}"),
+        )
+        .await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Answer<()> {
+        self.delete(format!("/volumes/{}", encode(name)), format!("remove volume {name}")).await
+    }
+
+    async fn networks(&self) -> Answer<Vec<Network>> {
+        let all: Vec<WireNetwork> = self.get("/networks".into(), "list networks").await?;
+        Ok(all.into_iter().map(WireNetwork::read).collect())
+    }
+
+    async fn create_network(&self, name: &str, spec: &ContainerNetworkSpec, marks: &Texts) -> Answer<()> {
+        let body = networks::body(name, spec, marks);
+        self.post("/networks/create".into(), Some(body), format!("make network {name}")).await
+    }
+
+    async fn remove_network(&self, name: &str) -> Answer<()> {
+        match self.delete(format!("/networks/{}", encode(name)), format!("remove network {name}")).await {
+            Err(error) if error.cause() == Some(Cause::NetworkNotFound) => Ok(()),
+            answer => answer,
+        }
+    }
+
+    fn events(&self, since: i64) -> BoxStream<'static, Answer<EngineEvent>> {
+        let Some(found) = self.known() else {
+            return stream::empty().boxed();
+        };
+        let call = events::call(&found, since);
+        let open = async move { lines(&found.endpoint, call).await };
+        let told = open.into_stream().try_flatten();
+        told.filter_map(|line| ready(line.map(|line| WireEvent::read(&line)).transpose())).boxed()
+    }
+}
+
+/// A login as engines take it.
+fn registry_auth(login: &Login) -> String {
+    let auth = json!({ "username": login.user, "password": login.secret, "serveraddress": login.registry });
+    URL_SAFE.encode(auth.to_string())
+}

@@ -1,0 +1,256 @@
+//! A spec as the body of the engine's create call. Pure text: what goes out is what stands here.
+
+use manifest_types::kinds::{
+    container::{Attachment, ContainerSpec, Healthcheck, Mount, MountType, NetworkMode, RestartPolicy},
+    engine::Texts,
+};
+use serde_json::{Map, Value, json};
+
+use crate::engine::{
+    NewContainer,
+    shape::{USUAL_NETWORK, capability, nano_cpus},
+    terms::Adjustment,
+};
+
+/// The body that makes a container. What is not set is not in it.
+pub(super) fn body(new: &NewContainer<'_>) -> Value {
+    let spec = new.spec;
+    let mut labels = spec.labels.clone();
+    labels.extend(new.marks.iter().map(|(name, value)| (name.clone(), value.clone())));
+    let mut body = Fields::default();
+    body.set("Image", spec.image.canonical());
+    body.set("Labels", labels);
+    body.set_some("Cmd", spec.command.clone());
+    body.set_some("Entrypoint", spec.entrypoint.clone());
+    body.set_list("Env", pairs(&spec.env, "="));
+    body.set_some("WorkingDir", spec.working_dir.as_ref().map(|path| path.as_str()));
+    body.set_some("User", spec.user.as_deref());
+    body.set_some("Hostname", spec.hostname.as_deref());
+    body.set("Tty", spec.tty);
+    body.set_some("StopSignal", spec.stop_signal.as_deref());
+    body.set_some("StopTimeout", spec.stop_grace_period.map(|_| spec.stop_seconds()));
+    body.set_some("Healthcheck", spec.healthcheck.as_ref().map(healthcheck));
+    let exposed: Map<String, Value> = published(spec).keys().map(|port| (port.clone(), json!({}))).collect();
+    body.set("ExposedPorts", exposed);
+    body.set("HostConfig", host_config(spec));
+    if let Some(first) = spec.networks.first() {
+        body.set("NetworkingConfig", json!({ "EndpointsConfig": { first.name.as_str(): endpoint(first) } }));
+    }
+    body.0.into()
+}
+
+/// The body that puts a container into a network.
+pub(super) fn connection(container: &str, to: &Attachment) -> Value {
+    json!({ "Container": container, "EndpointConfig": endpoint(to) })
+}
+
+/// The body that changes what can be changed in place. The swap is what engines choose for that memory: one cannot grow past it.
+pub(super) fn adjustment(to: &Adjustment) -> Value {
+    let mut body = resources(&to.limits);
+    body.set("RestartPolicy", restart_policy(to.restart_policy, to.max_restarts));
+    if let Some(memory) = to.limits.memory {
+        body.set("MemorySwap", memory.0.saturating_mul(2));
+    }
+    body.0.into()
+}
+
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn set(&mut self, name: &str, value: impl serde::Serialize) {
+        let value = serde_json::to_value(value).expect("texts and numbers are JSON");
+        self.0.insert(name.to_owned(), value);
+    }
+
+    fn set_some(&mut self, name: &str, value: Option<impl serde::Serialize>) {
+        if let Some(value) = value {
+            self.set(name, value);
+        }
+    }
+
+    fn set_list<T: serde::Serialize>(&mut self, name: &str, list: Vec<T>) {
+        if !list.is_empty() {
+            self.set(name, list);
+        }
+    }
+}
+
+fn pairs(texts: &Texts, between: &str) -> Vec<String> {
+    texts.iter().map(|(name, text)| format!("{name}{between}{text}")).collect()
+}
+
+fn host_config(spec: &ContainerSpec) -> Value {
+    let mut host = resources(&spec.resources);
+    host.set("RestartPolicy", restart_policy(spec.restart_policy, spec.max_restarts));
+    host.set("NetworkMode", network_mode(spec));
+    host.set("PortBindings", published(spec));
+    host.set_list("Mounts", spec.mounts.iter().map(mount).collect());
+    host.set_list("GroupAdd", spec.groups.clone());
+    host.set_list("Dns", spec.dns.iter().map(ToString::to_string).collect());
+    host.set_list("DnsSearch", spec.dns_search.clone());
+    host.set_list("DnsOptions", spec.dns_options.clone());
+    host.set_list("ExtraHosts", pairs(&spec.extra_hosts, ":"));
+    host.set_some("Init", spec.init);
+    host.set("Privileged", spec.privileged);
+    host.set("ReadonlyRootfs", spec.read_only_root_filesystem);
+    let capabilities = |names: &[String]| names.iter().map(|name| capability(name)).collect::<Vec<_>>();
+    host.set_list("CapAdd", capabilities(&spec.capabilities.add));
+    host.set_list("CapDrop", capabilities(&spec.capabilities.drop));
+    host.set_list(
+        "Devices",
+        spec.devices
+            .iter()
+            .map(|device| {
+                json!({
+                    "PathOnHost": device.host,
+                    "PathInContainer": device.container.as_ref().unwrap_or(&device.host),
+                    "CgroupPermissions": device.permissions.as_deref().unwrap_or("rwm"),
+                })
+            })
+            .collect(),
+    );
+    host.set_list("DeviceCgroupRules", spec.device_cgroup_rules.clone());
+    if !spec.sysctls.is_empty() {
+        host.set("Sysctls", &spec.sysctls);
+    }
+    let ulimit = |(name, limit): (&String, &manifest_types::kinds::container::Ulimit)| json!({ "Name": name, "Soft": limit.soft, "Hard": limit.hard });
+    host.set_list("Ulimits", spec.ulimits.iter().map(ulimit).collect());
+    host.set_list("SecurityOpt", spec.security_opt.clone());
+    host.set_some("ShmSize", spec.shm_size.map(|size| size.0));
+    host.set_some("IpcMode", spec.ipc.as_deref());
+    host.set_some("PidMode", spec.pid.as_deref());
+    if let Some(logging) = &spec.logging {
+        host.set("LogConfig", json!({ "Type": logging.driver, "Config": logging.options }));
+    }
+    if !spec.annotations.is_empty() {
+        host.set("Annotations", &spec.annotations);
+    }
+    host.0.into()
+}
+
+fn resources(limits: &manifest_types::kinds::container::Limits) -> Fields {
+    let mut fields = Fields::default();
+    fields.set_some("Memory", limits.memory.map(|size| size.0));
+    fields.set_some("MemoryReservation", limits.memory_reservation.map(|size| size.0));
+    fields.set_some("NanoCpus", limits.cpus.map(|cpus| nano_cpus(Some(cpus))));
+    fields.set_some("CpuShares", limits.cpu_shares);
+    // Without a limit of its own, Podman would set one.
+    fields.set("PidsLimit", limits.pids.map_or(-1, i64::from));
+    fields
+}
+
+fn restart_policy(policy: RestartPolicy, most: Option<u32>) -> Value {
+    let name = match policy {
+        RestartPolicy::Always => "always",
+        RestartPolicy::OnFailure => "on-failure",
+        RestartPolicy::UnlessStopped => "unless-stopped",
+        RestartPolicy::No => "no",
+    };
+    json!({ "Name": name, "MaximumRetryCount": most.unwrap_or(0) })
+}
+
+fn network_mode(spec: &ContainerSpec) -> String {
+    match (spec.networks.first(), spec.network_mode) {
+        (Some(first), _) => first.name.to_string(),
+        (None, Some(NetworkMode::Host)) => "host".into(),
+        (None, Some(NetworkMode::None)) => "none".into(),
+        (None, Some(NetworkMode::Bridge) | None) => USUAL_NETWORK.into(),
+    }
+}
+
+/// Where ports are published, by `PORT/PROTOCOL`.
+fn published(spec: &ContainerSpec) -> Map<String, Value> {
+    let mut bindings: Map<String, Value> = Map::new();
+    for port in &spec.ports {
+        let ip = port.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        for (index, container) in port.container.ports().enumerate() {
+            let host = port.host.and_then(|host| host.ports().nth(index));
+            let host = host.map(|host| host.to_string()).unwrap_or_default();
+            let binding = json!({ "HostIp": ip, "HostPort": host });
+            let key = format!("{container}/{}", port.protocol);
+            match bindings.get_mut(&key) {
+                Some(Value::Array(known)) => known.push(binding),
+                _ => drop(bindings.insert(key, json!([binding]))),
+            }
+        }
+    }
+    bindings
+}
+
+fn mount(mount: &Mount) -> Value {
+    let kind = match mount.mount_type {
+        MountType::Bind => "bind",
+        MountType::Volume => "volume",
+        MountType::Tmpfs => "tmpfs",
+    };
+    let mut fields = Fields::default();
+    fields.set("Type", kind);
+    fields.set_some("Source", mount.source.as_deref());
+    fields.set("Target", mount.target.as_str());
+    fields.set("ReadOnly", mount.read_only);
+    if mount.mount_type == MountType::Bind {
+        let propagation = mount.propagation.map_or("rprivate".to_owned(), |own| own.to_string());
+        fields.set("BindOptions", json!({ "Propagation": propagation }));
+    }
+    if mount.mount_type == MountType::Tmpfs && (mount.size.is_some() || mount.mode.is_some()) {
+        let mut options = Fields::default();
+        options.set_some("SizeBytes", mount.size.map(|size| size.0));
+        options.set_some("Mode", mount.mode.map(|mode| mode.0));
+        fields.set("TmpfsOptions", options.0);
+    }
+    fields.0.into()
+}
+
+fn endpoint(to: &Attachment) -> Value {
+    let mut endpoint = Fields::default();
+    endpoint.set_list("Aliases", to.aliases.clone());
+    let address =
+        |is: fn(&core::net::IpAddr) -> bool| to.ip.iter().find(|ip| is(ip)).map(ToString::to_string);
+    let (four, six) = (address(core::net::IpAddr::is_ipv4), address(core::net::IpAddr::is_ipv6));
+    if four.is_some() || six.is_some() {
+        let mut addresses = Fields::default();
+        addresses.set_some("IPv4Address", four);
+        addresses.set_some("IPv6Address", six);
+        endpoint.set("IPAMConfig", addresses.0);
+    }
+    endpoint.0.into()
+}
+
+fn healthcheck(check: &Healthcheck) -> Value {
+    let mut fields = Fields::default();
+    let nanoseconds =
+        |span: manifest_types::quantity::Span| u64::try_from(span.0.as_nanos()).unwrap_or(u64::MAX);
+    fields.set_some("Test", check.test());
+    fields.set_some("Interval", check.interval.map(nanoseconds));
+    fields.set_some("Timeout", check.timeout.map(nanoseconds));
+    fields.set_some("StartPeriod", check.start_period.map(nanoseconds));
+    fields.set_some("Retries", check.retries);
+    fields.0.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_spec_is_rendered_whole() {
+        let spec: ContainerSpec = serde_json::from_value(json!({
+            "image": "web:1", "command": ["serve"], "env": { "A": "1" }, "workingDir": "/srv", "user": "1000", "stopGracePeriod": "1500ms",
+            "ports": [{ "container": "80-81", "host": "8080-8081", "ip": "127.0.0.1" }, { "container": 53, "protocol": "Udp" }],
+            "mounts": [
+                { "type": "Bind", "source": "/etc", "target": "/etc", "readOnly": true },
+                { "type": "Tmpfs", "target": "/tmp", "size": "1Mi", "mode": "0700" }
+            ],
+            "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.0.0.5", "fd00::5"] }, { "name": "other" }],
+            "resources": { "memory": "64Mi", "cpus": 0.5 }, "restartPolicy": "OnFailure", "maxRestarts": 3,
+            "healthcheck": { "shell": "true", "interval": "5s" }, "capabilities": { "add": ["net_admin"] },
+            "devices": [{ "host": "/dev/null" }], "extraHosts": { "db": "10.0.0.2" }, "ulimits": { "nofile": { "soft": 1, "hard": 2 } },
+            "logging": { "driver": "local" }, "labels": { "tier": "front" }
+        }))
+        .expect("it is a good spec");
+        let marks = Texts::from([("holdfast.agent-id".to_owned(), "pump-17".to_owned())]);
+        insta::assert_json_snapshot!(body(&NewContainer { name: "web", spec: &spec, marks: &marks }));
+        insta::assert_json_snapshot!(adjustment(&Adjustment::of(&spec)));
+    }
+}

@@ -1,0 +1,121 @@
+//! What an engine tells while it pulls an image, and what a container has printed.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use manifest_types::status::Progress;
+use serde::Deserialize;
+
+use crate::engine::{
+    Answer,
+    error::{Cause, EngineError},
+};
+
+/// A pull of which nothing was heard for so long has come to a stop.
+pub(super) const STALLED: Duration = Duration::from_secs(120);
+
+/// How far a pull is: bytes by layer.
+#[derive(Debug, Default)]
+pub(super) struct Pulling {
+    layers: BTreeMap<String, (u64, u64)>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WireProgress {
+    id: String,
+    status: String,
+    error: String,
+    #[serde(rename = "progressDetail")]
+    detail: Option<WireDetail>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct WireDetail {
+    current: Option<u64>,
+    total: Option<u64>,
+}
+
+impl Pulling {
+    /// Takes in a line; what is told of it, or why the pull failed.
+    pub(super) fn take(&mut self, line: &[u8], doing: &str) -> Answer<Option<Progress>> {
+        let told: WireProgress = serde_json::from_slice(line)
+            .map_err(|error| EngineError::Garbled { doing: doing.to_owned(), why: error.to_string() })?;
+        if !told.error.is_empty() {
+            let cause = Cause::of(0, &told.error);
+            return Err(EngineError::Refused { doing: doing.to_owned(), cause, message: told.error });
+        }
+        let detail = told.detail.unwrap_or_default();
+        match (told.status.as_str(), detail.current, detail.total) {
+            ("Downloading", Some(current), Some(total)) => {
+                self.layers.insert(told.id, (current, total));
+            }
+            ("Download complete" | "Pull complete" | "Already exists", ..) => {
+                let layer = self.layers.entry(told.id).or_default();
+                layer.0 = layer.1;
+            }
+            ("Pulling fs layer", ..) => {
+                self.layers.entry(told.id).or_default();
+            }
+            _ => return Ok(None),
+        }
+        let (done, total) =
+            self.layers.values().fold((0, 0), |(done, total), layer| (done + layer.0, total + layer.1));
+        let message = "pulling the image".to_owned();
+        Ok(Some(Progress {
+            message,
+            done,
+            total: Some(total).filter(|total| *total > 0),
+            unit: "bytes".into(),
+        }))
+    }
+}
+
+/// What was printed, without the headers that tell standard output from standard error; a terminal's output has none.
+pub(super) fn without_frames(printed: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(printed.len());
+    let mut rest = printed;
+    while let [stream @ 0..=2, 0, 0, 0, a, b, c, d, after @ ..] = rest {
+        let _ = stream;
+        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+        let (frame, others) = after.split_at(length.min(after.len()));
+        text.extend_from_slice(frame);
+        rest = others;
+    }
+    text.extend_from_slice(rest);
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_is_added_up_and_errors_are_errors() {
+        let mut pulling = Pulling::default();
+        let mut take = |line: &str| pulling.take(line.as_bytes(), "pull it");
+        assert_eq!(take(r#"{"status":"Pulling from web","id":"1"}"#).unwrap(), None);
+        take(r#"{"status":"Pulling fs layer","progressDetail":{},"id":"a"}"#).unwrap();
+        take(r#"{"status":"Downloading","progressDetail":{"current":10,"total":100},"id":"a"}"#).unwrap();
+        let told = take(r#"{"status":"Downloading","progressDetail":{"current":5,"total":50},"id":"b"}"#)
+            .unwrap()
+            .unwrap();
+        assert_eq!((told.done, told.total), (15, Some(150)));
+        let told = take(r#"{"status":"Download complete","progressDetail":{},"id":"a"}"#).unwrap().unwrap();
+        assert_eq!(told.done, 105);
+        let error =
+            take(r#"{"errorDetail":{"message":"manifest unknown"},"error":"manifest unknown"}"#).unwrap_err();
+        assert_eq!(error.cause(), Some(Cause::ImageNotFound));
+        assert!(take("what").is_err());
+    }
+
+    #[test]
+    fn frames_are_taken_off() {
+        let mut printed = vec![1, 0, 0, 0, 0, 0, 0, 3];
+        printed.extend(b"out");
+        printed.extend([2, 0, 0, 0, 0, 0, 0, 3]);
+        printed.extend(b"err");
+        assert_eq!(without_frames(&printed), b"outerr");
+        assert_eq!(without_frames(b"plain\n"), b"plain\n");
+    }
+}

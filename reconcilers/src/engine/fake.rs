@@ -1,0 +1,413 @@
+//! An engine in memory, for what a real one does too rarely. It keeps the same contract.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::BoxStream};
+use manifest_types::{
+    kinds::{
+        container::Attachment,
+        container_network::ContainerNetworkSpec,
+        engine::{ImageRef, Texts},
+        volume::VolumeSpec,
+    },
+    status::Progress,
+};
+use tokio::sync::broadcast;
+
+use super::{
+    Answer, ContainerEngine, NewContainer,
+    error::{Cause, EngineError},
+    shape::{Shape, USUAL_NETWORK},
+    terms::{
+        Activity, Adjustment, Checked, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network,
+        State, Subject, Volume,
+    },
+};
+
+mod abuse;
+mod world;
+
+use world::World;
+pub use world::{Behaviour, FakeImage};
+
+/// An engine in memory. Clones are the same engine.
+#[derive(Debug, Clone)]
+pub struct FakeEngine(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    world: Mutex<World>,
+    events: broadcast::Sender<EngineEvent>,
+}
+
+impl Default for FakeEngine {
+    fn default() -> Self {
+        let (events, _) = broadcast::channel(1024);
+        let mut world = World::default();
+        let usual = Network {
+            id: "usual".into(),
+            name: USUAL_NETWORK.into(),
+            driver: "bridge".into(),
+            options: Texts::new(),
+            internal: false,
+            ipv6: false,
+            ipam_driver: "default".into(),
+            pools: Vec::new(),
+            labels: Texts::new(),
+        };
+        world.networks.insert(USUAL_NETWORK.into(), usual);
+        Self(Arc::new(Shared { world: Mutex::new(world), events }))
+    }
+}
+
+fn refused(doing: impl Into<String>, cause: Cause) -> EngineError {
+    EngineError::Refused { doing: doing.into(), cause, message: format!("the fake says {cause:?}") }
+}
+
+/// The code with which a command ends at once: `exit N` of a shell.
+fn ended_by(shape: &Shape) -> Option<i64> {
+    let command = shape.get("command")?.as_array()?;
+    command.last()?.as_str()?.strip_prefix("exit ")?.parse().ok()
+}
+
+impl FakeEngine {
+    fn lock(&self) -> MutexGuard<'_, World> {
+        self.0.world.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn world(&self) -> Answer<MutexGuard<'_, World>> {
+        let world = self.lock();
+        if world.is_away {
+            return Err(EngineError::Away { endpoint: "the fake".into(), why: "it is switched off".into() });
+        }
+        Ok(world)
+    }
+
+    fn tell(&self, world: &mut World, subject: Subject) {
+        let event = EngineEvent { at: world.now(), subject };
+        world.past.push(event.clone());
+        // Nobody may be listening.
+        let _ = self.0.events.send(event);
+    }
+
+    fn tell_of(&self, world: &mut World, id: &str) {
+        let name = world.containers.get(id).map(|container| container.name.clone()).unwrap_or_default();
+        self.tell(world, Subject::Container { id: id.to_owned(), name });
+    }
+}
+
+impl ContainerEngine for FakeEngine {
+    async fn identify(&self) -> Answer<EngineInfo> {
+        let _world = self.world()?;
+        Ok(EngineInfo {
+            name: "fake".into(),
+            version: "1".into(),
+            api_version: "1.41".into(),
+            data_dir: None,
+        })
+    }
+
+    async fn containers(&self) -> Answer<Vec<Listed>> {
+        let world = self.world()?;
+        let listed = world.containers.values().map(|container| Listed {
+            id: container.id.clone(),
+            name: container.name.clone(),
+            image_id: container.image_id.clone(),
+            activity: container.state.activity,
+            healthcheck: container.state.healthcheck,
+            labels: container.labels.clone(),
+        });
+        Ok(listed.collect())
+    }
+
+    async fn container(&self, name: &str) -> Answer<Option<Container>> {
+        let world = self.world()?;
+        Ok(world.id_of(name).and_then(|id| world.containers.get(&id).cloned()))
+    }
+
+    async fn create(&self, new: &NewContainer<'_>) -> Answer<String> {
+        tokio::task::yield_now().await;
+        let mut world = self.world()?;
+        let doing = format!("create {}", new.name);
+        if world.id_of(new.name).is_some() {
+            return Err(refused(doing, Cause::InConflict));
+        }
+        let image = world.images.get(&new.spec.image.canonical()).cloned();
+        let image = image.ok_or_else(|| refused(&doing, Cause::ImageNotFound))?;
+        if new.spec.networks.iter().any(|network| !world.networks.contains_key(network.name.as_str())) {
+            return Err(refused(doing, Cause::NetworkNotFound));
+        }
+        world.made += 1;
+        let id = format!("c{}", world.made);
+        let mut labels = new.spec.labels.clone();
+        labels.extend(new.marks.clone());
+        let mut shape = Shape::wanted(new.spec);
+        shape.texts("labels", &labels);
+        let container = Container {
+            id: id.clone(),
+            name: new.name.to_owned(),
+            image: new.spec.image.canonical(),
+            image_id: image.id,
+            labels,
+            state: State {
+                activity: Activity::Created,
+                healthcheck: None,
+                exit_code: 0,
+                oom_killed: false,
+                error: String::new(),
+                started_at: None,
+                finished_at: None,
+                restarts: 0,
+            },
+            shape,
+            addresses: BTreeMap::new(),
+        };
+        world.containers.insert(id.clone(), container);
+        world.specs.insert(id.clone(), new.spec.clone());
+        self.tell_of(&mut world, &id);
+        Ok(id)
+    }
+
+    async fn start(&self, id: &str) -> Answer<()> {
+        tokio::task::yield_now().await;
+        let mut world = self.world()?;
+        let (at, doing) = (world.timestamp(), format!("start {id}"));
+        let behaviours: BTreeMap<_, _> = world
+            .images
+            .values()
+            .chain(world.registry.values())
+            .map(|image| (image.id.clone(), image.behaviour))
+            .collect();
+        let container = world.container(id, &doing)?;
+        if container.state.activity.is_up() {
+            return Ok(());
+        }
+        let ends = ended_by(&container.shape).map(Behaviour::Ends);
+        let of_image = behaviours.get(&container.image_id).copied();
+        let behaviour = ends.or(of_image).unwrap_or(Behaviour::Runs);
+        container.state.started_at = at;
+        match behaviour {
+            Behaviour::CannotStart => return Err(refused(doing, Cause::Other)),
+            Behaviour::Ends(code) => {
+                container.state.activity = Activity::Exited;
+                container.state.exit_code = code;
+                container.state.finished_at = at;
+            }
+            Behaviour::Runs | Behaviour::IsUnwell => {
+                let checks =
+                    container.shape.get("healthcheck.test").is_some() || behaviour == Behaviour::IsUnwell;
+                let checked =
+                    if behaviour == Behaviour::Runs { Checked::Healthy } else { Checked::Unhealthy };
+                container.state.activity = Activity::Running;
+                container.state.healthcheck = checks.then_some(checked);
+            }
+        }
+        let id = container.id.clone();
+        self.tell_of(&mut world, &id);
+        Ok(())
+    }
+
+    async fn stop(&self, id: &str, _: Duration) -> Answer<()> {
+        tokio::task::yield_now().await;
+        self.end(id, 143)
+    }
+
+    async fn unpause(&self, id: &str) -> Answer<()> {
+        self.change(id, |container| container.state.activity = Activity::Running)
+    }
+
+    async fn rename(&self, id: &str, name: &str) -> Answer<()> {
+        tokio::task::yield_now().await;
+        if self.world()?.id_of(name).is_some() {
+            return Err(refused(format!("rename {id}"), Cause::InConflict));
+        }
+        self.change(id, |container| container.name = name.to_owned())
+    }
+
+    async fn adjust(&self, id: &str, to: &Adjustment) -> Answer<()> {
+        self.change(id, |container| {
+            container.shape.limits(&to.limits);
+            container.shape.restarts(to.restart_policy, to.max_restarts);
+        })
+    }
+
+    async fn remove(&self, id: &str) -> Answer<()> {
+        tokio::task::yield_now().await;
+        let mut world = self.world()?;
+        let Some(id) = world.id_of(id) else { return Ok(()) };
+        let name = world.containers.remove(&id).map(|container| container.name).unwrap_or_default();
+        world.specs.remove(&id);
+        self.tell(&mut world, Subject::Container { id, name });
+        Ok(())
+    }
+
+    async fn connect(&self, id: &str, to: &Attachment) -> Answer<()> {
+        let doing = format!("connect {id} to {}", to.name);
+        if !self.world()?.networks.contains_key(to.name.as_str()) {
+            return Err(refused(doing, Cause::NetworkNotFound));
+        }
+        self.change(id, |container| container.shape.network(to))
+    }
+
+    async fn disconnect(&self, id: &str, network: &str) -> Answer<()> {
+        let below = format!("networks.{network}");
+        self.change(id, |container| container.shape.unset_below(&below))
+    }
+
+    async fn last_output(&self, id: &str, most: usize) -> Answer<String> {
+        const PRINTED: &str = "the fake was here";
+        self.world()?.container(id, "tell what it printed")?;
+        Ok(PRINTED[PRINTED.len().saturating_sub(most)..].into())
+    }
+
+    async fn run_in(&self, id: &str, command: &[String]) -> Answer<i64> {
+        self.world()?.container(id, "run something")?;
+        Ok(i64::from(command.first().is_some_and(|program| program == "false")))
+    }
+
+    async fn image(&self, reference: &str) -> Answer<Option<Image>> {
+        let world = self.world()?;
+        let by_id = world.images.values().find(|image| image.id == reference);
+        let found = world.images.get(reference).or(by_id);
+        Ok(found.map(|image| Image {
+            id: image.id.clone(),
+            digests: vec![image.id.clone()],
+            labels: Texts::new(),
+            size: 1,
+        }))
+    }
+
+    async fn pull(
+        &self,
+        image: &ImageRef,
+        _: Option<&Login>,
+        progress: &(dyn Fn(Progress) + Send + Sync),
+    ) -> Answer<()> {
+        tokio::task::yield_now().await;
+        let mut world = self.world()?;
+        let found = world.registry.get(&image.canonical()).cloned();
+        let found = found.ok_or_else(|| refused(format!("pull {image}"), Cause::ImageNotFound))?;
+        progress(Progress {
+            message: "pulling the image".into(),
+            done: 1,
+            total: Some(1),
+            unit: "bytes".into(),
+        });
+        world.images.insert(image.canonical(), found);
+        self.tell(&mut world, Subject::Image);
+        Ok(())
+    }
+
+    async fn remove_image(&self, id: &str) -> Answer<()> {
+        let mut world = self.world()?;
+        if world.containers.values().any(|container| container.image_id == id) {
+            return Err(refused(format!("remove image {id}"), Cause::InConflict));
+        }
+        world.images.retain(|_, image| image.id != id);
+        self.tell(&mut world, Subject::Image);
+        Ok(())
+    }
+
+    async fn volumes(&self) -> Answer<Vec<Volume>> {
+        Ok(self.world()?.volumes.values().cloned().collect())
+    }
+
+    async fn create_volume(&self, name: &str, spec: &VolumeSpec, marks: &Texts) -> Answer<()> {
+        let mut world = self.world()?;
+        let mut labels = spec.labels.clone();
+        labels.extend(marks.clone());
+        let volume = Volume {
+            name: name.to_owned(),
+            driver: spec.wanted_driver().to_owned(),
+            options: spec.options.clone(),
+            labels,
+            mountpoint: None,
+        };
+        world.volumes.entry(name.to_owned()).or_insert(volume);
+        self.tell(&mut world, Subject::Volume(name.to_owned()));
+        Ok(())
+    }
+
+    async fn remove_volume(&self, name: &str) -> Answer<()> {
+        let mut world = self.world()?;
+        let mounts = format!("volume {name} ");
+        let uses = |container: &Container| {
+            let texts = container.shape.names_below("mounts").map(|target| format!("mounts.{target}"));
+            texts
+                .filter_map(|path| container.shape.get(&path)?.as_str())
+                .any(|text| text.starts_with(&mounts))
+        };
+        if world.containers.values().any(uses) {
+            return Err(refused(format!("remove volume {name}"), Cause::InConflict));
+        }
+        world.volumes.remove(name);
+        self.tell(&mut world, Subject::Volume(name.to_owned()));
+        Ok(())
+    }
+
+    async fn networks(&self) -> Answer<Vec<Network>> {
+        Ok(self.world()?.networks.values().cloned().collect())
+    }
+
+    async fn create_network(&self, name: &str, spec: &ContainerNetworkSpec, marks: &Texts) -> Answer<()> {
+        let mut world = self.world()?;
+        if world.networks.contains_key(name) {
+            return Err(refused(format!("make network {name}"), Cause::InConflict));
+        }
+        world.made += 1;
+        let mut labels = spec.labels.clone();
+        labels.extend(marks.clone());
+        let ipam = spec.ipam.clone();
+        let pools = ipam.iter().flat_map(|ipam| &ipam.pools);
+        let network = Network {
+            id: format!("n{}", world.made),
+            name: name.to_owned(),
+            driver: spec.wanted_driver().to_owned(),
+            options: spec.options.clone(),
+            internal: spec.internal,
+            ipv6: spec.ipv6,
+            ipam_driver: ipam.as_ref().and_then(|ipam| ipam.driver.clone()).unwrap_or("default".into()),
+            pools: pools
+                .map(|pool| {
+                    (pool.subnet.clone(), pool.gateway.map(|ip| ip.to_string()), pool.ip_range.clone())
+                })
+                .collect(),
+            labels,
+        };
+        world.networks.insert(name.to_owned(), network);
+        self.tell(&mut world, Subject::Network { name: name.to_owned(), container: None });
+        Ok(())
+    }
+
+    async fn remove_network(&self, name: &str) -> Answer<()> {
+        let mut world = self.world()?;
+        let path = format!("networks.{name}");
+        if world
+            .containers
+            .values()
+            .any(|container| container.state.activity.is_up() && container.shape.get(&path).is_some())
+        {
+            return Err(refused(format!("remove network {name}"), Cause::InConflict));
+        }
+        world.networks.remove(name);
+        self.tell(&mut world, Subject::Network { name: name.to_owned(), container: None });
+        Ok(())
+    }
+
+    fn events(&self, since: i64) -> BoxStream<'static, Answer<EngineEvent>> {
+        let world = self.lock();
+        let missed: Vec<_> = world.past.iter().filter(|event| event.at >= since).cloned().collect();
+        let coming = futures_util::stream::unfold(self.0.events.subscribe(), |mut coming| async move {
+            let event = coming.recv().await.ok()?;
+            Some((Ok(event), coming))
+        });
+        futures_util::stream::iter(missed.into_iter().map(Ok)).chain(coming).boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

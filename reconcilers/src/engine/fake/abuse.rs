@@ -1,0 +1,90 @@
+//! What others do to a fake engine.
+
+use super::{Behaviour, FakeEngine, FakeImage, refused};
+use crate::engine::{
+    Answer,
+    error::Cause,
+    terms::{Activity, Container, Subject},
+};
+
+impl FakeEngine {
+    /// Puts an image into the engine.
+    pub fn add_image(&self, reference: &str, id: &str, behaviour: Behaviour) {
+        let image = FakeImage { id: id.to_owned(), behaviour };
+        let mut world = self.lock();
+        world.images.insert(reference.to_owned(), image);
+        self.tell(&mut world, Subject::Image);
+    }
+
+    /// Puts an image where a pull finds it.
+    pub fn publish_image(&self, reference: &str, id: &str, behaviour: Behaviour) {
+        let image = FakeImage { id: id.to_owned(), behaviour };
+        self.lock().registry.insert(reference.to_owned(), image);
+    }
+
+    /// Switches it off or on.
+    pub fn set_away(&self, is_away: bool) {
+        self.lock().is_away = is_away;
+    }
+
+    /// A container ends with `code`, and is not started again.
+    pub fn end(&self, name: &str, code: i64) -> Answer<()> {
+        let mut world = self.world()?;
+        let at = world.timestamp();
+        let container = world.container(name, "stop it")?;
+        if !container.state.activity.is_up() {
+            return Ok(());
+        }
+        container.state.activity = Activity::Exited;
+        container.state.exit_code = code;
+        container.state.finished_at = at;
+        container.state.healthcheck = None;
+        let id = container.id.clone();
+        self.tell_of(&mut world, &id);
+        Ok(())
+    }
+
+    /// Something about a container changes.
+    pub fn change(&self, name: &str, change: impl FnOnce(&mut Container)) -> Answer<()> {
+        let mut world = self.world()?;
+        let container = world.container(name, "change it")?;
+        change(container);
+        let id = container.id.clone();
+        self.tell_of(&mut world, &id);
+        Ok(())
+    }
+
+    /// A container without any mark of ours.
+    pub fn add_foreign(&self, name: &str) -> Answer<()> {
+        let world = self.world()?;
+        if world.id_of(name).is_some() {
+            return Err(refused("add it", Cause::InConflict));
+        }
+        drop(world);
+        let mut world = self.world()?;
+        world.made += 1;
+        let id = format!("f{}", world.made);
+        let container = Container {
+            id: id.clone(),
+            name: name.to_owned(),
+            image: "somebody/else:1".into(),
+            image_id: "sha256:else".into(),
+            labels: Default::default(),
+            state: crate::engine::terms::State {
+                activity: Activity::Running,
+                healthcheck: None,
+                exit_code: 0,
+                oom_killed: false,
+                error: String::new(),
+                started_at: None,
+                finished_at: None,
+                restarts: 0,
+            },
+            shape: Default::default(),
+            addresses: Default::default(),
+        };
+        world.containers.insert(id.clone(), container);
+        self.tell_of(&mut world, &id);
+        Ok(())
+    }
+}

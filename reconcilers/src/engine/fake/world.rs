@@ -1,0 +1,78 @@
+//! What a fake engine holds.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use manifest_types::kinds::container::ContainerSpec;
+
+use super::refused;
+use crate::engine::{
+    Answer,
+    error::Cause,
+    terms::{Container, EngineEvent, Network, Volume},
+};
+
+#[derive(Debug, Default)]
+pub(super) struct World {
+    pub(super) is_away: bool,
+    pub(super) made: u64,
+    pub(super) clock: i64,
+    pub(super) containers: BTreeMap<String, Container>,
+    /// What the containers were made from, by id.
+    pub(super) specs: BTreeMap<String, ContainerSpec>,
+    pub(super) volumes: BTreeMap<String, Volume>,
+    pub(super) networks: BTreeMap<String, Network>,
+    /// The images there are, by reference.
+    pub(super) images: BTreeMap<String, FakeImage>,
+    /// The images that a pull gives, by reference.
+    pub(super) registry: BTreeMap<String, FakeImage>,
+    pub(super) past: Vec<EngineEvent>,
+}
+
+/// An image of the fake.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FakeImage {
+    /// Its id.
+    pub id: String,
+    /// What a container of it does when it is started.
+    pub behaviour: Behaviour,
+}
+
+/// What a container of an image does when it is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Behaviour {
+    /// It runs until it is stopped, and is well.
+    Runs,
+    /// It runs until it is stopped, and its healthcheck fails.
+    IsUnwell,
+    /// It ends at once with this code.
+    Ends(i64),
+    /// It cannot be started.
+    CannotStart,
+}
+
+impl World {
+    pub(super) fn now(&mut self) -> i64 {
+        let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
+        self.clock = now.max(self.clock + 1);
+        self.clock
+    }
+
+    pub(super) fn timestamp(&mut self) -> Option<Timestamp> {
+        let now = self.now();
+        Timestamp::from_nanosecond(now.into()).ok()
+    }
+
+    pub(super) fn id_of(&self, name: &str) -> Option<String> {
+        if self.containers.contains_key(name) {
+            return Some(name.to_owned());
+        }
+        let found = self.containers.values().find(|container| container.name == name);
+        found.map(|container| container.id.clone())
+    }
+
+    pub(super) fn container(&mut self, name: &str, doing: &str) -> Answer<&mut Container> {
+        let id = self.id_of(name).ok_or_else(|| refused(doing, Cause::NotFound))?;
+        Ok(self.containers.get_mut(&id).expect("its id was found"))
+    }
+}

@@ -1,0 +1,44 @@
+//! The labels by which an engine itself bears witness that something is ours.
+
+use manifest_types::{
+    digest::Digest,
+    kinds::engine::Texts,
+    name::{AgentId, ResourceId},
+};
+
+use super::shape::{Birth, Shape};
+
+/// Whose it is.
+pub const AGENT: &str = "holdfast.agent-id";
+/// The resource that it was made for. When only a resource's id changes, this stays as it was at birth.
+pub const RESOURCE: &str = "holdfast.resource-id";
+/// The digest of the spec that it was made from.
+pub const DIGEST: &str = "holdfast.spec-digest";
+/// What its spec had set ([`Birth`]), so that what a new spec leaves out is noticed.
+pub const FIELDS: &str = "holdfast.fields";
+
+/// The marks of something that is made for `id` from a spec.
+pub fn marks(agent: &AgentId, id: &ResourceId, spec: Digest) -> Texts {
+    Texts::from([
+        (AGENT.to_owned(), agent.to_string()),
+        (RESOURCE.to_owned(), id.to_string()),
+        (DIGEST.to_owned(), spec.to_string()),
+    ])
+}
+
+/// The same, with what a spec has set.
+pub fn marks_with_fields(agent: &AgentId, id: &ResourceId, spec: Digest, wanted: &Shape) -> Texts {
+    let mut marks = marks(agent, id, spec);
+    marks.insert(FIELDS.to_owned(), Birth::of(wanted).to_string());
+    marks
+}
+
+/// Whether something with these labels is this agent's.
+pub fn is_ours(agent: &AgentId, labels: &Texts) -> bool {
+    labels.get(AGENT).is_some_and(|owner| owner == agent.as_str())
+}
+
+/// What was set at birth.
+pub fn birth(labels: &Texts) -> Birth {
+    labels.get(FIELDS).map(|fields| Birth::parse(fields)).unwrap_or_default()
+}

@@ -1,0 +1,375 @@
+//! The settings of a container, by their paths in the spec: one form for what is wanted and for what an engine says. Pure.
+//!
+//! Values that may be secret stand here as digests. A path that is not there is not set, or not told.
+
+use std::collections::BTreeMap;
+
+use manifest_types::{
+    digest::Digest,
+    kinds::{
+        container::{
+            Attachment, ContainerSpec, Healthcheck, Limits, Mount, MountType, NetworkMode, Port,
+            RestartPolicy,
+        },
+        engine::Texts,
+    },
+};
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::observation::Difference;
+
+mod birth;
+
+pub use birth::Birth;
+
+/// What the engine's usual network is called here, whatever the engine calls it.
+pub const USUAL_NETWORK: &str = "bridge";
+/// What stands for the network mode of a container that is in networks by their names.
+pub const NAMED_NETWORKS: &str = "networks";
+
+/// Settings by path.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub struct Shape(BTreeMap<String, Value>);
+
+/// An engine may tell an address only of what runs.
+fn is_address_to_come(path: &str, seen: &Shape) -> bool {
+    path.strip_suffix(".ip")
+        .is_some_and(|network| path.starts_with("networks.") && seen.0.contains_key(network))
+}
+
+impl Shape {
+    /// The settings that a spec wants. What it leaves to the image or to the engine is not among them.
+    pub fn wanted(spec: &ContainerSpec) -> Self {
+        let mut shape = Self::default();
+        shape.process(spec);
+        shape.networking(spec);
+        shape.rights(spec);
+        shape.limits(&spec.resources);
+        shape.restarts(spec.restart_policy, spec.max_restarts);
+        for mount in &spec.mounts {
+            shape.set(format!("mounts.{}", mount.target), mount_text(mount));
+        }
+        shape.texts("labels", &spec.labels);
+        shape.texts("annotations", &spec.annotations);
+        if let Some(check) = &spec.healthcheck {
+            shape.healthcheck(check);
+        }
+        if let Some(logging) = &spec.logging {
+            shape.set("logging.driver", logging.driver.clone());
+            shape.texts("logging.options", &logging.options);
+        }
+        shape
+    }
+
+    /// Sets one value.
+    pub fn set(&mut self, path: impl Into<String>, value: impl Into<Value>) {
+        self.0.insert(path.into(), value.into());
+    }
+
+    /// Sets one value, if there is one.
+    pub fn set_some(&mut self, path: &str, value: Option<impl Into<Value>>) {
+        if let Some(value) = value {
+            self.set(path, value);
+        }
+    }
+
+    /// Sets a list, if there is anything in it; `sorted` where its order means nothing.
+    pub fn set_list(&mut self, path: &str, list: &[String], sorted: bool) {
+        let mut list = list.to_vec();
+        if sorted {
+            list.sort();
+            list.dedup();
+        }
+        if !list.is_empty() {
+            self.set(path, list);
+        }
+    }
+
+    /// Sets each of some texts below a path.
+    pub fn texts(&mut self, path: &str, texts: &Texts) {
+        for (name, text) in texts {
+            self.set(format!("{path}.{name}"), text.clone());
+        }
+    }
+
+    /// Sets a variable of the environment: its value may be a secret.
+    pub fn variable(&mut self, name: &str, value: &str) {
+        self.set(format!("env.{name}"), Digest::of(value.as_bytes()).to_string());
+    }
+
+    /// Sets what may be used of the device. 0 is no limit.
+    pub fn limits(&mut self, limits: &Limits) {
+        let bytes = |size: Option<manifest_types::quantity::Size>| size.map_or(0, |size| size.0);
+        self.set("resources.memory", bytes(limits.memory));
+        self.set("resources.memoryReservation", bytes(limits.memory_reservation));
+        self.set("resources.cpus", nano_cpus(limits.cpus));
+        self.set("resources.cpuShares", limits.cpu_shares.unwrap_or(0));
+        self.set("resources.pids", limits.pids.unwrap_or(0));
+    }
+
+    /// Sets when the engine starts it again.
+    pub fn restarts(&mut self, policy: RestartPolicy, most: Option<u32>) {
+        self.set("restartPolicy", format!("{policy:?}"));
+        self.set("maxRestarts", most.unwrap_or(0));
+    }
+
+    /// Sets where it is published: `at` is an address and a port of the host, each empty where the engine chooses.
+    pub fn port(&mut self, port: u16, protocol: &str, at: &str) {
+        let path = format!("ports.{port}/{protocol}");
+        let mut all: Vec<String> = match self.0.remove(&path) {
+            Some(Value::String(known)) => known.split(", ").map(str::to_owned).collect(),
+            _ => Vec::new(),
+        };
+        all.push(at.to_owned());
+        all.sort();
+        all.dedup();
+        self.set(path, all.join(", "));
+    }
+
+    /// Sets that it is in a network.
+    pub fn network(&mut self, attachment: &Attachment) {
+        let Attachment { name, aliases, ip } = attachment;
+        self.set(format!("networks.{name}"), true);
+        self.set_list(&format!("networks.{name}.aliases"), aliases, true);
+        let ips: Vec<_> = ip.iter().map(ToString::to_string).collect();
+        self.set_list(&format!("networks.{name}.ip"), &ips, true);
+    }
+
+    /// Takes away a path and all below it.
+    pub fn unset_below(&mut self, path: &str) {
+        let below =
+            |own: &str| own.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+        self.0.retain(|own, _| !below(own));
+    }
+
+    /// The value at a path.
+    pub fn get(&self, path: &str) -> Option<&Value> {
+        self.0.get(path)
+    }
+
+    /// The paths, in their order.
+    pub fn paths(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The names directly below a path.
+    pub fn names_below<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
+        let names = self.paths().filter_map(move |own| own.strip_prefix(path)?.strip_prefix('.'));
+        names.filter(move |name| !is_part_of_network(path, name))
+    }
+
+    /// Where `seen` is not as wanted. What was set at birth and is not wanted any more differs, too, if it is still there.
+    pub fn differences(&self, seen: &Self, birth: &Birth) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for (path, want) in &self.0 {
+            let is_right = match seen.0.get(path) {
+                Some(got) => satisfies(path, want, got),
+                None => birth.had(path, want) || is_address_to_come(path, seen),
+            };
+            if !is_right {
+                let got = seen.0.get(path).cloned().unwrap_or(Value::Null);
+                differences.push(difference(path, want.clone(), got));
+            }
+        }
+        let former =
+            birth.fields().filter(|(path, _)| !path.starts_with("networks.") && !self.0.contains_key(*path));
+        for (path, untold) in former {
+            let got = seen.0.get(path).cloned();
+            if got.is_some() || untold.is_some() {
+                differences.push(difference(path, Value::Null, got.unwrap_or(Value::Null)));
+            }
+        }
+        for (path, got) in seen.0.iter().filter(|(path, _)| path.starts_with("networks.")) {
+            // The engine gives aliases and addresses of its own.
+            let is_whole = got.as_bool().is_some();
+            let kept = self.0.contains_key(path) || self.0.get("networkMode") != Some(&json!(NAMED_NETWORKS));
+            if is_whole && !kept {
+                differences.push(difference(path, Value::Null, got.clone()));
+            }
+        }
+        differences
+    }
+
+    fn process(&mut self, spec: &ContainerSpec) {
+        self.set_some("command", spec.command.clone());
+        self.set_some("entrypoint", spec.entrypoint.clone());
+        for (name, value) in &spec.env {
+            self.variable(name, value);
+        }
+        self.set_some("workingDir", spec.working_dir.as_ref().map(|path| path.as_str()));
+        self.set_some("user", spec.user.clone());
+        self.set_list("groups", &spec.groups, true);
+        self.set_some("hostname", spec.hostname.clone());
+        self.set_some("stopSignal", spec.stop_signal.as_deref().map(signal_name));
+        self.set_some("stopGracePeriod", spec.stop_grace_period.map(|_| spec.stop_seconds()));
+        self.set_some("init", spec.init);
+        self.set("tty", spec.tty);
+        self.set_some("shmSize", spec.shm_size.map(|size| size.0));
+        self.set_some("ipc", spec.ipc.clone());
+        self.set_some("pid", spec.pid.clone());
+    }
+
+    fn networking(&mut self, spec: &ContainerSpec) {
+        for port in &spec.ports {
+            self.published(port);
+        }
+        for attachment in &spec.networks {
+            self.network(attachment);
+        }
+        match spec.network_mode.filter(|_| spec.networks.is_empty()) {
+            _ if !spec.networks.is_empty() => self.set("networkMode", NAMED_NETWORKS),
+            Some(NetworkMode::Host) => self.set("networkMode", "host"),
+            Some(NetworkMode::None) => self.set("networkMode", "none"),
+            Some(NetworkMode::Bridge) | None => {
+                self.set("networkMode", USUAL_NETWORK);
+                self.set(format!("networks.{USUAL_NETWORK}"), true);
+            }
+        }
+        let dns: Vec<_> = spec.dns.iter().map(ToString::to_string).collect();
+        self.set_list("dns", &dns, false);
+        self.set_list("dnsSearch", &spec.dns_search, false);
+        self.set_list("dnsOptions", &spec.dns_options, false);
+        self.texts("extraHosts", &spec.extra_hosts);
+    }
+
+    fn published(&mut self, port: &Port) {
+        let ip = port.ip.map(|ip| ip.to_string()).unwrap_or_default();
+        let hosts: Vec<String> = match port.host {
+            Some(range) => range.ports().map(|host| host.to_string()).collect(),
+            None => vec![String::new(); port.container.len()],
+        };
+        for (container, host) in port.container.ports().zip(hosts) {
+            self.port(container, &port.protocol.to_string(), &format!("{ip}:{host}"));
+        }
+    }
+
+    fn rights(&mut self, spec: &ContainerSpec) {
+        self.set("privileged", spec.privileged);
+        self.set("readOnlyRootFilesystem", spec.read_only_root_filesystem);
+        let capabilities = |names: &[String]| names.iter().map(|name| capability(name)).collect::<Vec<_>>();
+        self.set_list("capabilities.add", &capabilities(&spec.capabilities.add), true);
+        self.set_list("capabilities.drop", &capabilities(&spec.capabilities.drop), true);
+        for device in &spec.devices {
+            let inside = device.container.as_ref().unwrap_or(&device.host);
+            let rights = device.permissions.as_deref().unwrap_or("rwm");
+            self.set(format!("devices.{inside}"), format!("{} {rights}", device.host));
+        }
+        self.set_list("deviceCgroupRules", &spec.device_cgroup_rules, true);
+        self.texts("sysctls", &spec.sysctls);
+        for (name, limit) in &spec.ulimits {
+            self.set(format!("ulimits.{name}"), format!("{}:{}", limit.soft, limit.hard));
+        }
+        self.set_list("securityOpt", &spec.security_opt, true);
+    }
+
+    fn healthcheck(&mut self, check: &Healthcheck) {
+        self.set_some("healthcheck.test", check.test());
+        let nanoseconds = |span: Option<manifest_types::quantity::Span>| {
+            span.map(|span| u64::try_from(span.0.as_nanos()).unwrap_or(u64::MAX))
+        };
+        self.set_some("healthcheck.interval", nanoseconds(check.interval));
+        self.set_some("healthcheck.timeout", nanoseconds(check.timeout));
+        self.set_some("healthcheck.startPeriod", nanoseconds(check.start_period));
+        self.set_some("healthcheck.retries", check.retries);
+    }
+}
+
+/// Processors in the engine's unit, a billionth of one.
+pub fn nano_cpus(cpus: Option<f64>) -> u64 {
+    // A spec has 4096 at most; below a billionth nothing is meant.
+    cpus.map_or(0, |cpus| (cpus * 1e9).round() as u64)
+}
+
+/// A capability as the kernel names it.
+pub fn capability(name: &str) -> String {
+    let name = name.to_ascii_uppercase();
+    if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
+}
+
+/// A signal as the kernel names it, whether it is told by its name, in part or whole, or by its number.
+pub fn signal_name(told: &str) -> String {
+    let told = told.to_ascii_uppercase();
+    let by_number = told.parse::<i32>().ok().and_then(|number| Signal::try_from(number).ok());
+    match by_number {
+        Some(signal) => signal.as_str().to_owned(),
+        None if told.is_empty() || told.starts_with("SIG") => told,
+        None => format!("SIG{told}"),
+    }
+}
+
+/// A mount in one line: what it is, where it comes from, how it is seen.
+fn mount_text(mount: &Mount) -> String {
+    let rights = if mount.read_only { "ro" } else { "rw" };
+    let source = mount.source.as_deref().unwrap_or_default();
+    match mount.mount_type {
+        MountType::Bind => {
+            let propagation = mount.propagation.map_or("rprivate".to_owned(), |own| own.to_string());
+            bind_text(source, rights, &propagation)
+        }
+        MountType::Volume => format!("volume {source} {rights}"),
+        MountType::Tmpfs => {
+            let mode = mount.mode.map(|mode| mode.0);
+            tmpfs_text(rights, mount.size.map(|size| size.0), mode)
+        }
+    }
+}
+
+/// A directory of the device in one line.
+pub fn bind_text(source: &str, rights: &str, propagation: &str) -> String {
+    format!("bind {source} {rights} {propagation}")
+}
+
+/// Memory in one line.
+pub fn tmpfs_text(rights: &str, size: Option<u64>, mode: Option<u32>) -> String {
+    let size = size.map(|size| format!(" size={size}")).unwrap_or_default();
+    let mode = mode.map(|mode| format!(" mode={mode:o}")).unwrap_or_default();
+    format!("tmpfs {rights}{size}{mode}")
+}
+
+fn is_part_of_network(path: &str, name: &str) -> bool {
+    path == "networks" && (name.ends_with(".aliases") || name.ends_with(".ip"))
+}
+
+/// Whether what was seen is what is wanted, with what an engine adds of its own.
+fn satisfies(path: &str, want: &Value, got: &Value) -> bool {
+    if want == got {
+        return true;
+    }
+    if let (true, Some(want), Some(got)) = (path.starts_with("ports."), want.as_str(), got.as_str()) {
+        let (want, got): (Vec<_>, Vec<_>) = (want.split(", ").collect(), got.split(", ").collect());
+        return want.len() == got.len() && want.iter().zip(got).all(|(want, got)| is_same_port(want, got));
+    }
+    if let ("securityOpt", Value::Array(want), Value::Array(got)) = (path, want, got) {
+        // Engines add it to whatever shares a namespace with the host.
+        return want.iter().all(|one| got.contains(one))
+            && got.iter().all(|one| want.contains(one) || one == "label=disable");
+    }
+    let is_own = path.starts_with("networks.") && (path.ends_with(".aliases") || path.ends_with(".ip"));
+    match (want, got) {
+        (Value::Array(want), Value::Array(got)) if is_own => want.iter().all(|one| got.contains(one)),
+        _ => false,
+    }
+}
+
+/// A port that the engine may choose is any one; no address and the unspecified one are the same place.
+fn is_same_port(want: &str, got: &str) -> bool {
+    let parts = |at: &str| {
+        let (ip, port) = at.rsplit_once(':').unwrap_or(("", at));
+        (if ip == "0.0.0.0" { String::new() } else { ip.to_owned() }, port.to_owned())
+    };
+    let ((want_ip, want_port), (got_ip, got_port)) = (parts(want), parts(got));
+    want_ip == got_ip && (want_port.is_empty() || want_port == got_port)
+}
+
+fn difference(path: &str, want: Value, got: Value) -> Difference {
+    let in_place = ["resources.", "networks.", "restartPolicy", "maxRestarts"];
+    let in_place = in_place.iter().any(|prefix| path.starts_with(prefix));
+    // Engines take no limit for no change, but for that of processes.
+    let lifts = path.starts_with("resources.") && path != "resources.pids" && want == json!(0);
+    let in_place = in_place && !lifts;
+    Difference { path: path.to_owned(), want, got, in_place }
+}
+
+#[cfg(test)]
+mod tests;

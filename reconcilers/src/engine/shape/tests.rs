@@ -1,0 +1,105 @@
+use manifest_types::kinds::container::ContainerSpec;
+use serde_json::{Value, json};
+
+use super::*;
+
+fn spec(more: Value) -> ContainerSpec {
+    let mut spec = json!({ "image": "web:1" });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(spec).unwrap()
+}
+
+/// The paths where a container that was made from `born` and is still like that differs from `wanted`; those that need a new one are marked.
+fn between(born: Value, wanted: Value) -> Vec<String> {
+    let (born, wanted) = (Shape::wanted(&spec(born)), Shape::wanted(&spec(wanted)));
+    let told = |difference: Difference| {
+        let replaces = if difference.in_place { "" } else { " !" };
+        format!("{}{replaces}", difference.path)
+    };
+    wanted.differences(&born, &Birth::of(&born)).into_iter().map(told).collect()
+}
+
+#[test]
+fn each_change_of_a_spec_is_a_difference_and_says_whether_it_needs_a_new_container() {
+    for (born, wanted, paths) in [
+        (json!({}), json!({}), &[][..]),
+        (json!({ "env": { "A": "1" } }), json!({ "env": { "A": "2" } }), &["env.A !"]),
+        (json!({ "env": { "A": "1", "B": "2" } }), json!({ "env": { "B": "2" } }), &["env.A !"]),
+        (json!({}), json!({ "user": "1000" }), &["user !"]),
+        (json!({ "user": "1000" }), json!({}), &["user !"]),
+        (json!({ "sysctls": { "net.a": "1" } }), json!({}), &["sysctls.net.a !"]),
+        (
+            json!({ "resources": { "memory": "64Mi" } }),
+            json!({ "resources": { "memory": "32Mi" } }),
+            &["resources.memory"],
+        ),
+        (json!({ "resources": { "memory": "64Mi" } }), json!({}), &["resources.memory !"]),
+        (json!({ "resources": { "pids": 5 } }), json!({}), &["resources.pids"]),
+        (json!({}), json!({ "restartPolicy": "No" }), &["restartPolicy"]),
+        (
+            json!({ "networks": [{ "name": "a" }, { "name": "b" }] }),
+            json!({ "networks": [{ "name": "a" }] }),
+            &["networks.b"],
+        ),
+        (
+            json!({}),
+            json!({ "networks": [{ "name": "a" }] }),
+            &["networkMode !", "networks.a", "networks.bridge"],
+        ),
+        (
+            json!({ "ports": [{ "container": 80, "host": 80 }] }),
+            json!({ "ports": [{ "container": 80, "host": 81 }] }),
+            &["ports.80/tcp !"],
+        ),
+        (
+            json!({ "ports": [{ "container": 80, "host": 80 }] }),
+            json!({ "ports": [{ "container": 80 }] }),
+            &[],
+        ),
+        (json!({ "stopSignal": "SIGINT" }), json!({ "stopSignal": "2" }), &[]),
+        (
+            json!({ "capabilities": { "add": ["NET_ADMIN"] } }),
+            json!({ "capabilities": { "add": ["CAP_NET_ADMIN"] } }),
+            &[],
+        ),
+        (json!({ "groups": ["a", "b"] }), json!({ "groups": ["b", "a"] }), &[]),
+        (json!({ "command": ["a", "b"] }), json!({ "command": ["b", "a"] }), &["command !"]),
+        (
+            json!({ "mounts": [{ "type": "Volume", "source": "a", "target": "/a" }] }),
+            json!({ "mounts": [{ "type": "Volume", "source": "a", "target": "/a", "readOnly": true }] }),
+            &["mounts./a !"],
+        ),
+    ] {
+        assert_eq!(between(born.clone(), wanted.clone()), paths, "{born} -> {wanted}");
+    }
+}
+
+#[test]
+fn what_an_engine_adds_or_does_not_tell_is_no_difference() {
+    let wanted = Shape::wanted(&spec(json!({
+        "networks": [{ "name": "a", "aliases": ["www"], "ip": ["10.0.0.5"] }], "securityOpt": ["no-new-privileges"], "init": true
+    })));
+    let mut seen = wanted.clone();
+    seen.set("networks.a.aliases", json!(["0123456789ab", "www"]));
+    seen.set("securityOpt", json!(["label=disable", "no-new-privileges"]));
+    seen.set("hostname", "0123456789ab");
+    seen.variable("PATH", "/bin");
+    seen.unset_below("networks.a.ip");
+    seen.unset_below("init");
+    let birth = Birth::parse(&Birth::of(&wanted).to_string());
+    assert_eq!(birth, Birth::of(&wanted));
+    assert_eq!(wanted.differences(&seen, &birth), []);
+    let paths = |wanted: &Shape, birth: &Birth| -> Vec<_> {
+        wanted.differences(&seen, birth).into_iter().map(|difference| difference.path).collect()
+    };
+    assert_eq!(paths(&wanted, &Birth::default()), ["init"], "without its birth nothing is known of it");
+    let without = Shape::wanted(&spec(json!({ "networks": [{ "name": "a" }] })));
+    assert_eq!(paths(&without, &birth), ["init", "securityOpt"]);
+}
+
+#[test]
+fn no_secret_is_in_a_shape_or_in_the_mark_of_a_birth() {
+    let wanted = Shape::wanted(&spec(json!({ "env": { "PASSWORD": "hunter2" } })));
+    let told = format!("{wanted:?} {}", Birth::of(&wanted));
+    assert!(told.contains("env.PASSWORD") && !told.contains("hunter2"), "{told}");
+}

@@ -1,0 +1,283 @@
+//! What an engine tells of itself and of what it holds.
+
+use std::{collections::BTreeMap, fmt};
+
+use jiff::Timestamp;
+use manifest_types::{
+    kinds::{
+        container::{ContainerSpec, Limits, RestartPolicy},
+        engine::Texts,
+    },
+    status::Capability,
+};
+
+use super::shape::Shape;
+
+/// What an engine is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `docker` or `podman`.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// The version of the API that is spoken with it.
+    pub api_version: String,
+    /// Where its data is on this device, if it says so.
+    pub data_dir: Option<String>,
+}
+
+impl EngineInfo {
+    /// As the status shows it.
+    pub fn capability(&self) -> Capability {
+        Capability {
+            name: self.name.clone(),
+            version: self.version.clone(),
+            api_version: Some(self.api_version.clone()),
+        }
+    }
+}
+
+/// What the list of containers says of one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Listed {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The id of its image.
+    pub image_id: String,
+    /// What it does.
+    pub activity: Activity,
+    /// What its healthcheck says, as far as the list tells.
+    pub healthcheck: Option<Checked>,
+    /// Its labels.
+    pub labels: Texts,
+}
+
+/// What a container does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Activity {
+    /// It was made and never started.
+    Created,
+    /// It runs.
+    Running,
+    /// It is held still.
+    Paused,
+    /// It has ended, and the engine is about to start it again.
+    Restarting,
+    /// It is on its way out.
+    Removing,
+    /// It has ended.
+    Exited,
+    /// The engine could not get rid of it, or says something that this build does not know.
+    Dead,
+}
+
+impl Activity {
+    /// What an engine's word means. Podman says `stopped` where Docker says `exited`, and has words of its own on the way.
+    pub fn of(word: &str) -> Self {
+        match word.to_ascii_lowercase().as_str() {
+            "created" | "configured" | "initialized" => Self::Created,
+            "running" | "stopping" => Self::Running,
+            "paused" => Self::Paused,
+            "restarting" => Self::Restarting,
+            "removing" => Self::Removing,
+            "exited" | "stopped" => Self::Exited,
+            _ => Self::Dead,
+        }
+    }
+
+    /// Whether its processes are there.
+    pub fn is_up(self) -> bool {
+        matches!(self, Self::Running | Self::Paused | Self::Restarting)
+    }
+}
+
+impl fmt::Display for Activity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Created => "created",
+            Self::Running => "running",
+            Self::Paused => "paused",
+            Self::Restarting => "restarting",
+            Self::Removing => "removing",
+            Self::Exited => "exited",
+            Self::Dead => "dead",
+        })
+    }
+}
+
+/// What a healthcheck says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Checked {
+    /// Nothing yet.
+    Starting,
+    /// It is well.
+    Healthy,
+    /// It is not.
+    Unhealthy,
+}
+
+/// A container, with all that it is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// The image, as it was named when the container was made.
+    pub image: String,
+    /// The id of its image.
+    pub image_id: String,
+    /// Its labels, those of its image and ours included.
+    pub labels: Texts,
+    /// How it fares.
+    pub state: State,
+    /// Its settings.
+    pub shape: Shape,
+    /// Its addresses, by network.
+    pub addresses: BTreeMap<String, Vec<String>>,
+}
+
+/// How a container fares.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct State {
+    /// What it does.
+    pub activity: Activity,
+    /// What its healthcheck says.
+    pub healthcheck: Option<Checked>,
+    /// With what it last ended; 0 if it never has.
+    pub exit_code: i64,
+    /// Whether it last ended because it used too much memory.
+    pub oom_killed: bool,
+    /// Why it could not be started, in the engine's words.
+    pub error: String,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// When it last ended.
+    pub finished_at: Option<Timestamp>,
+    /// How often the engine has started it again.
+    pub restarts: u64,
+}
+
+/// What can be changed of a container while it runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Adjustment {
+    /// What it may use.
+    pub limits: Limits,
+    /// When it is started again.
+    pub restart_policy: RestartPolicy,
+    /// How often at most.
+    pub max_restarts: Option<u32>,
+}
+
+impl Adjustment {
+    /// What a spec wants of it.
+    pub fn of(spec: &ContainerSpec) -> Self {
+        Self {
+            limits: spec.resources.clone(),
+            restart_policy: spec.restart_policy,
+            max_restarts: spec.max_restarts,
+        }
+    }
+}
+
+/// An image.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Image {
+    /// Its id: the digest of its configuration.
+    pub id: String,
+    /// The digests by which registries know it, each after `@`.
+    pub digests: Vec<String>,
+    /// The labels that it gives its containers.
+    pub labels: Texts,
+    /// Its size in bytes.
+    pub size: u64,
+}
+
+/// Who asks a registry.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Login {
+    /// The registry.
+    pub registry: String,
+    /// The user.
+    pub user: String,
+    /// The password, or a token in its place.
+    pub secret: String,
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "a login at {}", self.registry)
+    }
+}
+
+/// A volume.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Volume {
+    /// Its name.
+    pub name: String,
+    /// What keeps it.
+    pub driver: String,
+    /// The driver's options.
+    pub options: Texts,
+    /// Its labels.
+    pub labels: Texts,
+    /// Where its content is on the device, if the driver says so.
+    pub mountpoint: Option<String>,
+}
+
+/// A network.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Network {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// What makes it.
+    pub driver: String,
+    /// The driver's options.
+    pub options: Texts,
+    /// Whether it leads nowhere but to its own containers.
+    pub internal: bool,
+    /// Whether it has IPv6 addresses, too.
+    pub ipv6: bool,
+    /// What gives addresses.
+    pub ipam_driver: String,
+    /// The addresses there are: subnet, gateway, range.
+    pub pools: Vec<(String, Option<String>, Option<String>)>,
+    /// Its labels.
+    pub labels: Texts,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// When, in nanoseconds since 1970 by the engine's clock.
+    pub at: i64,
+    /// To what.
+    pub subject: Subject,
+}
+
+/// What something happened to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Subject {
+    /// A container: its id, and its name at that time.
+    Container {
+        /// Its id.
+        id: String,
+        /// Its name.
+        name: String,
+    },
+    /// An image, or what a reference stands for.
+    Image,
+    /// The volume of this name.
+    Volume(String),
+    /// The network of this name; and a container that came into it or left it.
+    Network {
+        /// Its name.
+        name: String,
+        /// The container's id.
+        container: Option<String>,
+    },
+}

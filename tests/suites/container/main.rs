@@ -1,0 +1,3 @@
+//! Containers on real engines.
+
+mod engines;
