@@ -1,12 +1,13 @@
 //! The configuration: flags, then the environment, then a TOML file, then defaults. One struct for all.
 
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use manifest_types::{digest::Digest, keys, name::AgentId};
+use reconcilers::engine::docker::Docker;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -100,6 +101,10 @@ pub struct RunArgs {
     #[arg(long, env = "HOLDFAST_ROOT", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<PathBuf>,
+    /// Where the container engine listens: unix:///path or tcp://host:port [default: $DOCKER_HOST, then Docker's socket, then Podman's]
+    #[arg(long, env = "HOLDFAST_DOCKER_HOST", value_name = "URI")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub docker_host: Option<String>,
     /// The local API's socket [default: /run/holdfast/holdfast.sock]
     #[arg(long, env = "HOLDFAST_API_SOCKET", value_name = "PATH")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,6 +150,8 @@ pub struct Config {
     pub state_dir: PathBuf,
     /// What File resources are below.
     pub root: PathBuf,
+    /// Where container engines may listen, in this order.
+    pub engine_places: Vec<String>,
     /// The local API's socket.
     pub api_socket: PathBuf,
     /// How often everything is looked at.
@@ -235,6 +242,7 @@ impl RunArgs {
             status_file,
             state_dir,
             root,
+            docker_host,
             api_socket,
             resync,
             heartbeat,
@@ -305,6 +313,7 @@ impl RunArgs {
             files,
             state_dir: self.state_dir.unwrap_or_else(|| "/var/lib/holdfast".into()),
             root: self.root.unwrap_or_else(|| "/".into()),
+            engine_places: Docker::usual_places(self.docker_host.or_else(docker_host)),
             api_socket: self.api_socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
             resync: Duration::from_secs(self.resync.unwrap_or(60)),
             heartbeat: Duration::from_secs(self.heartbeat.unwrap_or(30)),
@@ -313,6 +322,12 @@ impl RunArgs {
             log: self.log.unwrap_or_else(|| "info,async_nats=warn".into()),
         })
     }
+}
+
+/// What Docker's own programs are told by.
+#[expect(clippy::disallowed_methods, reason = "this is the configuration")]
+fn docker_host() -> Option<String> {
+    env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty())
 }
 
 fn both<A, B>(

@@ -193,6 +193,8 @@ impl Engine {
             Event::Source { away } => self.manifest.source_away = away,
             Event::Observed { ticket, kind, result } => self.observed(ticket, &kind, result, now),
             Event::LookReturned { ticket } => self.look_returned(ticket),
+            Event::Capabilities(found) if found == self.capabilities => return,
+            Event::Capabilities(found) => self.capabilities = found,
             Event::StepEnded { step, ended } => self.step_ended(step, ended, now),
             Event::Progress { step, id, progress } => self.progressed(step, &id, progress),
             Event::Hint { kind, hint } => self.hinted(kind, hint),

@@ -29,9 +29,9 @@ pub fn observe(
     targets: Vec<AnyTarget>,
 ) {
     tokio::spawn(async move {
-        let of = kind.clone();
+        let (of, looking) = (kind.clone(), Arc::clone(&registry));
         // In a task of its own, a panic is this look's failure, and what hangs goes on hanging while the rest goes on.
-        let mut work = tokio::spawn(async move { registry.observe(&of, &targets).await });
+        let mut work = tokio::spawn(async move { looking.observe(&of, &targets).await });
         let result = match timeout(LOOK, &mut work).await {
             Ok(Ok(Ok(seen))) => LookResult::Seen(seen),
             Ok(Ok(Err(unseen))) => LookResult::Unseen(unseen),
@@ -46,6 +46,8 @@ pub fn observe(
                 return;
             }
         };
+        // A look is where what a kind needs is found, or found to be away.
+        drop(facts.send(Event::Capabilities(registry.capabilities())).await);
         drop(facts.send(Event::Observed { ticket, kind, result }).await);
     });
 }

@@ -120,6 +120,8 @@ fn host(config: &Config, link: Option<Link>) -> Host {
         root: config.root.clone(),
         state_dir: config.state_dir.clone(),
         protected: own.into_iter().chain(unit.map(Into::into)).chain(secrets).chain(pairs).collect(),
+        agent_id: config.agent_id.clone(),
+        engine_places: config.engine_places.clone(),
         blobs: Arc::new(Fetcher::new(link)),
     }
 }

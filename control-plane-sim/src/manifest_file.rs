@@ -147,7 +147,7 @@ mod tests {
             ],
             "{lines}"
         );
-        assert!(lines.contains("\"Hologram\" is no kind known here (File)"), "{lines}");
+        assert!(lines.contains("\"Hologram\" is no kind known here (File"), "{lines}");
     }
 
     #[test]

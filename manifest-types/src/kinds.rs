@@ -90,7 +90,6 @@ macro_rules! kinds {
         $(
             impl AsSpec for $spec {
                 fn of(spec: &Spec) -> Option<&Self> {
-                    #[expect(irrefutable_let_patterns, reason = "the table may have one row")]
                     if let Spec::$kind(spec) = spec { Some(spec) } else { None }
                 }
             }
@@ -106,6 +105,10 @@ macro_rules! kinds {
 kinds! {
     /// A file, a directory or a symbolic link.
     File => file::FileSpec, file::FileDetails;
+    /// A volume of the container engine.
+    Volume => volume::VolumeSpec, volume::VolumeDetails;
+    /// A network of the container engine.
+    ContainerNetwork => container_network::ContainerNetworkSpec, container_network::ContainerNetworkDetails;
 }
 
 /// Takes one kind's spec out of a [`Spec`].

@@ -7,7 +7,7 @@ use std::{
     task::Poll,
 };
 
-use manifest_types::{claim::Claim, kinds::ResourceSpec, name::ResourceId};
+use manifest_types::{claim::Claim, digest::Digest, kinds::ResourceSpec, name::ResourceId};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -33,6 +33,12 @@ pub trait Fixture: Sized {
     /// Whether it takes over what is there and not ours; otherwise it refuses.
     const TAKES_OVER: bool;
 
+    /// Whether it can change what it has made; otherwise a second spec differs in nothing that can be seen.
+    const CHANGES: bool = true;
+
+    /// Whether what cannot be brought about can be looked at even so.
+    const SEES_THE_IMPOSSIBLE: bool = false;
+
     /// A fresh world in which nothing is managed.
     fn new() -> impl Future<Output = Self>;
 
@@ -48,7 +54,7 @@ pub trait Fixture: Sized {
     /// Another spec with other claims.
     fn elsewhere(&self) -> SpecOf<Self>;
 
-    /// A spec that can neither be seen nor brought about here.
+    /// A spec that cannot be brought about here, nor, mostly, be seen.
     fn impossible(&self) -> SpecOf<Self>;
 
     /// Somebody puts just what `first` wants at its place.
@@ -117,13 +123,19 @@ async fn bring<F: Fixture>(
     row: &Row<SpecOf<F>>,
     spec: &SpecOf<F>,
 ) -> Outcome<<F::Reconciler as Reconciler>::Observed> {
-    let put = Put { id: &row.id, spec, owned: row.owned(), restart: false };
+    let put = Put { id: &row.id, spec, digest: digest_of(spec), owned: row.owned(), restart: false };
     fixture.reconciler().reconcile(cx, &put).await
 }
 
 /// Brings it to the row's own spec, which can be brought about.
 async fn bring_about<F: Fixture>(fixture: &F, row: &Row<SpecOf<F>>) {
     bring(fixture, &context(), row, &row.spec).await.expect("the spec is brought about");
+}
+
+/// The digest of a spec that nobody wrote.
+fn digest_of(spec: &impl ResourceSpec) -> Digest {
+    let text = serde_json::to_string(spec).expect("a spec can be written");
+    Digest::of(text.as_bytes())
 }
 
 async fn take_away<F: Fixture>(fixture: &F, row: &Row<SpecOf<F>>) {

@@ -23,11 +23,14 @@ use self::{
 };
 
 #[cfg(any(test, feature = "testing"))]
+pub mod bed;
+#[cfg(any(test, feature = "testing"))]
 pub mod contract;
 pub mod docker;
 pub mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+pub mod link;
 pub mod marks;
 pub mod shape;
 pub mod terms;

@@ -4,6 +4,7 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use bytes::Bytes;
 use futures_util::{future::BoxFuture, stream::BoxStream};
+use manifest_types::name::AgentId;
 
 /// The device as reconcilers meet it.
 #[derive(Clone)]
@@ -14,6 +15,10 @@ pub struct Host {
     pub state_dir: PathBuf,
     /// Directories and files of the agent itself, which no resource may touch: absolute paths on the real file system.
     pub protected: Vec<PathBuf>,
+    /// The agent, whose mark is on what it makes where marks can be.
+    pub agent_id: AgentId,
+    /// Where a container engine may listen, in this order: `unix:///path` or `tcp://host:port`.
+    pub engine_places: Vec<String>,
     /// How contents that are not in the manifest are fetched.
     pub blobs: Arc<dyn Blobs>,
 }

@@ -3,7 +3,13 @@
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
 use futures_util::stream::BoxStream;
-use manifest_types::{claim::Claim, kinds::AsSpec, name::ResourceId, status::Progress};
+use manifest_types::{
+    claim::Claim,
+    digest::Digest,
+    kinds::AsSpec,
+    name::ResourceId,
+    status::{Capability, Progress},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -72,6 +78,11 @@ pub trait Reconciler: Send + Sync + 'static {
         }
     }
 
+    /// What of the device this kind needs, and what is there: as the status shows it. `None` where it needs nothing, or that is away.
+    fn capability(&self) -> Option<(&'static str, Capability)> {
+        None
+    }
+
     /// Hints that something may have changed outside. A hint carries no meaning; a lost one costs time only.
     fn drift_hints(&self) -> BoxStream<'static, Hint>;
 }
@@ -115,6 +126,8 @@ pub struct Put<'a, S> {
     pub id: &'a ResourceId,
     /// What is wanted of it.
     pub spec: &'a S,
+    /// The digest of that, as it was written.
+    pub digest: Digest,
     /// What we hold under this id, the claims of `spec` included: its intent is durable already.
     pub owned: Owned<'a, S>,
     /// Whether something that it depends on has changed, so that it must be restarted or reloaded.

@@ -13,16 +13,21 @@ use futures_util::{
 };
 use manifest_types::{
     claim::Claim,
+    digest::Digest,
     kinds::{AsSpec, ResourceSpec, Spec},
     name::ResourceId,
+    status::Capability,
 };
 
 use crate::{
+    container_network::ContainerNetworkReconciler,
+    engine::{docker::Docker, link::Link},
     error::{Failure, ReconcileError, Unseen},
     file::FileReconciler,
     host::Host,
     observation::{Before, Observation, Observed},
     reconciler::{Batch, Change, Hint, Owned, Put, Reconciler, StepContext, Take, Target},
+    volume::VolumeReconciler,
 };
 
 /// One resource to look at, of any kind.
@@ -67,6 +72,8 @@ pub enum Work {
     Put {
         /// What is wanted of it.
         spec: Arc<Spec>,
+        /// The digest of that, as it was written.
+        digest: Digest,
         /// Whether it must be restarted or reloaded.
         restart: bool,
     },
@@ -97,7 +104,10 @@ impl Registry {
     /// One reconciler for every kind. A new kind is one row here.
     pub fn new(host: &Host) -> Self {
         let mut registry = Self { kinds: BTreeMap::new() };
+        let engine = Link::new(Docker::new(host.engine_places.clone()), host.agent_id.clone());
         registry.add(FileReconciler::new(host));
+        registry.add(VolumeReconciler::new(engine.clone()));
+        registry.add(ContainerNetworkReconciler::new(engine));
         registry
     }
 
@@ -125,6 +135,12 @@ impl Registry {
         self.of(spec.kind()).batch(spec)
     }
 
+    /// What of the device the kinds need and have found, by name.
+    pub fn capabilities(&self) -> BTreeMap<String, Capability> {
+        let found = self.kinds.values().filter_map(|reconciler| reconciler.capability());
+        found.map(|(name, capability)| (name.to_owned(), capability)).collect()
+    }
+
     /// The hints of all kinds, each with its kind.
     pub fn drift_hints(&self) -> SelectAll<BoxStream<'static, (&'static str, Hint)>> {
         let streams = self.kinds.iter().map(|(kind, reconciler)| {
@@ -140,6 +156,7 @@ trait AnyReconciler: Send + Sync {
     fn observe<'a>(&'a self, targets: &'a [AnyTarget]) -> BoxFuture<'a, Result<Observations, Unseen>>;
     fn step<'a>(&'a self, cx: &'a StepContext, changes: &'a [AnyChange]) -> BoxFuture<'a, Stepped>;
     fn batch(&self, spec: &Spec) -> Option<Batch>;
+    fn capability(&self) -> Option<(&'static str, Capability)>;
     fn drift_hints(&self) -> BoxStream<'static, Hint>;
 }
 
@@ -184,6 +201,10 @@ impl<R: Reconciler> AnyReconciler for R {
         Reconciler::batch(self, of_kind(spec))
     }
 
+    fn capability(&self) -> Option<(&'static str, Capability)> {
+        Reconciler::capability(self)
+    }
+
     fn drift_hints(&self) -> BoxStream<'static, Hint> {
         Reconciler::drift_hints(self)
     }
@@ -209,7 +230,9 @@ fn typed_target<S: AsSpec>(target: &AnyTarget) -> Target<'_, S> {
 fn typed_change<S: AsSpec>(change: &AnyChange) -> Change<'_, S> {
     let (id, owned) = (&change.id, typed_owned(&change.owned));
     match &change.work {
-        Work::Put { spec, restart } => Change::Put(Put { id, spec: of_kind(spec), owned, restart: *restart }),
+        Work::Put { spec, digest, restart } => {
+            Change::Put(Put { id, spec: of_kind(spec), digest: *digest, owned, restart: *restart })
+        }
         Work::Take => Change::Take(Take { id, owned }),
     }
 }

@@ -149,6 +149,8 @@ pub(crate) async fn resync() -> Vec<Row> {
         root: home.path().join("root"),
         state_dir: home.path().join("state"),
         protected: Vec::new(),
+        agent_id: "pump-17".parse().expect("it is a name"),
+        engine_places: Vec::new(),
         blobs: Arc::new(NoBlobs),
     };
     let mut paths: Vec<PathBuf> = Vec::new();

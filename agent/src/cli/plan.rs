@@ -49,7 +49,14 @@ pub(super) async fn alone(bytes: &[u8], place: Place) -> Result<Result<Preview, 
     };
     let config = place.resolve()?;
     let blobs = Arc::new(Fetcher::new(None));
-    let host = Host { root: config.root, state_dir: config.state_dir, protected: Vec::new(), blobs };
+    let host = Host {
+        root: config.root,
+        state_dir: config.state_dir,
+        protected: Vec::new(),
+        agent_id: config.agent_id,
+        engine_places: config.engine_places,
+        blobs,
+    };
     Ok(Ok(preview(&Registry::new(&host), &BTreeMap::new(), &manifest).await))
 }
 

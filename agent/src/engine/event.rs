@@ -1,7 +1,12 @@
 //! Facts, as the engine takes them in.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
-use manifest_types::{name::ResourceId, status::Progress};
+use manifest_types::{
+    name::ResourceId,
+    status::{Capability, Progress},
+};
 use reconcilers::{
     error::Unseen,
     reconciler::Hint,
@@ -55,6 +60,8 @@ pub enum Event {
         /// Which.
         ticket: u64,
     },
+    /// What of the device the kinds need and have found, by name.
+    Capabilities(BTreeMap<String, Capability>),
     /// A step ended, or was given up.
     StepEnded {
         /// Which.

@@ -263,6 +263,6 @@ fn on_health(health: &Health) -> Standing {
     }
 }
 
-fn put(spec: &Arc<Spec>, restart: bool) -> Work {
-    Work::Put { spec: spec.clone(), restart }
+fn put(spec: &Arc<Spec>, digest: Digest, restart: bool) -> Work {
+    Work::Put { spec: spec.clone(), digest, restart }
 }

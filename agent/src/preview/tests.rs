@@ -150,6 +150,8 @@ async fn the_device_is_looked_at_and_not_touched() {
         root: dir.path().join("root"),
         state_dir: dir.path().join("state"),
         protected: Vec::new(),
+        agent_id: "pump-17".parse().unwrap(),
+        engine_places: Vec::new(),
         blobs: Arc::new(NoBlobs),
     };
     fs::create_dir_all(host.root.join("etc")).unwrap();

@@ -41,7 +41,8 @@ pub struct FakeEngine(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     world: Mutex<World>,
-    events: broadcast::Sender<EngineEvent>,
+    /// `None` tells all listeners that the engine has gone.
+    events: broadcast::Sender<Option<EngineEvent>>,
 }
 
 impl Default for FakeEngine {
@@ -91,7 +92,7 @@ impl FakeEngine {
         let event = EngineEvent { at: world.now(), subject };
         world.past.push(event.clone());
         // Nobody may be listening.
-        let _ = self.0.events.send(event);
+        let _ = self.0.events.send(Some(event));
     }
 
     fn tell_of(&self, world: &mut World, id: &str) {
@@ -318,6 +319,9 @@ impl ContainerEngine for FakeEngine {
 
     async fn create_volume(&self, name: &str, spec: &VolumeSpec, marks: &Texts) -> Answer<()> {
         let mut world = self.world()?;
+        if spec.wanted_driver() != "local" {
+            return Err(refused(format!("make volume {name}"), Cause::NotFound));
+        }
         let mut labels = spec.labels.clone();
         labels.extend(marks.clone());
         let volume = Volume {
@@ -357,6 +361,9 @@ impl ContainerEngine for FakeEngine {
         let mut world = self.world()?;
         if world.networks.contains_key(name) {
             return Err(refused(format!("make network {name}"), Cause::InConflict));
+        }
+        if spec.wanted_driver() != "bridge" {
+            return Err(refused(format!("make network {name}"), Cause::NotFound));
         }
         world.made += 1;
         let mut labels = spec.labels.clone();
@@ -402,7 +409,7 @@ impl ContainerEngine for FakeEngine {
         let world = self.lock();
         let missed: Vec<_> = world.past.iter().filter(|event| event.at >= since).cloned().collect();
         let coming = futures_util::stream::unfold(self.0.events.subscribe(), |mut coming| async move {
-            let event = coming.recv().await.ok()?;
+            let event = coming.recv().await.ok()??;
             Some((Ok(event), coming))
         });
         futures_util::stream::iter(missed.into_iter().map(Ok)).chain(coming).boxed()

@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 use crate::observation::Difference;
 
 mod birth;
+mod others;
 
 pub use birth::Birth;
 

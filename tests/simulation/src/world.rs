@@ -44,7 +44,7 @@ pub(crate) struct World {
 }
 
 pub(crate) fn file(spec: &Spec) -> &FileSpec {
-    let Spec::File(file) = spec;
+    let Spec::File(file) = spec else { unreachable!("the adversary writes files only") };
     file
 }
 
@@ -142,7 +142,7 @@ impl World {
         let leftover: Vec<_> = leftover.collect();
         match (phase, &change.work) {
             (0, Work::Put { spec, .. }) => self.keep_original(change, path_of(spec), &wanted_content(spec)),
-            (1, Work::Put { spec, restart }) => self.put(spec, *restart, loads, healthy_at),
+            (1, Work::Put { spec, restart, .. }) => self.put(spec, *restart, loads, healthy_at),
             (2, _) | (0, Work::Take) => {
                 for (path, before) in leftover {
                     self.take(change, &path, before);

@@ -1,3 +1,4 @@
 //! Containers on real engines.
 
 mod engines;
+mod kinds;

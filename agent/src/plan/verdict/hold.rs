@@ -175,7 +175,7 @@ fn begin(case: &Case<'_>, restart: bool) -> Verdict {
         return not_durable_yet(engine, Phase::Reconciling);
     }
     let standing = Standing::of(Phase::Reconciling).because("Applying", "");
-    let work: Work = put(spec, restart);
+    let work: Work = put(spec, *digest, restart);
     Verdict::act(Act::Start { work, makes_room: false }, standing)
 }
 

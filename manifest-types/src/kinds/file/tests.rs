@@ -11,8 +11,10 @@ fn told(spec: Value) -> String {
 }
 
 fn reads(spec: Value) -> FileSpec {
-    let Spec::File(spec) = Spec::read("File", &spec).unwrap().unwrap();
-    spec
+    match Spec::read("File", &spec).unwrap().unwrap() {
+        Spec::File(spec) => spec,
+        other => panic!("{other:?}"),
+    }
 }
 
 #[test]

@@ -27,6 +27,12 @@ impl FakeEngine {
         self.lock().is_away = is_away;
     }
 
+    /// All who listen to its events hear no more.
+    pub fn hang_up(&self) {
+        // Nobody may be listening.
+        let _ = self.0.events.send(None);
+    }
+
     /// A container ends with `code`, and is not started again.
     pub fn end(&self, name: &str, code: i64) -> Answer<()> {
         let mut world = self.world()?;

@@ -77,6 +77,8 @@ impl Rig {
             root: temp.path().join("root"),
             state_dir: temp.path().join("state"),
             protected: Vec::new(),
+            agent_id: "pump-17".parse().unwrap(),
+            engine_places: Vec::new(),
             blobs: shelf.clone(),
         };
         let files = FileReconciler::new(&host);
@@ -127,13 +129,13 @@ impl Rig {
     }
 
     pub(super) async fn put_with(&self, cx: &StepContext, row: &Row, spec: &FileSpec) -> Result<(), Failure> {
-        let put = Put { id: &row.id, spec, owned: row.owned(), restart: false };
+        let put = Put { id: &row.id, spec, digest: Digest::of(b""), owned: row.owned(), restart: false };
         self.files.reconcile(cx, &put).await.map(drop).map_err(|error| error.to_failure())
     }
 
     /// Brings `row` to `spec`; what the step itself has seen after that, if it tells.
     pub(super) async fn told(&self, row: &Row, spec: &FileSpec) -> Option<Observation> {
-        let put = Put { id: &row.id, spec, owned: row.owned(), restart: false };
+        let put = Put { id: &row.id, spec, digest: Digest::of(b""), owned: row.owned(), restart: false };
         let told = self.files.reconcile(&context(), &put).await.unwrap();
         told.map(|told| observation(&told, Some(spec)))
     }

@@ -1,0 +1,211 @@
+//! `ContainerNetwork`: a container engine's network. Engines do not change one, so it is made anew, with our containers put back into it.
+
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use manifest_types::{
+    claim::Claim,
+    kinds::{container::Attachment, container_network::ContainerNetworkSpec, engine::EngineName},
+    name::ResourceId,
+    status::Capability,
+};
+use serde_json::Value;
+
+use self::sight::Sight;
+use crate::{
+    engine::{
+        ContainerEngine,
+        error::EngineError,
+        link::{Link, Names, Whose},
+        marks,
+        shape::Shape,
+        terms::{Network, Subject},
+    },
+    error::{Fault, ReconcileError, Unseen},
+    observation::{Before, Observed},
+    reconciler::{Hint, Outcome, Owned, Put, Reconciler, Sights, StepContext, Take, Target},
+};
+
+#[cfg(any(test, feature = "testing"))]
+pub mod fixture;
+pub mod sight;
+
+/// The reconciler of kind `ContainerNetwork`.
+#[derive(Debug)]
+pub struct ContainerNetworkReconciler<E> {
+    link: Arc<Link<E>>,
+    names: Arc<Names>,
+}
+
+/// A network that cannot be brought to its spec.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "a network {name} is there that is not this agent's, and it is not as the spec wants it; it is left alone"
+)]
+struct Foreign {
+    name: String,
+}
+
+impl Fault for Foreign {
+    fn reason(&self) -> &'static str {
+        "Conflict"
+    }
+
+    fn can_retry(&self) -> bool {
+        // Somebody may remove it.
+        true
+    }
+}
+
+impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
+    /// A reconciler that works in the engine at the end of `link`.
+    pub fn new(link: Arc<Link<E>>) -> Self {
+        Self { link, names: Arc::default() }
+    }
+
+    fn sight(&self, name: String, all: &[Network]) -> Sight {
+        let found = all.iter().find(|network| network.name == name).cloned();
+        let is_ours = found.as_ref().is_some_and(|network| marks::is_ours(&self.link.agent, &network.labels));
+        Sight { name, is_ours, found }
+    }
+
+    /// Our containers that are in a network, and how.
+    async fn members(&self, network: &str) -> Result<Vec<(String, Attachment)>, EngineError> {
+        let mut members = Vec::new();
+        let all = self.link.engine.containers().await?;
+        for listed in all.iter().filter(|listed| marks::is_ours(&self.link.agent, &listed.labels)) {
+            let container = self.link.engine.container(&listed.id).await?;
+            let attachment = container.and_then(|container| attachment(&container.shape, network));
+            members.extend(attachment.map(|attachment| (listed.id.clone(), attachment)));
+        }
+        Ok(members)
+    }
+
+    /// Takes ours out of a network and removes it. With others in it, it stays, and so do ours.
+    async fn clear(&self, network: &str, members: &[(String, Attachment)]) -> Result<(), ReconcileError> {
+        for (container, _) in members {
+            self.link.engine.disconnect(container, network).await?;
+        }
+        let removed = self.link.engine.remove_network(network).await;
+        if removed.is_err() {
+            self.put_back(members).await?;
+        }
+        Ok(removed?)
+    }
+
+    async fn put_back(&self, members: &[(String, Attachment)]) -> Result<(), EngineError> {
+        for (container, attachment) in members {
+            self.link.engine.connect(container, attachment).await?;
+        }
+        Ok(())
+    }
+
+    async fn give_back(
+        &self,
+        name: &str,
+        owned: Owned<'_, ContainerNetworkSpec>,
+    ) -> Result<(), ReconcileError> {
+        let is_to_go = owned.held.get(&Claim::Network(name.to_owned())) == Some(&Before::Absent);
+        let all = self.link.engine.networks().await?;
+        if is_to_go && self.sight(name.to_owned(), &all).is_ours {
+            self.link.engine.remove_network(name).await?;
+        }
+        Ok(())
+    }
+}
+
+/// The name that a resource has in the engine.
+fn name_of(spec: &ContainerNetworkSpec, id: &ResourceId) -> String {
+    EngineName::of(spec.name.as_ref(), id)
+}
+
+/// The names of networks among what is held.
+fn held(owned: Owned<'_, ContainerNetworkSpec>) -> Vec<String> {
+    let names = owned.held.keys().filter_map(|claim| match claim {
+        Claim::Network(name) => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+/// How a container is in a network, if it is. The engine gives addresses anew, and names that it has given itself mean nothing in another network.
+fn attachment(shape: &Shape, network: &str) -> Option<Attachment> {
+    shape.get(&format!("networks.{network}"))?;
+    let aliases = shape.get(&format!("networks.{network}.aliases")).and_then(Value::as_array);
+    let aliases = aliases.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+    Some(Attachment { name: network.parse().ok()?, aliases: aliases.collect(), ip: Vec::new() })
+}
+
+impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
+    type Spec = ContainerNetworkSpec;
+    type Observed = Sight;
+
+    async fn observe(&self, targets: &[Target<'_, ContainerNetworkSpec>]) -> Result<Sights<Sight>, Unseen> {
+        self.link.open().await?;
+        let all = self.link.engine.networks().await?;
+        let mut sights = Sights::new();
+        for target in targets {
+            let Some(spec) = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec)) else {
+                continue;
+            };
+            let name = name_of(spec, target.id);
+            let is_watched = target.wanted.is_some() && target.owned.is_some();
+            self.names.set(target.id, is_watched.then(|| name.clone()));
+            sights.insert(target.id.clone(), Ok(self.sight(name, &all)));
+        }
+        Ok(sights)
+    }
+
+    async fn reconcile(&self, cx: &StepContext, put: &Put<'_, ContainerNetworkSpec>) -> Outcome<Sight> {
+        cx.check()?;
+        let name = name_of(put.spec, put.id);
+        let seen = self.sight(name.clone(), &self.link.engine.networks().await?);
+        let differs = !seen.drift(put.spec).is_empty();
+        if differs && seen.is_present() && !seen.is_ours {
+            return Err(Foreign { name }.into());
+        }
+        if differs {
+            let members = if seen.is_present() { self.members(&name).await? } else { Vec::new() };
+            cx.check()?;
+            if seen.is_present() {
+                self.clear(&name, &members).await?;
+            }
+            let wanted = Shape::wanted_network(put.spec);
+            let marks = marks::marks_with_fields(&self.link.agent, put.id, put.digest, &wanted);
+            self.link.engine.create_network(&name, put.spec, &marks).await?;
+            self.put_back(&members).await?;
+        }
+        for former in held(put.owned).iter().filter(|former| **former != name) {
+            self.give_back(former, put.owned).await?;
+        }
+        Ok(None)
+    }
+
+    async fn delete(
+        &self,
+        cx: &StepContext,
+        take: &Take<'_, ContainerNetworkSpec>,
+    ) -> Result<(), ReconcileError> {
+        cx.check()?;
+        for name in held(take.owned) {
+            self.give_back(&name, take.owned).await?;
+        }
+        self.names.set(take.id, None);
+        Ok(())
+    }
+
+    fn capability(&self) -> Option<(&'static str, Capability)> {
+        Some(("containerEngine", self.link.capability()?))
+    }
+
+    fn drift_hints(&self) -> BoxStream<'static, Hint> {
+        let names = Arc::clone(&self.names);
+        self.link.hints(move |subject| match subject {
+            Subject::Network { name, .. } => names.whose(name).map(Whose::Resource),
+            Subject::Container { .. } | Subject::Image | Subject::Volume(_) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,74 @@
+//! The settings of volumes and networks. Options may hold passwords, so they stand here as digests.
+
+use manifest_types::{
+    digest::Digest,
+    kinds::{container_network::ContainerNetworkSpec, engine::Texts, volume::VolumeSpec},
+};
+
+use super::Shape;
+use crate::engine::terms::{Network, Volume};
+
+impl Shape {
+    /// The settings that a volume's spec wants.
+    pub fn wanted_volume(spec: &VolumeSpec) -> Self {
+        let mut shape = Self::default();
+        shape.set("driver", spec.wanted_driver());
+        shape.options(&spec.options);
+        shape.texts("labels", &spec.labels);
+        shape
+    }
+
+    /// The settings of a volume.
+    pub fn of_volume(volume: &Volume) -> Self {
+        let mut shape = Self::default();
+        shape.set("driver", volume.driver.as_str());
+        shape.options(&volume.options);
+        shape.texts("labels", &volume.labels);
+        shape
+    }
+
+    /// The settings that a network's spec wants.
+    pub fn wanted_network(spec: &ContainerNetworkSpec) -> Self {
+        let mut shape = Self::default();
+        shape.set("driver", spec.wanted_driver());
+        shape.set("internal", spec.internal);
+        shape.set("ipv6", spec.ipv6);
+        shape.options(&spec.options);
+        shape.texts("labels", &spec.labels);
+        if let Some(ipam) = &spec.ipam {
+            shape.set_some("ipam.driver", ipam.driver.as_deref());
+            for pool in &ipam.pools {
+                let gateway = pool.gateway.map(|gateway| gateway.to_string());
+                shape.pool(&pool.subnet, gateway.as_deref(), pool.ip_range.as_deref());
+            }
+        }
+        shape
+    }
+
+    /// The settings of a network.
+    pub fn of_network(network: &Network) -> Self {
+        let mut shape = Self::default();
+        shape.set("driver", network.driver.as_str());
+        shape.set("internal", network.internal);
+        shape.set("ipv6", network.ipv6);
+        shape.options(&network.options);
+        shape.texts("labels", &network.labels);
+        shape.set("ipam.driver", network.ipam_driver.as_str());
+        for (subnet, gateway, range) in &network.pools {
+            shape.pool(subnet, gateway.as_deref(), range.as_deref());
+        }
+        shape
+    }
+
+    fn options(&mut self, options: &Texts) {
+        for (name, value) in options {
+            self.set(format!("options.{name}"), Digest::of(value.as_bytes()).to_string());
+        }
+    }
+
+    fn pool(&mut self, subnet: &str, gateway: Option<&str>, range: Option<&str>) {
+        self.set(format!("ipam.pools.{subnet}"), true);
+        self.set_some(&format!("ipam.pools.{subnet}.gateway"), gateway);
+        self.set_some(&format!("ipam.pools.{subnet}.ipRange"), range);
+    }
+}
