@@ -40,7 +40,7 @@ macro_rules! kinds {
         #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
         #[serde(tag = "kind", content = "spec")]
         pub enum Spec {
-            $($(#[$doc])* $kind($spec),)+
+            $($(#[$doc])* $kind(Box<$spec>),)+
         }
 
         /// What a status shows of a resource, by its kind.
@@ -60,7 +60,7 @@ macro_rules! kinds {
             /// Reads a spec of the kind called `kind`; `None` if there is no such kind. The paths of problems start at the spec.
             pub fn read(kind: &str, value: &Value) -> Option<Result<Self, Vec<Problem>>> {
                 match kind {
-                    $(<$spec as ResourceSpec>::KIND => Some(read::<$spec>(value).map(Self::$kind)),)+
+                    $(<$spec as ResourceSpec>::KIND => Some(read::<$spec>(value).map(|spec| Self::$kind(Box::new(spec)))),)+
                     _ => None,
                 }
             }
@@ -90,7 +90,7 @@ macro_rules! kinds {
         $(
             impl AsSpec for $spec {
                 fn of(spec: &Spec) -> Option<&Self> {
-                    if let Spec::$kind(spec) = spec { Some(spec) } else { None }
+                    if let Spec::$kind(spec) = spec { Some(spec.as_ref()) } else { None }
                 }
             }
         )+
@@ -105,6 +105,8 @@ macro_rules! kinds {
 kinds! {
     /// A file, a directory or a symbolic link.
     File => file::FileSpec, file::FileDetails;
+    /// A container of the device's engine.
+    Container => container::ContainerSpec, container::ContainerDetails;
     /// A volume of the container engine.
     Volume => volume::VolumeSpec, volume::VolumeDetails;
     /// A network of the container engine.

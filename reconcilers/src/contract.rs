@@ -33,6 +33,9 @@ pub trait Fixture: Sized {
     /// Whether it takes over what is there and not ours; otherwise it refuses.
     const TAKES_OVER: bool;
 
+    /// Whether what is there and just as wanted is adopted; otherwise it is refused, too.
+    const ADOPTS: bool = true;
+
     /// Whether it can change what it has made; otherwise a second spec differs in nothing that can be seen.
     const CHANGES: bool = true;
 
@@ -144,7 +147,7 @@ async fn take_away<F: Fixture>(fixture: &F, row: &Row<SpecOf<F>>) {
 }
 
 /// Works on `future` until it was woken `wakes` times, and drops it there.
-async fn drop_after<T>(future: impl Future<Output = T>, wakes: usize) {
+pub(crate) async fn drop_after<T>(future: impl Future<Output = T>, wakes: usize) {
     let mut future = pin!(future);
     let mut polls = 0;
     poll_fn(|cx| {

@@ -3,6 +3,7 @@
 //! It knows no NATS, no balena and no plan. The engine reaches it through the [`registry`], the one place where kinds' types are erased,
 //! and gets back [`observation`]s and failures as plain data ([`error`]). Reconcilers are built from a [`host::Host`].
 
+pub mod container;
 pub mod container_network;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;

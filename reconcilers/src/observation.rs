@@ -63,12 +63,22 @@ pub enum Health {
     /// It is well.
     Healthy,
     /// It is not well, and why.
-    Unhealthy(String),
+    Unhealthy {
+        /// Stable, for programs: `CrashLoop`.
+        reason: &'static str,
+        /// For people.
+        message: String,
+    },
     /// It has run to its end with success.
     Completed,
 }
 
 impl Health {
+    /// It is not well.
+    pub fn unhealthy(reason: &'static str, message: impl Into<String>) -> Self {
+        Self::Unhealthy { reason, message: message.into() }
+    }
+
     /// Whether one that fares so is as far as a dependant needs.
     pub fn satisfies(&self, until: Until) -> bool {
         match until {

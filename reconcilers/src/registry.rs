@@ -20,6 +20,7 @@ use manifest_types::{
 };
 
 use crate::{
+    container::ContainerReconciler,
     container_network::ContainerNetworkReconciler,
     engine::{docker::Docker, link::Link},
     error::{Failure, ReconcileError, Unseen},
@@ -106,6 +107,7 @@ impl Registry {
         let mut registry = Self { kinds: BTreeMap::new() };
         let engine = Link::new(Docker::new(host.engine_places.clone()), host.agent_id.clone());
         registry.add(FileReconciler::new(host));
+        registry.add(ContainerReconciler::new(host, engine.clone()));
         registry.add(VolumeReconciler::new(engine.clone()));
         registry.add(ContainerNetworkReconciler::new(engine));
         registry

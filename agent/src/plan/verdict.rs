@@ -256,8 +256,8 @@ fn on_health(health: &Health) -> Standing {
     match health {
         Health::Healthy | Health::Completed => Standing::of(Phase::Ready),
         Health::Starting => Standing::of(Phase::Reconciling).because("Starting", ""),
-        Health::Unhealthy(why) => {
-            let failure = Failure::new("Unhealthy", why.clone(), false);
+        Health::Unhealthy { reason, message } => {
+            let failure = Failure::new(reason, message.clone(), false);
             Standing::of(Phase::Failed).failed(&failure, 0, None)
         }
     }

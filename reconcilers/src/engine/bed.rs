@@ -46,10 +46,11 @@ pub struct Plot<E> {
 impl<E: ContainerEngine> Plot<E> {
     /// A part that nobody else uses.
     pub async fn of<B: Bed<Engine = E>>() -> Self {
-        let agent = "pump-17".parse().expect("it is a name");
-        let link = Link::new(B::engine().await, agent);
+        // Each is an agent of its own: what others make in the same engine is not its.
+        let prefix = contract::fresh("plot");
+        let link = Link::new(B::engine().await, prefix.parse().expect("it is a name"));
         link.open().await.expect("the engine is there");
-        Self { link, prefix: contract::fresh("plot") }
+        Self { link, prefix }
     }
 
     /// A name here.

@@ -39,6 +39,7 @@ use self::{
 use super::{
     Answer, ContainerEngine, NewContainer,
     error::{Cause, EngineError},
+    shape::USUAL_NETWORK,
     terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Volume},
 };
 
@@ -116,6 +117,12 @@ impl Docker {
 
     fn remember(&self, found: Option<Found>) {
         *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// A network as this engine calls it.
+    fn network_name<'a>(&self, name: &'a str) -> &'a str {
+        let is_podman = self.known().is_some_and(|found| found.is_podman);
+        if is_podman && name == USUAL_NETWORK { "podman" } else { name }
     }
 
     async fn found(&self) -> Answer<Found> {
@@ -272,13 +279,13 @@ impl ContainerEngine for Docker {
     }
 
     async fn connect(&self, id: &str, to: &Attachment) -> Answer<()> {
-        let path = format!("/networks/{}/connect", encode(to.name.as_str()));
+        let path = format!("/networks/{}/connect", encode(self.network_name(to.name.as_str())));
         let body = create::connection(id, to);
         self.post(path, Some(body), format!("connect {id} to {}", to.name)).await
     }
 
     async fn disconnect(&self, id: &str, network: &str) -> Answer<()> {
-        let path = format!("/networks/{}/disconnect", encode(network));
+        let path = format!("/networks/{}/disconnect", encode(self.network_name(network)));
         let body = json!({ "Container": id, "Force": true });
         absent_is_fine(self.post(path, Some(body), format!("disconnect {id} from {network}")).await)
     }

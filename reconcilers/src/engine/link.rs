@@ -132,6 +132,16 @@ impl<E: ContainerEngine> Link<E> {
         }
     }
 
+    /// Tells after a while that something may have changed, though the engine tells nothing: time alone has changed what it means.
+    pub fn remind(self: &Arc<Self>, subject: Subject, after: Duration) {
+        let link = Arc::clone(self);
+        tokio::spawn(async move {
+            tokio::time::sleep(after).await;
+            // Nobody may be listening.
+            let _ = link.news.send(News::Happened(subject));
+        });
+    }
+
     /// What the engine is, while it is there.
     pub fn capability(&self) -> Option<Capability> {
         self.state().info.as_ref().map(EngineInfo::capability)

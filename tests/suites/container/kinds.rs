@@ -22,6 +22,22 @@ impl Bed for PodmanBed {
     }
 }
 
+mod containers {
+    use reconcilers::container::fixture::Containers;
+
+    use super::{DockerBed, PodmanBed};
+
+    mod on_docker {
+        use super::*;
+        reconcilers::promises!(Containers<DockerBed>);
+    }
+
+    mod on_podman {
+        use super::*;
+        reconcilers::promises!(Containers<PodmanBed>);
+    }
+}
+
 mod volumes {
     use reconcilers::volume::fixture::Volumes;
 

@@ -12,7 +12,7 @@ fn told(spec: Value) -> String {
 
 fn reads(spec: Value) -> FileSpec {
     match Spec::read("File", &spec).unwrap().unwrap() {
-        Spec::File(spec) => spec,
+        Spec::File(spec) => *spec,
         other => panic!("{other:?}"),
     }
 }
@@ -119,7 +119,7 @@ proptest! {
             2 => FileContent::Object { bucket: name.clone(), name: text.clone(), sha256 },
             _ => FileContent::Url { url: format!("https://{name}"), sha256 },
         };
-        let spec = Spec::File(FileSpec {
+        let spec = Spec::File(Box::new(FileSpec {
             file_type: [FileType::File, FileType::Directory, FileType::Symlink][kind],
             path: format!("/{name}").parse().unwrap(),
             mode: mode.map(Mode).filter(|_| kind != 2),
@@ -128,7 +128,7 @@ proptest! {
             content: (kind == 0).then_some(content),
             target: (kind == 2).then(|| name.clone()),
             create_parents: parents,
-        });
+        }));
         let written = serde_json::to_value(&spec).unwrap();
         prop_assert_eq!(Spec::read("File", &written["spec"]), Some(Ok(spec.clone())));
         prop_assert_eq!(serde_json::from_value::<Spec>(written).unwrap(), spec);

@@ -50,6 +50,15 @@ impl FakeEngine {
         Ok(())
     }
 
+    /// Somebody removes a container.
+    pub fn lose(&self, name: &str) -> Answer<()> {
+        let mut world = self.world()?;
+        let id = world.id_of(name).ok_or_else(|| refused("remove it", Cause::NotFound))?;
+        world.containers.remove(&id);
+        self.tell(&mut world, Subject::Container { id, name: name.to_owned() });
+        Ok(())
+    }
+
     /// Something about a container changes.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut Container)) -> Answer<()> {
         let mut world = self.world()?;

@@ -1,0 +1,184 @@
+//! `Container`: a container of the engine on the device.
+//!
+//! One list tells of all (`look`); what it does not tell is inspected when something happened to a container, and now and then. What was seen
+//! (`sight`, with how it `fare`s) is compared with what is wanted field by field. A `step` looks at the `scene`, which decides on the next move, and makes it,
+//! until nothing is left to do: so that a replacement that was killed anywhere is taken up by the next step. `login` finds a registry's credentials.
+
+use std::{path::PathBuf, sync::Arc, time::Duration};
+
+use futures_util::stream::BoxStream;
+use manifest_types::{
+    claim::Claim,
+    kinds::{container::ContainerSpec, engine::EngineName},
+    name::ResourceId,
+    status::Capability,
+};
+
+use self::{
+    look::{Known, Looks},
+    scene::{next_name, prior_name},
+    sight::Sight,
+};
+use crate::{
+    engine::{
+        ContainerEngine,
+        link::{Link, Names, Whose},
+        marks,
+        terms::{Listed, Subject},
+    },
+    error::{ReconcileError, Unseen},
+    host::Host,
+    reconciler::{Hint, Outcome, Owned, Put, Reconciler, Sights, StepContext, Take, Target},
+};
+
+pub mod error;
+mod fare;
+#[cfg(any(test, feature = "testing"))]
+pub mod fixture;
+mod login;
+mod look;
+mod scene;
+pub mod sight;
+mod step;
+
+/// A replacement without a healthcheck has proved well when it ran for so long.
+pub const SETTLE: Duration = Duration::from_secs(2);
+
+/// The reconciler of kind `Container`.
+#[derive(Debug)]
+pub struct ContainerReconciler<E> {
+    link: Arc<Link<E>>,
+    names: Arc<Names>,
+    looks: Looks,
+    /// What paths of the device are below, for the file with the credentials.
+    root: PathBuf,
+    settle: Duration,
+}
+
+impl<E: ContainerEngine> ContainerReconciler<E> {
+    /// A reconciler that works in the engine at the end of `link`.
+    pub fn new(host: &Host, link: Arc<Link<E>>) -> Self {
+        Self { link, names: Arc::default(), looks: Looks::default(), root: host.root.clone(), settle: SETTLE }
+    }
+
+    /// The same, for which a replacement proves well after `settle`.
+    #[must_use]
+    pub fn settling(self, settle: Duration) -> Self {
+        Self { settle, ..self }
+    }
+
+    /// From now on what happens under these names is a hint on `id`.
+    fn watch(&self, id: &ResourceId, names: &[String]) {
+        let all = names.iter().flat_map(|name| [name.clone(), next_name(name), prior_name(name)]);
+        self.names.set(id, all);
+    }
+
+    /// Ours that was made for `id`, under a name that is no resource's.
+    fn renamed<'a>(&self, all: &'a [Listed], id: &ResourceId, name: &str) -> Option<&'a Listed> {
+        let own = [name.to_owned(), next_name(name), prior_name(name)];
+        all.iter().find(|listed| {
+            marks::is_ours(&self.link.agent, &listed.labels)
+                && listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str())
+                && !own.contains(&listed.name)
+                && self.names.whose(&listed.name).is_none()
+        })
+    }
+
+    /// All of ours that is under `names`, or was made for `id` and is nobody else's.
+    fn ours<'a>(&self, all: &'a [Listed], id: &ResourceId, names: &[String]) -> Vec<&'a Listed> {
+        let own: Vec<_> =
+            names.iter().flat_map(|name| [name.clone(), next_name(name), prior_name(name)]).collect();
+        let is_own = |listed: &&Listed| {
+            let born_here =
+                listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str());
+            let whose = self.names.whose(&listed.name);
+            marks::is_ours(&self.link.agent, &listed.labels)
+                && (own.contains(&listed.name) || (born_here && whose.is_none_or(|whose| whose == *id)))
+        };
+        all.iter().filter(is_own).collect()
+    }
+}
+
+/// The name that a resource has in the engine.
+fn name_of(spec: &ContainerSpec, id: &ResourceId) -> String {
+    EngineName::of(spec.name.as_ref(), id)
+}
+
+/// The names of containers among what is held.
+fn held(owned: Owned<'_, ContainerSpec>) -> Vec<String> {
+    let names = owned.held.keys().filter_map(|claim| match claim {
+        Claim::Container(name) => Some(name.clone()),
+        _ => None,
+    });
+    names.collect()
+}
+
+impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
+    type Spec = ContainerSpec;
+    type Observed = Sight;
+
+    async fn observe(&self, targets: &[Target<'_, ContainerSpec>]) -> Result<Sights<Sight>, Unseen> {
+        self.link.open().await?;
+        for target in targets {
+            let wanted = target.wanted.map(|spec| name_of(spec, target.id));
+            let owned = target.owned.as_ref().map(|owned| held(*owned)).unwrap_or_default();
+            let names: Vec<_> = wanted.into_iter().chain(owned).collect();
+            self.watch(target.id, &names);
+        }
+        let before = self.link.moment();
+        let known = Known { all: self.link.engine.containers().await?, before };
+        self.looks.forget_all_but(&known.all);
+        let mut sights = Sights::new();
+        for target in targets {
+            let Some(spec) = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec)) else {
+                continue;
+            };
+            match self.see(target.id, spec, &known).await {
+                Ok(sight) => drop(sights.insert(target.id.clone(), Ok(sight))),
+                Err(error) if error.is_away() => return Err(error.into()),
+                Err(error) => drop(sights.insert(target.id.clone(), Err(error.into()))),
+            }
+        }
+        Ok(sights)
+    }
+
+    async fn reconcile(&self, cx: &StepContext, put: &Put<'_, ContainerSpec>) -> Outcome<Sight> {
+        let name = name_of(put.spec, put.id);
+        self.run(cx, put, &name).await?;
+        Ok(None)
+    }
+
+    async fn delete(&self, cx: &StepContext, take: &Take<'_, ContainerSpec>) -> Result<(), ReconcileError> {
+        cx.check()?;
+        let all = self.link.engine.containers().await?;
+        let grace = Duration::from_secs(take.owned.spec.stop_seconds().into());
+        for listed in self.ours(&all, take.id, &held(take.owned)) {
+            if listed.activity.is_up() {
+                self.link.engine.stop(&listed.id, grace).await?;
+            }
+            self.link.engine.remove(&listed.id).await?;
+        }
+        self.names.set(take.id, None);
+        Ok(())
+    }
+
+    fn capability(&self) -> Option<(&'static str, Capability)> {
+        Some(("containerEngine", self.link.capability()?))
+    }
+
+    fn drift_hints(&self) -> BoxStream<'static, Hint> {
+        let names = Arc::clone(&self.names);
+        let known = self.looks.ids();
+        self.link.hints(move |subject| match subject {
+            Subject::Container { id, name } => {
+                names.whose(name).or_else(|| known.whose(id)).map(Whose::Resource)
+            }
+            Subject::Network { container: Some(id), .. } => known.whose(id).map(Whose::Resource),
+            Subject::Image => Some(Whose::Kind),
+            Subject::Network { container: None, .. } | Subject::Volume(_) => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

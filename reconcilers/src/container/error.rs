@@ -1,0 +1,74 @@
+//! What can go wrong with a container, beyond what its engine refuses.
+
+use std::path::PathBuf;
+
+use manifest_types::quantity::Size;
+
+use crate::error::Fault;
+
+/// A container that cannot be brought to its spec.
+#[derive(Debug, thiserror::Error)]
+pub enum ContainerError {
+    /// Somebody else's has the name.
+    #[error(
+        "a container {name} is there that is not this agent's; it is left alone. Remove or rename it, or give the spec another name"
+    )]
+    Conflict {
+        /// The name.
+        name: String,
+    },
+    /// The new one proved bad, and the old one is back.
+    #[error("{new} did not take the place of {old}, which is back: {why}")]
+    RolledBack {
+        /// The image of the old one.
+        old: String,
+        /// The image of the new one.
+        new: String,
+        /// Why.
+        why: String,
+    },
+    /// The credentials cannot be used.
+    #[error("the registry credentials {} cannot be used: {why}", path.display())]
+    Credentials {
+        /// The file.
+        path: PathBuf,
+        /// Why; never what is in it.
+        why: String,
+    },
+    /// The image is larger than what is left of the disk.
+    #[error("{image} needs {needs} at least, and {free} are free where the engine keeps its images")]
+    NoRoom {
+        /// The image.
+        image: String,
+        /// What is known of its size.
+        needs: Size,
+        /// What is free.
+        free: Size,
+    },
+    /// What was done was undone again and again.
+    #[error("after {moves} moves it is still not as wanted: something else keeps changing it")]
+    Contended {
+        /// How many.
+        moves: usize,
+    },
+}
+
+impl Fault for ContainerError {
+    fn reason(&self) -> &'static str {
+        match self {
+            Self::Conflict { .. } => "Conflict",
+            Self::RolledBack { .. } => "UpdateRolledBack",
+            Self::Credentials { .. } => "CredentialsUnusable",
+            Self::NoRoom { .. } => "InsufficientStorage",
+            Self::Contended { .. } => "Contended",
+        }
+    }
+
+    fn can_retry(&self) -> bool {
+        !self.was_rolled_back()
+    }
+
+    fn was_rolled_back(&self) -> bool {
+        matches!(self, Self::RolledBack { .. })
+    }
+}

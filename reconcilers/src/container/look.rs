@@ -1,0 +1,159 @@
+//! Looking: what the list tells of all, and for each container what was read of it last, if nothing has happened to it since.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use manifest_types::{kinds::container::ContainerSpec, name::ResourceId};
+use tokio::time::Instant;
+
+use super::{ContainerReconciler, fare, sight::Sight};
+use crate::{
+    engine::{
+        ContainerEngine,
+        error::EngineError,
+        link::{Moment, Names},
+        marks,
+        terms::{Container, Listed, Subject},
+    },
+    observation::Health,
+};
+
+/// What the list does not tell is read again after so long, whether or not something happened.
+const READ_AGAIN: Duration = Duration::from_secs(600);
+/// So much of what a container has printed is told.
+const OUTPUT: usize = 2048;
+
+/// What was read of containers and images, and when.
+#[derive(Debug, Default)]
+pub(super) struct Looks {
+    read: Mutex<BTreeMap<String, Read>>,
+    images: Mutex<BTreeMap<String, Resolved>>,
+    /// Whose each container is, by its id.
+    ids: Arc<Names>,
+}
+
+/// What a reference stood for.
+#[derive(Debug, Clone)]
+struct Resolved {
+    id: Option<String>,
+    moment: Moment,
+    at: Instant,
+}
+
+/// What was read of one container.
+#[derive(Debug, Clone)]
+struct Read {
+    container: Container,
+    output: String,
+    moment: Moment,
+    at: Instant,
+}
+
+/// The list that one observation works with, and a moment before it.
+pub(super) struct Known {
+    pub(super) all: Vec<Listed>,
+    pub(super) before: Moment,
+}
+
+impl Looks {
+    fn read(&self) -> MutexGuard<'_, BTreeMap<String, Read>> {
+        self.read.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn ids(&self) -> Arc<Names> {
+        Arc::clone(&self.ids)
+    }
+
+    /// Forgets what was read of containers that are gone.
+    pub(super) fn forget_all_but(&self, all: &[Listed]) {
+        let there: BTreeSet<_> = all.iter().map(|listed| listed.id.as_str()).collect();
+        self.read().retain(|id, _| there.contains(id.as_str()));
+    }
+}
+
+impl<E: ContainerEngine> ContainerReconciler<E> {
+    /// What is seen of one resource.
+    pub(super) async fn see(
+        &self,
+        id: &ResourceId,
+        spec: &ContainerSpec,
+        known: &Known,
+    ) -> Result<Sight, EngineError> {
+        let name = super::name_of(spec, id);
+        let listed = known.all.iter().find(|listed| listed.name == name);
+        let beside = self.ours(&known.all, id, std::slice::from_ref(&name));
+        let beside = beside.into_iter().filter(|other| other.name != name).map(|other| other.name.clone());
+        let mut sight = Sight {
+            beside: beside.collect(),
+            found: None,
+            is_ours: false,
+            image_id: self.image_id(&spec.image.canonical()).await?,
+            health: Health::Starting,
+            name,
+        };
+        let Some(listed) = listed else { return Ok(sight) };
+        let Some(read) = self.read(listed, known.before).await? else { return Ok(sight) };
+        sight.is_ours = marks::is_ours(&self.link.agent, &read.container.labels);
+        let now = Timestamp::now();
+        sight.health = fare::health(spec, &read.container.state, &read.output, now);
+        if let Some(at) = fare::settles_at(&read.container.state, now).filter(|_| sight.is_ours) {
+            let subject = Subject::Container { id: listed.id.clone(), name: listed.name.clone() };
+            let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
+            self.link.remind(subject, wait + Duration::from_millis(100));
+        }
+        if sight.is_ours {
+            self.looks.ids.set(id, [listed.id.clone()]);
+        }
+        sight.found = Some(read.container);
+        Ok(sight)
+    }
+
+    /// One container whole: as it was read before, if nothing has happened to it since.
+    async fn read(&self, listed: &Listed, before: Moment) -> Result<Option<Read>, EngineError> {
+        let known = self.looks.read().get(&listed.id).cloned();
+        if let Some(known) = known.filter(|known| self.is_current(known, listed)) {
+            return Ok(Some(known));
+        }
+        let Some(container) = self.link.engine.container(&listed.id).await? else { return Ok(None) };
+        let is_ours = marks::is_ours(&self.link.agent, &container.labels);
+        let asks = is_ours && fare::wants_output(&container.state, Timestamp::now());
+        let output =
+            if asks { self.link.engine.last_output(&listed.id, OUTPUT).await? } else { String::new() };
+        let read = Read { container, output, moment: before, at: Instant::now() };
+        self.looks.read().insert(listed.id.clone(), read.clone());
+        Ok(Some(read))
+    }
+
+    fn is_current(&self, known: &Read, listed: &Listed) -> bool {
+        let state = &known.container.state;
+        let tells_the_same = state.activity == listed.activity
+            && known.container.name == listed.name
+            && (listed.healthcheck.is_none() || state.healthcheck == listed.healthcheck);
+        tells_the_same
+            && known.at.elapsed() < READ_AGAIN
+            && !self.link.may_have_changed(&listed.id, known.moment)
+    }
+
+    /// What a reference stands for in the engine now.
+    async fn image_id(&self, reference: &str) -> Result<Option<String>, EngineError> {
+        let images = || self.looks.images.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = images().get(reference).cloned();
+        let is_current = |known: &Resolved| {
+            known.at.elapsed() < READ_AGAIN && !self.link.images_may_have_changed(known.moment)
+        };
+        if let Some(known) = known.filter(is_current) {
+            return Ok(known.id);
+        }
+        let moment = self.link.moment();
+        let id = self.link.engine.image(reference).await?.map(|image| image.id);
+        let mut images = images();
+        // What nobody asked for of late is not kept.
+        images.retain(|_, known| known.at.elapsed() < 2 * READ_AGAIN);
+        images.insert(reference.to_owned(), Resolved { id: id.clone(), moment, at: Instant::now() });
+        Ok(id)
+    }
+}

@@ -1,0 +1,295 @@
+//! What a step finds of a container and of its replacements, and what it does next. Pure: each move is decided on by what is there, so that a step that was
+//! killed anywhere is taken up by the next.
+//!
+//! A replacement is made under a name of its own (`NEXT`). It takes the container's name once the old one has given it up; the old one is kept as `PRIOR`
+//! until the new one has proved well, and is gone then. While there is a `PRIOR`, the container under the name is a candidate.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use manifest_types::kinds::container::{Attachment, ContainerSpec, Desired, PullPolicy, Strategy};
+
+use super::{fare, sight};
+use crate::{
+    engine::terms::{Activity, Container},
+    observation::{Difference, Health},
+};
+
+/// What is there.
+#[derive(Debug, Default)]
+pub(super) struct Scene {
+    /// Under the container's own name.
+    pub(super) main: Option<Member>,
+    /// The replacement that is being prepared.
+    pub(super) next: Option<Member>,
+    /// What is being replaced.
+    pub(super) prior: Option<Member>,
+    /// Ours under a name that it is not to have any more, or that somebody gave it.
+    pub(super) former: Option<Member>,
+    /// What the wanted image stands for in the engine now, if it is there.
+    pub(super) image_id: Option<String>,
+}
+
+/// A container of the scene.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) container: Container,
+    pub(super) is_ours: bool,
+}
+
+/// What a step knows beside what is there.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    /// Whether the image was pulled, or that was tried and the one that is there will do.
+    pub(super) has_pulled: bool,
+    /// Whether a restart that is due was made.
+    pub(super) has_restarted: bool,
+    /// What was found wanting: the candidate's id, and why.
+    pub(super) failed: Option<(String, String)>,
+    /// Until when a candidate must prove well.
+    pub(super) deadline: Option<Timestamp>,
+    /// Whether the engine cannot change limits in place.
+    pub(super) cannot_adjust: bool,
+}
+
+/// What is wanted.
+#[derive(Debug)]
+pub(super) struct Goal<'a> {
+    pub(super) name: &'a str,
+    pub(super) spec: &'a ContainerSpec,
+    pub(super) restart: bool,
+    /// A container without a healthcheck is well once it has run for so long.
+    pub(super) settle: Duration,
+    pub(super) now: Timestamp,
+}
+
+/// What is done next.
+#[derive(Debug, PartialEq)]
+pub(super) enum Move {
+    /// Nothing: all is as wanted.
+    Done,
+    /// Nothing: somebody else's has the name.
+    Conflict(String),
+    /// Nothing: the old one is back, and this is why; or, without an old one, the new one is left as it is.
+    GiveUp(String),
+    Pull,
+    Create(String),
+    Start(String),
+    Unpause(String),
+    Stop(String),
+    Restart(String),
+    Remove(String),
+    Rename(String, String),
+    Adjust(String),
+    Connect(String, Attachment),
+    Disconnect(String, String),
+    /// Wait a little: the candidate has not proved well yet.
+    Await(String),
+    /// The candidate has not proved well.
+    Fail(String, String),
+}
+
+/// Whether a candidate is well.
+enum Proof {
+    Well,
+    NotYet,
+    Bad(String),
+}
+
+/// The name of a replacement that is being prepared.
+pub(super) fn next_name(name: &str) -> String {
+    format!("{name}.holdfast-next")
+}
+
+/// The name of what is being replaced.
+pub(super) fn prior_name(name: &str) -> String {
+    format!("{name}.holdfast-prior")
+}
+
+impl Member {
+    fn id(&self) -> String {
+        self.container.id.clone()
+    }
+
+    fn is_up(&self) -> bool {
+        self.container.state.activity.is_up()
+    }
+}
+
+impl Scene {
+    /// What is to be done next. At the end, `Done`, or why not.
+    pub(super) fn next_move(&self, goal: &Goal<'_>, memory: &Memory) -> Move {
+        let all = [&self.main, &self.next, &self.prior];
+        if let Some(foreign) = all.into_iter().flatten().find(|member| !member.is_ours) {
+            return Move::Conflict(foreign.container.name.clone());
+        }
+        match (&memory.failed, &self.prior, &self.next) {
+            (Some((candidate, why)), ..) => self.back(candidate, why, goal),
+            (None, Some(prior), _) => self.confirm(prior, goal, memory),
+            (None, None, Some(next)) => self.change_over(next, goal, memory),
+            (None, None, None) => self.settle(goal, memory),
+        }
+    }
+
+    /// Puts the old one back.
+    fn back(&self, candidate: &str, why: &str, goal: &Goal<'_>) -> Move {
+        let is_candidate = |member: &&Member| member.container.id == candidate;
+        let left = [&self.main, &self.next].into_iter().flatten().find(is_candidate);
+        match (left, &self.main, &self.prior) {
+            (Some(left), ..) => Move::Remove(left.id()),
+            (None, None, Some(prior)) => Move::Rename(prior.id(), goal.name.to_owned()),
+            // What was stopped only to make room runs again.
+            (None, Some(main), None) if !main.is_up() && goal.spec.desired == Desired::Running => {
+                Move::Start(main.id())
+            }
+            _ => Move::GiveUp(why.to_owned()),
+        }
+    }
+
+    /// The new one has the name; the old one goes once that has proved well.
+    fn confirm(&self, prior: &Member, goal: &Goal<'_>, memory: &Memory) -> Move {
+        let Some(main) = &self.main else {
+            let heir = self.next.as_ref().filter(|next| self.fits(next, goal, memory)).unwrap_or(prior);
+            return Move::Rename(heir.id(), goal.name.to_owned());
+        };
+        if !self.fits(main, goal, memory) {
+            return Move::Remove(main.id());
+        }
+        if must_start(main, goal) {
+            return Move::Start(main.id());
+        }
+        match prove(main, goal, memory) {
+            Proof::Well if prior.is_up() => Move::Stop(prior.id()),
+            Proof::Well => Move::Remove(prior.id()),
+            Proof::NotYet => Move::Await(main.id()),
+            Proof::Bad(why) => Move::Fail(main.id(), why),
+        }
+    }
+
+    /// The replacement is there; the old one makes room for it.
+    fn change_over(&self, next: &Member, goal: &Goal<'_>, memory: &Memory) -> Move {
+        if !self.fits(next, goal, memory) {
+            return Move::Remove(next.id());
+        }
+        let Some(main) = &self.main else {
+            return Move::Rename(next.id(), goal.name.to_owned());
+        };
+        let starts_first = goal.spec.update.strategy == Strategy::StartFirst && main.is_up();
+        if starts_first && must_start(next, goal) {
+            return Move::Start(next.id());
+        }
+        match prove(next, goal, memory) {
+            Proof::NotYet if starts_first => Move::Await(next.id()),
+            Proof::Bad(why) if starts_first => Move::Fail(next.id(), why),
+            _ if !starts_first && main.is_up() => Move::Stop(main.id()),
+            _ => Move::Rename(main.id(), prior_name(goal.name)),
+        }
+    }
+
+    /// Nothing is being replaced.
+    fn settle(&self, goal: &Goal<'_>, memory: &Memory) -> Move {
+        let pulls = match goal.spec.pull_policy {
+            PullPolicy::Always => !memory.has_pulled,
+            PullPolicy::IfNotPresent => self.image_id.is_none() && !memory.has_pulled,
+            PullPolicy::Never => false,
+        };
+        match (&self.main, &self.former) {
+            (None, Some(former)) => Move::Rename(former.id(), goal.name.to_owned()),
+            (Some(_), Some(former)) if former.is_up() => Move::Stop(former.id()),
+            (Some(_), Some(former)) => Move::Remove(former.id()),
+            (None, None) if pulls => Move::Pull,
+            (None, None) => Move::Create(goal.name.to_owned()),
+            (Some(main), None) => self.mend(main, pulls, goal, memory),
+        }
+    }
+
+    fn mend(&self, main: &Member, pulls: bool, goal: &Goal<'_>, memory: &Memory) -> Move {
+        let differences = self.differences(main, goal);
+        let replaces = differences.iter().any(|difference| needs_another(difference, memory));
+        let starts = must_start(main, goal);
+        let restarts = goal.restart && !memory.has_restarted;
+        if pulls && (replaces || starts || restarts) {
+            return Move::Pull;
+        }
+        if replaces {
+            return Move::Create(next_name(goal.name));
+        }
+        if let Some(change) = differences.iter().find_map(|difference| in_place(main, difference, goal)) {
+            return change;
+        }
+        match main.container.state.activity {
+            _ if starts => Move::Start(main.id()),
+            Activity::Paused if goal.spec.desired == Desired::Running => Move::Unpause(main.id()),
+            activity if activity.is_up() && goal.spec.desired == Desired::Stopped => Move::Stop(main.id()),
+            activity if activity.is_up() && restarts => Move::Restart(main.id()),
+            _ => Move::Done,
+        }
+    }
+
+    fn differences(&self, member: &Member, goal: &Goal<'_>) -> Vec<Difference> {
+        sight::differences(&member.container, goal.spec, self.image_id.as_deref())
+    }
+
+    /// Whether a container needs no other in its place.
+    fn fits(&self, member: &Member, goal: &Goal<'_>, memory: &Memory) -> bool {
+        !self.differences(member, goal).iter().any(|difference| needs_another(difference, memory))
+    }
+}
+
+/// Whether a difference can only be mended by another container.
+fn needs_another(difference: &Difference, memory: &Memory) -> bool {
+    let is_limit = !difference.path.starts_with("networks.");
+    !difference.in_place || (is_limit && memory.cannot_adjust)
+}
+
+/// The move that mends a difference in place.
+fn in_place(main: &Member, difference: &Difference, goal: &Goal<'_>) -> Option<Move> {
+    let Some(rest) = difference.path.strip_prefix("networks.") else {
+        return Some(Move::Adjust(main.id()));
+    };
+    let network = rest.trim_end_matches(".aliases").trim_end_matches(".ip");
+    let is_in_it = main.container.shape.get(&format!("networks.{network}")).is_some();
+    // Who is in it in another way must leave it first.
+    if is_in_it {
+        return Some(Move::Disconnect(main.id(), network.to_owned()));
+    }
+    let wanted = goal.spec.networks.iter().find(|attachment| attachment.name.as_str() == network);
+    let attachment = match wanted {
+        Some(attachment) => attachment.clone(),
+        // The usual network, which a spec does not name.
+        None => Attachment { name: network.parse().ok()?, aliases: Vec::new(), ip: Vec::new() },
+    };
+    Some(Move::Connect(main.id(), attachment))
+}
+
+fn must_start(member: &Member, goal: &Goal<'_>) -> bool {
+    !member.is_up() && fare::is_to_run(goal.spec, &member.container.state)
+}
+
+/// Whether a candidate has proved well. One without a healthcheck has when it ran for a while and was not started again.
+fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
+    let state = &candidate.container.state;
+    if goal.spec.desired == Desired::Stopped {
+        return Proof::Well;
+    }
+    let is_late = memory.deadline.is_some_and(|deadline| goal.now >= deadline);
+    let waits = |why: &str| {
+        let within = manifest_types::quantity::Span(goal.spec.healthy_within());
+        if is_late { Proof::Bad(format!("{why} within {within}")) } else { Proof::NotYet }
+    };
+    let settle = SignedDuration::try_from(goal.settle).unwrap_or(SignedDuration::MAX);
+    let has_settled = state.started_at.is_some_and(|started| goal.now.duration_since(started) >= settle);
+    match fare::health(goal.spec, state, "", goal.now) {
+        Health::Completed => Proof::Well,
+        Health::Healthy if state.healthcheck.is_some() || has_settled => Proof::Well,
+        Health::Healthy => Proof::NotYet,
+        Health::Starting if state.restarts > 0 && !matches!(state.activity, Activity::Created) => {
+            Proof::Bad(format!("it ended with code {} as soon as it was started", state.exit_code))
+        }
+        Health::Starting => waits("it was not well"),
+        Health::Unhealthy { message, .. } => Proof::Bad(message),
+    }
+}
+
+#[cfg(test)]
+mod tests;

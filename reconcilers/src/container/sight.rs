@@ -1,0 +1,148 @@
+//! What was seen of a container, and how it is compared with its spec. Pure.
+
+use manifest_types::kinds::{
+    ResourceDetails,
+    container::{ContainerDetails, ContainerHealth, ContainerSpec, Desired},
+};
+use serde_json::{Value, json};
+
+use super::fare;
+use crate::{
+    engine::{
+        marks,
+        shape::Shape,
+        terms::{Activity, Checked, Container},
+    },
+    observation::{Difference, Health, Observed},
+};
+
+/// What was seen of a container.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sight {
+    /// The name that it is to have.
+    pub name: String,
+    /// The container of that name.
+    pub found: Option<Container>,
+    /// Whether it bears our mark.
+    pub is_ours: bool,
+    /// What of ours there is beside it: under a former name, or left by a replacement that did not come to its end.
+    pub beside: Vec<String>,
+    /// What the wanted image stands for in the engine now, if it is there.
+    pub image_id: Option<String>,
+    /// How it fares.
+    pub health: Health,
+}
+
+impl std::hash::Hash for Sight {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        (&self.name, self.is_ours, &self.beside, &self.image_id, &self.health).hash(state);
+        if let Some(found) = &self.found {
+            (&found.id, &found.image_id, &found.state, &found.shape).hash(state);
+        }
+    }
+}
+
+/// Where a container is not as a spec wants it, but for whether it runs. `image_id` is what the wanted image stands for.
+pub(super) fn differences(
+    found: &Container,
+    wanted: &ContainerSpec,
+    image_id: Option<&str>,
+) -> Vec<Difference> {
+    let mut differences = Vec::new();
+    let canonical = wanted.image.canonical();
+    let is_other_image = match image_id {
+        Some(image_id) => image_id != found.image_id,
+        None => canonical != found.image,
+    };
+    if is_other_image {
+        let told = |name: &str, id: &str| -> Value { format!("{name} ({id})").into() };
+        differences.push(Difference {
+            path: "image".into(),
+            want: told(wanted.image.as_str(), image_id.unwrap_or("not here")),
+            got: told(&found.image, &found.image_id),
+            in_place: false,
+        });
+    }
+    differences.extend(Shape::wanted(wanted).differences(&found.shape, &marks::birth(&found.labels)));
+    differences
+}
+
+/// Where what a container does is not what is wanted.
+pub(super) fn activity(found: &Container, wanted: &ContainerSpec) -> Option<Difference> {
+    let told = |in_place: bool, want: Value| Difference {
+        path: "running".into(),
+        want,
+        got: found.state.activity.to_string().into(),
+        in_place,
+    };
+    match (wanted.desired, found.state.activity) {
+        (Desired::Running, Activity::Paused) => Some(told(true, json!("running"))),
+        (Desired::Running, activity) if !activity.is_up() && fare::is_to_run(wanted, &found.state) => {
+            Some(told(true, json!("running")))
+        }
+        (Desired::Stopped, activity) if activity.is_up() => Some(told(false, json!("exited"))),
+        _ => None,
+    }
+}
+
+impl Observed<ContainerSpec> for Sight {
+    fn is_present(&self) -> bool {
+        self.found.is_some()
+    }
+
+    fn drift(&self, wanted: &ContainerSpec) -> Vec<Difference> {
+        let mut differences: Vec<_> = self
+            .beside
+            .iter()
+            .map(|name| Difference::in_place("beside", Value::Null, name.as_str()))
+            .collect();
+        match &self.found {
+            None => differences.push(Difference::in_place("container", self.name.as_str(), Value::Null)),
+            Some(found) if !self.is_ours => {
+                let difference = Difference::in_place("container", self.name.as_str(), found.image.as_str());
+                differences.push(Difference { in_place: false, ..difference });
+            }
+            Some(found) => {
+                differences.extend(self::differences(found, wanted, self.image_id.as_deref()));
+                differences.extend(activity(found, wanted));
+            }
+        }
+        differences
+    }
+
+    fn health(&self) -> Health {
+        self.health.clone()
+    }
+
+    fn details(&self) -> Option<ResourceDetails> {
+        let found = self.found.as_ref()?;
+        let state = &found.state;
+        let has_ended = state.finished_at.is_some();
+        Some(ResourceDetails::Container(ContainerDetails {
+            name: found.name.clone(),
+            container_id: found.id.clone(),
+            state: state.activity.to_string(),
+            image: found.image.clone(),
+            image_id: found.image_id.clone(),
+            image_digest: found.image.split_once('@').map(|(_, digest)| digest.to_owned()),
+            started_at: state.started_at,
+            finished_at: state.finished_at,
+            restarts: state.restarts,
+            exit_code: has_ended.then_some(state.exit_code),
+            oom_killed: state.oom_killed,
+            health: state.healthcheck.map(|checked| match checked {
+                Checked::Starting => ContainerHealth::Starting,
+                Checked::Healthy => ContainerHealth::Healthy,
+                Checked::Unhealthy => ContainerHealth::Unhealthy,
+            }),
+        }))
+    }
+
+    fn is_running(&self) -> bool {
+        self.is_ours && self.found.as_ref().is_some_and(|found| found.state.activity.is_up())
+    }
+
+    fn is_marked_ours(&self) -> bool {
+        self.is_ours
+    }
+}

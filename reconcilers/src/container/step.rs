@@ -1,0 +1,263 @@
+//! A step: look, decide, move, until nothing is left to do.
+
+use std::{
+    path::PathBuf,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use manifest_types::{kinds::container::ContainerSpec, quantity::Size, status::Progress};
+use nix::sys::statvfs::statvfs;
+use tokio::sync::Notify;
+
+use super::{
+    ContainerReconciler,
+    error::ContainerError,
+    login,
+    scene::{Goal, Member, Memory, Move, Scene, next_name, prior_name},
+};
+use crate::{
+    engine::{
+        ContainerEngine, NewContainer,
+        error::{Cause, EngineError},
+        marks,
+        shape::Shape,
+        terms::{Adjustment, Login},
+    },
+    error::ReconcileError,
+    reconciler::{Put, StepContext},
+};
+/// How long it is waited before a candidate is looked at again.
+const AWAIT: Duration = Duration::from_millis(250);
+/// A step that has not come to its end after so many moves is working against somebody.
+const MOST_MOVES: usize = 200;
+
+impl<E: ContainerEngine> ContainerReconciler<E> {
+    /// Brings a container to its spec, from wherever it is.
+    pub(super) async fn run(
+        &self,
+        cx: &StepContext,
+        put: &Put<'_, ContainerSpec>,
+        name: &str,
+    ) -> Result<(), ReconcileError> {
+        let mut memory = Memory::default();
+        let mut moves = 0;
+        let former = self.former(put, name).await?;
+        loop {
+            cx.check()?;
+            let scene = self.scene(put.spec, name, former.as_deref()).await?;
+            let goal = Goal {
+                name,
+                spec: put.spec,
+                restart: put.restart,
+                settle: self.settle,
+                now: Timestamp::now(),
+            };
+            let next = scene.next_move(&goal, &memory);
+            tracing::debug!(resource = %put.id, ?next, "container");
+            match next {
+                Move::Done => return Ok(()),
+                Move::Conflict(name) => return Err(ContainerError::Conflict { name }.into()),
+                Move::GiveUp(why) => return Err(given_up(&scene, put.spec, why).into()),
+                Move::Fail(candidate, why) => memory.failed = Some((candidate, why)),
+                Move::Await(_) => {
+                    let within = SignedDuration::try_from(put.spec.healthy_within());
+                    let deadline = goal.now.saturating_add(within.unwrap_or(SignedDuration::MAX));
+                    memory.deadline.get_or_insert(deadline.unwrap_or(Timestamp::MAX));
+                    tokio::select! {
+                        () = tokio::time::sleep(AWAIT) => {}
+                        () = cx.cancelled() => {}
+                    }
+                    continue;
+                }
+                other => self.make(cx, put, &scene, &other, &mut memory).await?,
+            }
+            moves += 1;
+            if moves >= MOST_MOVES {
+                return Err(ContainerError::Contended { moves }.into());
+            }
+        }
+    }
+
+    /// What is there under the container's names.
+    async fn scene(
+        &self,
+        spec: &ContainerSpec,
+        name: &str,
+        former: Option<&str>,
+    ) -> Result<Scene, EngineError> {
+        Ok(Scene {
+            main: self.member(name).await?,
+            next: self.member(&next_name(name)).await?,
+            prior: self.member(&prior_name(name)).await?,
+            former: match former {
+                Some(former) => self.member(former).await?.filter(|member| {
+                    let own = [name.to_owned(), next_name(name), prior_name(name)];
+                    member.is_ours && !own.contains(&member.container.name)
+                }),
+                None => None,
+            },
+            image_id: self.link.engine.image(&spec.image.canonical()).await?.map(|image| image.id),
+        })
+    }
+
+    async fn member(&self, name: &str) -> Result<Option<Member>, EngineError> {
+        let found = self.link.engine.container(name).await?;
+        Ok(found.map(|container| Member {
+            is_ours: marks::is_ours(&self.link.agent, &container.labels),
+            container,
+        }))
+    }
+
+    /// Makes a move that changes something.
+    async fn make(
+        &self,
+        cx: &StepContext,
+        put: &Put<'_, ContainerSpec>,
+        scene: &Scene,
+        next: &Move,
+        memory: &mut Memory,
+    ) -> Result<(), ReconcileError> {
+        let engine = &self.link.engine;
+        let grace = Duration::from_secs(put.spec.stop_seconds().into());
+        let made = match next {
+            Move::Pull => {
+                self.pull(cx, put, scene.image_id.is_some()).await?;
+                memory.has_pulled = true;
+                Ok(())
+            }
+            Move::Create(name) => {
+                let wanted = Shape::wanted(put.spec);
+                let marks = marks::marks_with_fields(&self.link.agent, put.id, put.digest, &wanted);
+                engine.create(&NewContainer { name, spec: put.spec, marks: &marks }).await.map(drop)
+            }
+            Move::Start(id) => engine.start(id).await,
+            Move::Unpause(id) => engine.unpause(id).await,
+            Move::Stop(id) => engine.stop(id, grace).await,
+            Move::Restart(id) => {
+                memory.has_restarted = true;
+                // One that a kill leaves stopped is started by the next step.
+                match engine.stop(id, grace).await {
+                    Ok(()) => engine.start(id).await,
+                    error => error,
+                }
+            }
+            Move::Remove(id) => engine.remove(id).await,
+            Move::Rename(id, name) => engine.rename(id, name).await,
+            Move::Adjust(id) => match engine.adjust(id, &Adjustment::of(put.spec)).await {
+                Err(EngineError::Unsupported { .. }) => {
+                    memory.cannot_adjust = true;
+                    Ok(())
+                }
+                answer => answer,
+            },
+            Move::Connect(id, attachment) => engine.connect(id, attachment).await,
+            Move::Disconnect(id, network) => engine.disconnect(id, network).await,
+            Move::Done | Move::Conflict(_) | Move::GiveUp(_) | Move::Await(_) | Move::Fail(..) => Ok(()),
+        };
+        match made {
+            Ok(()) => Ok(()),
+            Err(error) => failed(scene, put.spec, next, error, memory),
+        }
+    }
+
+    /// Pulls the image. Where one of that name is there already, it will do.
+    async fn pull(
+        &self,
+        cx: &StepContext,
+        put: &Put<'_, ContainerSpec>,
+        is_there: bool,
+    ) -> Result<(), ReconcileError> {
+        let image = &put.spec.image;
+        let login = self.login(put.spec).await?;
+        let free = self.free_space().await;
+        let (too_large, needs) = (Notify::new(), Mutex::new(0_u64));
+        let tell = |progress: Progress| {
+            if let (Some(total), Some(free)) = (progress.total, free)
+                && total > free
+            {
+                *needs.lock().unwrap_or_else(PoisonError::into_inner) = total;
+                too_large.notify_one();
+            }
+            cx.progress(put.id, progress);
+        };
+        let pulled = tokio::select! {
+            pulled = self.link.engine.pull(image, login.as_ref(), &tell) => pulled,
+            () = cx.cancelled() => return Err(crate::error::Cancelled.into()),
+            () = too_large.notified() => {
+                let needs = Size(*needs.lock().unwrap_or_else(PoisonError::into_inner));
+                let free = Size(free.unwrap_or_default());
+                return Err(ContainerError::NoRoom { image: image.to_string(), needs, free }.into());
+            }
+        };
+        match pulled {
+            Err(error) if is_there && !error.is_away() => {
+                tracing::warn!(resource = %put.id, %image, %error, "cannot pull; the image that is there will do");
+                Ok(())
+            }
+            pulled => Ok(pulled?),
+        }
+    }
+
+    async fn login(&self, spec: &ContainerSpec) -> Result<Option<Login>, ReconcileError> {
+        let Some(path) = &spec.registry_credentials else { return Ok(None) };
+        let file: PathBuf = self.root.join(path.as_str().trim_start_matches('/'));
+        let image = spec.image.clone();
+        let read = tokio::task::spawn_blocking(move || login::login(&file, &image)).await;
+        Ok(read.map_err(|_| crate::error::Cancelled)??)
+    }
+
+    /// The bytes that are free where the engine keeps its images, if that is on this device.
+    async fn free_space(&self) -> Option<u64> {
+        let folder = self.link.info()?.data_dir?;
+        let free = move || {
+            let stat = statvfs(folder.as_str()).ok()?;
+            Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
+        };
+        tokio::task::spawn_blocking(free).await.ok().flatten()
+    }
+
+    /// Ours under a name that it is not to have any more: the one that is held, or the one that somebody gave it.
+    async fn former(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Option<String>, EngineError> {
+        let held = super::held(put.owned).into_iter().find(|held| held != name);
+        match held {
+            Some(held) => Ok(Some(held)),
+            None => {
+                let all = self.link.engine.containers().await?;
+                Ok(self.renamed(&all, put.id, name).map(|listed| listed.id.clone()))
+            }
+        }
+    }
+}
+
+/// What a move that failed means: of a candidate, that it is not well; of anything else, that the step ends here.
+fn failed(
+    scene: &Scene,
+    spec: &ContainerSpec,
+    next: &Move,
+    error: EngineError,
+    memory: &mut Memory,
+) -> Result<(), ReconcileError> {
+    let is_candidate = |id: &String| {
+        let next = scene.next.as_ref().is_some_and(|next| next.container.id == *id);
+        next || (scene.prior.is_some() && scene.main.as_ref().is_some_and(|main| main.container.id == *id))
+    };
+    match next {
+        _ if error.is_away() => Err(error.into()),
+        Move::Start(id) if is_candidate(id) && memory.failed.is_none() => {
+            memory.failed = Some((id.clone(), error.to_string()));
+            Ok(())
+        }
+        // The old one was not touched yet.
+        Move::Create(_) if scene.main.is_some() && error.cause() == Some(Cause::Invalid) => {
+            Err(given_up(scene, spec, error.to_string()).into())
+        }
+        _ => Err(error.into()),
+    }
+}
+
+fn given_up(scene: &Scene, spec: &ContainerSpec, why: String) -> ContainerError {
+    let old = scene.main.as_ref().map_or("nothing", |main| main.container.image.as_str()).to_owned();
+    ContainerError::RolledBack { old, new: spec.image.to_string(), why }
+}

@@ -1,0 +1,134 @@
+//! Containers keep the contract in the fake engine, and what is replaced there is replaced safely.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use manifest_types::{
+    claim::Claim, digest::Digest, kinds::ResourceSpec, kinds::container::ContainerSpec, name::ResourceId,
+};
+use serde_json::{Value, json};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    ContainerReconciler,
+    fixture::{Containers, host},
+};
+use crate::{
+    contract::drop_after,
+    engine::{
+        ContainerEngine,
+        bed::FakeBed,
+        fake::{Behaviour, FakeEngine},
+        link::Link,
+        terms::Activity,
+    },
+    error::Failure,
+    observation::{Before, Health, Observation, Observed},
+    reconciler::{Owned, Put, Reconciler, StepContext, Take, Target},
+    registry::observation,
+};
+
+mod abuse;
+mod replacing;
+
+crate::promises!(Containers<FakeBed>);
+
+const GOOD: &str = "docker.io/library/web:1";
+const BETTER: &str = "docker.io/library/web:2";
+const BAD: &str = "docker.io/library/web:3";
+
+/// A device with a fake engine, on which one resource is held.
+struct Rig {
+    fake: FakeEngine,
+    reconciler: ContainerReconciler<FakeEngine>,
+    id: ResourceId,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        let fake = FakeEngine::default();
+        fake.add_image(GOOD, "sha256:good", Behaviour::Runs);
+        fake.add_image(BETTER, "sha256:better", Behaviour::Runs);
+        fake.add_image(BAD, "sha256:bad", Behaviour::IsUnwell);
+        Self { reconciler: reconciler(&fake).await, fake, id: "web".parse().unwrap() }
+    }
+
+    /// The same device after its agent was started again.
+    async fn restarted(self) -> Self {
+        Self { reconciler: reconciler(&self.fake).await, ..self }
+    }
+
+    async fn put(
+        &self,
+        old: Option<&ContainerSpec>,
+        spec: &ContainerSpec,
+        restart: bool,
+    ) -> Result<(), Failure> {
+        let held = held(spec, &self.id);
+        let owned = Owned { spec: old.unwrap_or(spec), applied: old.is_some(), attempted: None, held: &held };
+        let put = Put { id: &self.id, spec, digest: Digest::of(b""), owned, restart };
+        let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+        self.reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure())
+    }
+
+    /// A step that is cut off after so many wakes.
+    async fn put_and_die(&self, old: &ContainerSpec, spec: &ContainerSpec, wakes: usize) {
+        drop_after(self.put(Some(old), spec, false), wakes).await;
+    }
+
+    async fn take(&self, spec: &ContainerSpec) {
+        let held = held(spec, &self.id);
+        let owned = Owned { spec, applied: true, attempted: None, held: &held };
+        let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+        let taken = self.reconciler.delete(&cx, &Take { id: &self.id, owned }).await;
+        taken.map_err(|error| error.to_failure()).unwrap();
+    }
+
+    async fn see(&self, spec: &ContainerSpec) -> Observation {
+        let held = held(spec, &self.id);
+        let owned = Owned { spec, applied: true, attempted: None, held: &held };
+        let target = Target { id: &self.id, wanted: Some(spec), owned: Some(owned) };
+        let mut sights = self.reconciler.observe(&[target]).await.unwrap();
+        let sight = sights.remove(&self.id).unwrap().map_err(|error| error.to_failure()).unwrap();
+        assert!(sight.details().is_some() || !sight.is_present());
+        observation(&sight, Some(spec))
+    }
+
+    /// The paths in which it drifts.
+    async fn drift(&self, spec: &ContainerSpec) -> Vec<String> {
+        self.see(spec).await.differences.into_iter().map(|difference| difference.path).collect()
+    }
+
+    /// All containers: name, image, and what they do.
+    async fn all(&self) -> Vec<(String, String, Activity)> {
+        let mut all = Vec::new();
+        for listed in self.fake.containers().await.unwrap() {
+            all.push((listed.name, listed.image_id, listed.activity));
+        }
+        all.sort_by(|one, other| one.0.cmp(&other.0));
+        all
+    }
+}
+
+async fn reconciler(fake: &FakeEngine) -> ContainerReconciler<FakeEngine> {
+    let link = Link::new(fake.clone(), "pump-17".parse().unwrap());
+    link.open().await.unwrap();
+    ContainerReconciler::new(&host(), Arc::clone(&link)).settling(Duration::ZERO)
+}
+
+fn held(spec: &ContainerSpec, id: &ResourceId) -> BTreeMap<Claim, Before> {
+    spec.claims(id).into_iter().map(|claim| (claim, Before::Absent)).collect()
+}
+
+fn spec(image: &str, more: Value) -> ContainerSpec {
+    let mut spec = json!({ "image": image, "update": { "healthyWithin": "1s" } });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(spec).unwrap()
+}
+
+fn runs(name: &str, image: &str) -> (String, String, Activity) {
+    (name.into(), format!("sha256:{image}"), Activity::Running)
+}
+
+fn is_well(seen: &Observation) -> bool {
+    seen.on_target() && seen.health == Health::Healthy
+}

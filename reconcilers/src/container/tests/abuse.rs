@@ -1,0 +1,105 @@
+//! What others do to a container is seen, and mended with the least disruption.
+
+use super::*;
+
+/// What is abused: what somebody does, the paths in which that is seen, and whether the container survives the mending.
+#[tokio::test]
+async fn what_others_do_is_seen_and_mended() {
+    type Abuse = fn(&FakeEngine);
+    let cases: [(&str, Abuse, &[&str], bool); 7] = [
+        ("stop", |fake| fake.end("web", 137).unwrap(), &["running"], true),
+        (
+            "pause",
+            |fake| fake.change("web", |own| own.state.activity = Activity::Paused).unwrap(),
+            &["running"],
+            true,
+        ),
+        (
+            "rename",
+            |fake| fake.change("web", |own| own.name = "webb".into()).unwrap(),
+            &["beside", "container"],
+            true,
+        ),
+        (
+            "update",
+            |fake| fake.change("web", |own| own.shape.set("resources.memory", 1 << 20)).unwrap(),
+            &["resources.memory"],
+            true,
+        ),
+        (
+            "disconnect",
+            |fake| fake.change("web", |own| own.shape.unset_below("networks.bridge")).unwrap(),
+            &["networks.bridge"],
+            true,
+        ),
+        ("tag", |fake| fake.add_image(GOOD, "sha256:moved", Behaviour::Runs), &["image"], false),
+        ("remove", |fake| fake.lose("web").unwrap(), &["container"], false),
+    ];
+    for (name, abuse, paths, survives) in cases {
+        let rig = Rig::new().await;
+        let web = spec(GOOD, json!({ "resources": { "memory": "64Mi" } }));
+        rig.put(None, &web, false).await.unwrap();
+        let before = rig.fake.container("web").await.unwrap().unwrap();
+        assert!(is_well(&rig.see(&web).await));
+        abuse(&rig.fake);
+        heard().await;
+        assert_eq!(rig.drift(&web).await, paths, "{name}");
+        rig.put(Some(&web), &web, false).await.unwrap();
+        heard().await;
+        assert!(is_well(&rig.see(&web).await), "{name}: {:?}", rig.see(&web).await);
+        let after = rig.fake.container("web").await.unwrap().unwrap();
+        assert_eq!(after.id == before.id, survives, "{name}");
+        assert_eq!(rig.all().await.len(), 1, "{name}");
+    }
+}
+
+/// Lets the one who listens to events note them.
+async fn heard() {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_ours_is_left_alone() {
+    let rig = Rig::new().await;
+    rig.fake.add_foreign("web").unwrap();
+    let web = spec(GOOD, json!({}));
+    let failure = rig.put(None, &web, false).await.unwrap_err();
+    assert_eq!(failure.reason, "Conflict");
+    rig.take(&web).await;
+    assert_eq!(rig.all().await.len(), 1);
+}
+
+#[tokio::test]
+async fn under_another_id_the_container_of_that_name_is_kept() {
+    let rig = Rig::new().await;
+    let web = spec(GOOD, json!({ "name": "web" }));
+    rig.put(None, &web, false).await.unwrap();
+    let before = rig.fake.container("web").await.unwrap().unwrap();
+    let heir = Rig { id: "shop".parse().unwrap(), ..rig };
+    assert!(is_well(&heir.see(&web).await));
+    heir.put(Some(&web), &web, false).await.unwrap();
+    assert_eq!(heir.fake.container("web").await.unwrap().unwrap().id, before.id);
+    // A new resource of the former id has nothing to do with it.
+    let other = Rig { id: "web".parse().unwrap(), ..heir };
+    let second = spec(GOOD, json!({ "name": "web-two" }));
+    assert_eq!(other.drift(&second).await, ["container"]);
+    other.put(None, &second, false).await.unwrap();
+    assert_eq!(other.all().await, [runs("web", "good"), runs("web-two", "good")]);
+    other.take(&second).await;
+    assert_eq!(other.all().await, [runs("web", "good")]);
+}
+
+#[tokio::test]
+async fn an_engine_that_is_away_hides_the_whole_kind() {
+    let rig = Rig::new().await;
+    let web = spec(GOOD, json!({}));
+    rig.put(None, &web, false).await.unwrap();
+    rig.fake.set_away(true);
+    let target = Target { id: &rig.id, wanted: Some(&web), owned: None };
+    let unseen = rig.reconciler.observe(&[target]).await.unwrap_err();
+    assert_eq!(unseen.reason, "EngineAway");
+    rig.fake.set_away(false);
+    assert!(is_well(&rig.see(&web).await));
+}
