@@ -9,12 +9,16 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use futures_util::stream::BoxStream;
 use manifest_types::{
     claim::Claim,
-    kinds::{container::ContainerSpec, engine::EngineName},
+    kinds::{
+        container::{ContainerSpec, Probes},
+        engine::EngineName,
+    },
     name::ResourceId,
     status::Capability,
 };
 
 use self::{
+    error::ContainerError,
     look::{Known, Looks},
     scene::{next_name, prior_name},
     sight::Sight,
@@ -143,6 +147,9 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
     }
 
     async fn reconcile(&self, cx: &StepContext, put: &Put<'_, ContainerSpec>) -> Outcome<Sight> {
+        if put.spec.probes != Probes::default() {
+            return Err(ContainerError::ProbesNotRun.into());
+        }
         let name = name_of(put.spec, put.id);
         self.run(cx, put, &name).await?;
         Ok(None)

@@ -85,7 +85,14 @@ impl Engines {
             .env("CONTAINERS_CONF", self.folder.join("containers.conf"))
             .env("CONTAINERS_REGISTRIES_CONF", self.folder.join("registries.conf"));
         let [root, run] = ["podman", "podman-run"].map(|name| self.folder.join(name));
-        podman.arg("--root").arg(root).arg("--runroot").arg(run).args(arguments)
+        podman
+            .arg("--root")
+            .arg(root)
+            .arg("--runroot")
+            .arg(run)
+            .arg("--network-config-dir")
+            .arg(self.folder.join("podman-networks"))
+            .args(arguments)
     }
 
     fn await_answers(&mut self) -> Result<()> {
@@ -156,10 +163,13 @@ impl Drop for Engines {
         for (engine, background) in [("docker", &mut self.docker), ("podman", &mut self.podman)] {
             let Some(mut background) = background.take() else { continue };
             let address = format!("unix://{}", self.folder.join(format!("{engine}.sock")).display());
-            let all = format!(
-                "docker --host {address} ps --all --quiet | xargs --no-run-if-empty docker --host {address} rm --force"
-            );
-            let _ = Program::new("sh").args(["-c", &all]).succeeds();
+            let docker = format!("docker --host {address}");
+            let containers =
+                format!("{docker} ps --all --quiet | xargs --no-run-if-empty {docker} rm --force");
+            // Bridges and, for Podman, their configuration outlive the engine.
+            let clear =
+                format!("{containers}; {docker} network prune --force; {docker} volume prune --force");
+            let _ = Program::new("sh").args(["-c", &clear]).succeeds();
             background.end();
         }
         self.end_keepers();

@@ -70,12 +70,17 @@ fn nats() -> Result<()> {
 }
 
 fn container() -> Result<()> {
+    let parts = setup::run()?;
     setup::engines()?;
+    let [holdfast, control_plane] = build(["holdfast", "control-plane-sim"])?;
     // Built first: engines do not wait for compilers.
     Program::cargo().args(["test", "-p", "e2e", "--test", "container", "--no-run"]).run()?;
     let engines = Engines::start()?;
     Program::cargo()
         .args(["test", "-p", "e2e", "--test", "container"])
+        .env("HOLDFAST_NATS_SERVER", parts.nats_server)
+        .env("HOLDFAST_BIN", holdfast)
+        .env("HOLDFAST_CONTROL_PLANE", control_plane)
         .env("HOLDFAST_DOCKER", engines.address("docker"))
         .env("HOLDFAST_PODMAN", engines.address("podman"))
         .run()

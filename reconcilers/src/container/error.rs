@@ -17,6 +17,9 @@ pub enum ContainerError {
         /// The name.
         name: String,
     },
+    /// A part of the spec that this version does not carry out.
+    #[error("probes are not run by this version of the agent; use the engine's healthcheck")]
+    ProbesNotRun,
     /// The new one proved bad, and the old one is back.
     #[error("{new} did not take the place of {old}, which is back: {why}")]
     RolledBack {
@@ -57,6 +60,7 @@ impl Fault for ContainerError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Conflict { .. } => "Conflict",
+            Self::ProbesNotRun => "UnsupportedByAgent",
             Self::RolledBack { .. } => "UpdateRolledBack",
             Self::Credentials { .. } => "CredentialsUnusable",
             Self::NoRoom { .. } => "InsufficientStorage",
@@ -65,7 +69,7 @@ impl Fault for ContainerError {
     }
 
     fn can_retry(&self) -> bool {
-        !self.was_rolled_back()
+        !matches!(self, Self::ProbesNotRun | Self::RolledBack { .. })
     }
 
     fn was_rolled_back(&self) -> bool {

@@ -88,6 +88,8 @@ pub enum Cause {
     InsufficientStorage,
     /// The host's port or address is taken.
     PortTaken,
+    /// All addresses that the engine may give to networks are given.
+    NoAddresses,
     /// A network that the container is to be in is not there.
     NetworkNotFound,
     /// A directory or device of the host is not there.
@@ -115,6 +117,8 @@ const MEANINGS: &[(&str, Cause)] = &[
     ("no basic auth credentials", Cause::Unauthorized),
     ("invalid username/password", Cause::Unauthorized),
     ("access denied", Cause::Unauthorized),
+    ("non-overlapping", Cause::NoAddresses),
+    ("could not find free subnet", Cause::NoAddresses),
     ("port is already allocated", Cause::PortTaken),
     ("address already in use", Cause::PortTaken),
     ("has active endpoints", Cause::InConflict),
@@ -164,6 +168,7 @@ impl Cause {
             Self::DigestMismatch => "DigestMismatch",
             Self::InsufficientStorage => "InsufficientStorage",
             Self::PortTaken => "PortTaken",
+            Self::NoAddresses => "NoFreeAddresses",
             Self::NetworkNotFound => "NetworkNotFound",
             Self::SourceMissing => "SourceMissing",
             Self::Invalid => "RefusedByEngine",

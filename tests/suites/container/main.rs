@@ -2,3 +2,4 @@
 
 mod engines;
 mod kinds;
+mod stack;

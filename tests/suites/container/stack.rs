@@ -1,0 +1,119 @@
+//! The example stack, by the agent as it is shipped, on real engines.
+
+use std::{fs, path::Path, time::Duration};
+
+use e2e::{Device, Fleet, NatsServer, Running, agent::LONG, fleet, parts, until};
+use jiff::Timestamp;
+use manifest_types::{document, status::Phase};
+use reconcilers::engine::{ContainerEngine, docker::Docker, terms::Container};
+use serde_json::{Value, json};
+
+/// A device with an engine, whose agent runs.
+struct Rig {
+    fleet: Fleet,
+    device: Device,
+    engine: Docker,
+    _agent: Running,
+    _server: NatsServer,
+}
+
+impl Rig {
+    async fn on(place: String) -> Self {
+        let server = NatsServer::start().await;
+        let fleet = fleet(&server).await;
+        let id = reconcilers::engine::contract::fresh("pump");
+        let device = Device::with_flags(&id, &["--nats-url", &server.url(), "--docker-host", &place]);
+        let engine = Docker::new(vec![place]);
+        Self { _agent: device.start(), fleet, device, engine, _server: server }
+    }
+
+    /// The example, with every name in the engine made this device's own.
+    fn example(&self) -> Value {
+        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop.yaml");
+        let text = fs::read_to_string(file).expect("the example is there");
+        let own = text.replace("shop-", &format!("{}-", self.device.id));
+        document::from_yaml(&own).expect("the example is YAML")
+    }
+
+    async fn container(&self, name: &str) -> Container {
+        let name = format!("{}-{name}", self.device.id);
+        self.engine.container(&name).await.expect("the engine answers").expect("it is there")
+    }
+
+    async fn started(&self, name: &str) -> (String, Timestamp) {
+        let container = self.container(name).await;
+        (container.id, container.state.started_at.expect("it was started"))
+    }
+
+    async fn is_clean(&self) -> bool {
+        let all = self.engine.containers().await.expect("the engine answers");
+        let networks = self.engine.networks().await.expect("the engine answers");
+        let own = |name: &str| name.starts_with(self.device.id.as_str());
+        !all.iter().any(|listed| own(&listed.name)) && !networks.iter().any(|network| own(&network.name))
+    }
+}
+
+async fn the_example_comes_up_and_goes(place: String) {
+    let rig = Rig::on(place).await;
+    let mut manifest = rig.example();
+    rig.fleet.apply(&rig.device.id, &manifest).await;
+    let status = rig.device.ready(&rig.fleet, 1).await;
+    let engine = status.capabilities.get("containerEngine").expect("the engine is told");
+    assert!(["docker", "podman"].contains(&engine.name.as_str()), "{engine:?}");
+    let (store, front) = (rig.started("store").await, rig.started("front").await);
+    assert!(store.1 < front.1, "the store is there before the front");
+
+    // Nothing happens to what is as wanted.
+    let quiet = tokio::time::timeout(
+        Duration::from_secs(3),
+        rig.device.status(&rig.fleet, "drift".into(), |status| {
+            status
+                .resources
+                .values()
+                .any(|resource| resource.drift_count > 0 || resource.phase != Phase::Ready)
+        }),
+    );
+    assert!(quiet.await.is_err(), "nothing drifts");
+
+    // A changed file restarts what subscribed to it, and nothing else.
+    for entry in manifest["resources"].as_array_mut().expect("it has resources") {
+        if entry["kind"] == "File" {
+            entry["spec"]["content"] = json!({ "inline": "greeting = hello again\n" });
+        }
+    }
+    rig.fleet.apply(&rig.device.id, &manifest).await;
+    rig.device.ready(&rig.fleet, 2).await;
+    let restarted = async || rig.started("front").await.1 > front.1;
+    until("the front is restarted", LONG, restarted).await;
+    assert_eq!(rig.started("front").await.0, front.0, "it is the same container");
+    assert_eq!(rig.started("store").await, store);
+    rig.device.ready(&rig.fleet, 2).await;
+
+    // What somebody kills is there again.
+    rig.engine.stop(&store.0, Duration::ZERO).await.expect("it runs");
+    until("the store runs again", LONG, async || rig.started("store").await.1 > store.1).await;
+    assert_eq!(rig.started("store").await.0, store.0);
+
+    rig.fleet
+        .apply(
+            &rig.device.id,
+            &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }),
+        )
+        .await;
+    rig.device.ready(&rig.fleet, 3).await;
+    assert!(rig.is_clean().await);
+    let volume = format!("{}-data", rig.device.id);
+    let volumes = rig.engine.volumes().await.expect("the engine answers");
+    assert!(volumes.iter().any(|own| own.name == volume), "a volume is kept unless its spec says otherwise");
+    rig.engine.remove_volume(&volume).await.expect("nothing uses it");
+}
+
+#[tokio::test]
+async fn the_example_comes_up_and_goes_on_docker() {
+    the_example_comes_up_and_goes(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn the_example_comes_up_and_goes_on_podman() {
+    the_example_comes_up_and_goes(parts::podman()).await;
+}
