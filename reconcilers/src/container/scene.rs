@@ -11,7 +11,7 @@ use manifest_types::kinds::container::{Attachment, ContainerSpec, Desired, PullP
 
 use super::{fare, sight};
 use crate::{
-    engine::terms::{Activity, Container},
+    engine::terms::{Activity, Container, State},
     observation::{Difference, Health},
 };
 
@@ -91,6 +91,8 @@ pub(super) enum Move {
 
 /// Whether a candidate is well.
 enum Proof {
+    /// It must be started first.
+    ToStart,
     Well,
     NotYet,
     Bad(String),
@@ -155,10 +157,8 @@ impl Scene {
         if !self.fits(main, goal, memory) {
             return Move::Remove(main.id());
         }
-        if must_start(main, goal) {
-            return Move::Start(main.id());
-        }
         match prove(main, goal, memory) {
+            Proof::ToStart => Move::Start(main.id()),
             Proof::Well if prior.is_up() => Move::Stop(prior.id()),
             Proof::Well => Move::Remove(prior.id()),
             Proof::NotYet => Move::Await(main.id()),
@@ -175,10 +175,8 @@ impl Scene {
             return Move::Rename(next.id(), goal.name.to_owned());
         };
         let starts_first = goal.spec.update.strategy == Strategy::StartFirst && main.is_up();
-        if starts_first && must_start(next, goal) {
-            return Move::Start(next.id());
-        }
         match prove(next, goal, memory) {
+            Proof::ToStart if starts_first => Move::Start(next.id()),
             Proof::NotYet if starts_first => Move::Await(next.id()),
             Proof::Bad(why) if starts_first => Move::Fail(next.id(), why),
             _ if !starts_first && main.is_up() => Move::Stop(main.id()),
@@ -266,6 +264,13 @@ fn must_start(member: &Member, goal: &Goal<'_>) -> bool {
     !member.is_up() && fare::is_to_run(goal.spec, &member.container.state)
 }
 
+/// Whether something was started and has ended, and nobody has killed it. By the engine's policy it may run again by now.
+fn has_ended_by_itself(state: &State) -> bool {
+    let is_killed = state.exit_code > 128;
+    let has_ended = state.restarts > 0 || matches!(state.activity, Activity::Exited | Activity::Restarting);
+    has_ended && state.started_at.is_some() && !is_killed
+}
+
 /// Whether a candidate has proved well. One without a healthcheck has when it ran for a while and was not started again.
 fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
     let state = &candidate.container.state;
@@ -282,10 +287,11 @@ fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
     match fare::health(goal.spec, state, "", goal.now) {
         Health::Completed => Proof::Well,
         Health::Healthy if state.healthcheck.is_some() || has_settled => Proof::Well,
-        Health::Healthy => Proof::NotYet,
-        Health::Starting if state.restarts > 0 && !matches!(state.activity, Activity::Created) => {
+        Health::Healthy => waits("it did not run for long enough"),
+        Health::Starting if has_ended_by_itself(state) => {
             Proof::Bad(format!("it ended with code {} as soon as it was started", state.exit_code))
         }
+        Health::Starting if must_start(candidate, goal) && !is_late => Proof::ToStart,
         Health::Starting => waits("it was not well"),
         Health::Unhealthy { message, .. } => Proof::Bad(message),
     }

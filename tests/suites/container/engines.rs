@@ -3,7 +3,7 @@
 use e2e::parts;
 use reconcilers::engine::{contract::Rig, docker::Docker};
 
-const IMAGE: &str = "localhost/holdfast/busybox:1";
+use crate::IMAGE;
 
 mod on_docker {
     use super::*;

@@ -1,5 +1,12 @@
 //! Containers on real engines.
 
+#![expect(clippy::unwrap_used, reason = "all of this is tests, also what stands outside of a test function")]
+
+mod away;
 mod engines;
 mod kinds;
 mod stack;
+mod updates;
+
+/// The image that both engines have.
+const IMAGE: &str = reconcilers::engine::bed::IMAGE;

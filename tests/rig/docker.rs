@@ -1,0 +1,100 @@
+//! A Docker engine of one's own, to be stopped and started: in a network namespace of its own, since all engines of a machine share its bridge.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use nix::sys::signal::Signal;
+use tempfile::TempDir;
+
+use crate::{
+    running::{Running, Start},
+    until::until,
+};
+
+/// So long an engine may take to start or to stop.
+const ENGINE: Duration = Duration::from_secs(60);
+
+/// An engine, ended when this is dropped.
+#[derive(Debug)]
+pub struct DockerEngine {
+    home: TempDir,
+    running: Option<Running>,
+}
+
+impl DockerEngine {
+    /// An engine that does not run yet.
+    pub fn new() -> Self {
+        Self { home: TempDir::new().expect("there is a folder for temporary files"), running: None }
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> String {
+        format!("unix://{}", self.path("docker.sock").display())
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// Starts it, and waits until it answers.
+    pub async fn start(&mut self) {
+        // What a killed one has left would keep the next from starting.
+        let _ = fs::remove_file(self.path("docker.pid"));
+        let mut dockerd = Start::new("dockerd", "dockerd").args([
+            "--bridge",
+            "none",
+            "--iptables=false",
+            "--shutdown-timeout",
+            "2",
+            "--host",
+            &self.address(),
+        ]);
+        for (flag, name) in [("--data-root", "data"), ("--exec-root", "run"), ("--pidfile", "docker.pid")] {
+            dockerd = dockerd.arg(flag).arg(self.path(name));
+        }
+        self.running = Some(dockerd.by("unshare", ["--net"]).start());
+        until("the engine answers", ENGINE, async || self.docker(["version"]).await).await;
+    }
+
+    /// Gives it the image that another engine has.
+    pub async fn copy_image(&self, from: &str, image: &str) {
+        let archive = self.path("image.tar");
+        let mut save = Start::new("docker", "docker")
+            .args(["--host", from, "save", "--output"])
+            .arg(&archive)
+            .arg(image)
+            .start();
+        assert!(save.wait(ENGINE).await.success(), "{}", save.stderr());
+        let archive = archive.display().to_string();
+        assert!(self.docker(["load", "--input", &archive]).await, "the image is loaded");
+    }
+
+    /// Runs Docker's own command line against it; whether that succeeds.
+    pub async fn docker<const N: usize>(&self, arguments: [&str; N]) -> bool {
+        let mut docker =
+            Start::new("docker", "docker").args(["--host", &self.address()]).args(arguments).start();
+        docker.wait(ENGINE).await.success()
+    }
+
+    /// Stops it, with all that runs in it.
+    pub async fn stop(&mut self) {
+        if let Some(mut running) = self.running.take() {
+            running.stop(ENGINE).await;
+        }
+    }
+}
+
+impl Default for DockerEngine {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for DockerEngine {
+    fn drop(&mut self) {
+        // Only when it is asked to end does it end what it has started.
+        if let Some(running) = &mut self.running {
+            running.signal(Signal::SIGTERM);
+            running.finish();
+        }
+    }
+}

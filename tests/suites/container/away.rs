@@ -1,0 +1,80 @@
+//! An engine that is not there yet, goes away, and comes back.
+
+use std::time::Duration;
+
+use e2e::{Device, DockerEngine, NatsServer, agent::LONG, fleet, parts, until};
+use manifest_types::status::{AgentStatus, Phase};
+use reconcilers::engine::{ContainerEngine, docker::Docker, terms::Activity};
+use serde_json::{Value, json};
+
+use crate::IMAGE;
+
+fn manifest(mode: &str) -> Value {
+    let web = json!({
+        "id": "web", "kind": "Container",
+        "spec": { "image": IMAGE, "networkMode": "None", "env": { "MODE": mode }, "stopGracePeriod": "0s", "update": { "healthyWithin": "10s" } }
+    });
+    let file = json!({ "id": "file", "kind": "File", "spec": { "path": "/etc/mode", "createParents": true, "content": { "inline": mode } } });
+    json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [web, file] })
+}
+
+fn phase(status: &AgentStatus, id: &str) -> Option<(Phase, Option<String>)> {
+    let found = status.resources.iter().find(|(own, _)| own.as_str() == id);
+    found.map(|(_, resource)| (resource.phase, resource.reason.clone()))
+}
+
+fn is_unseen(status: &AgentStatus) -> bool {
+    phase(status, "web") == Some((Phase::Unknown, Some("Unseen".to_owned())))
+}
+
+#[tokio::test]
+async fn an_engine_may_come_late_go_away_and_come_back() {
+    let server = NatsServer::start().await;
+    let fleet = fleet(&server).await;
+    let mut engine = DockerEngine::new();
+    let device =
+        Device::with_flags("pump-1", &["--nats-url", &server.url(), "--docker-host", &engine.address()]);
+    let _agent = device.start();
+    fleet.apply(&device.id, &manifest("first")).await;
+    let told = |status: &AgentStatus| {
+        is_unseen(status) && phase(status, "file").is_some_and(|(phase, _)| phase == Phase::Ready)
+    };
+    let status = device.status(&fleet, "there is no engine, and the rest goes on".into(), told).await;
+    assert!(status.capabilities.is_empty());
+
+    engine.start().await;
+    engine.copy_image(&parts::docker(), IMAGE).await;
+    let status = device.ready(&fleet, 1).await;
+    assert_eq!(status.capabilities["containerEngine"].name, "docker");
+    let client = Docker::new(vec![engine.address()]);
+    let web = client.container("web").await.unwrap().unwrap();
+
+    // Away, it is not gone: what is wanted waits, and so does what is not wanted any more.
+    engine.stop().await;
+    device.status(&fleet, "the engine is away".into(), is_unseen).await;
+    fleet.apply(&device.id, &manifest("second")).await;
+    until("the file is changed", LONG, async || device.read("/etc/mode").as_deref() == Some("second")).await;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    device.status(&fleet, "it still waits".into(), is_unseen).await;
+
+    engine.start().await;
+    device.ready(&fleet, 2).await;
+    let changed = client.container("web").await.unwrap().unwrap();
+    assert_ne!(changed.id, web.id);
+
+    // Restarted, with nothing to do.
+    engine.stop().await;
+    device.status(&fleet, "the engine is away".into(), is_unseen).await;
+    engine.start().await;
+    let status = device.ready(&fleet, 2).await;
+    let same = client.container("web").await.unwrap().unwrap();
+    assert_eq!((same.id, same.state.activity), (changed.id, Activity::Running));
+    assert!(status.resources.values().all(|resource| resource.phase == Phase::Ready));
+    assert_eq!(client.containers().await.unwrap().len(), 1, "no orphan, no duplicate");
+
+    fleet
+        .apply(&device.id, &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }))
+        .await;
+    device.ready(&fleet, 3).await;
+    assert_eq!(client.containers().await.unwrap(), []);
+}

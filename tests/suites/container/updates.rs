@@ -1,0 +1,162 @@
+//! Updates that prove bad, on real engines: the old one is back, and how long it was away is told.
+
+use std::time::Duration;
+
+use e2e::{Device, Fleet, NatsServer, Running, agent::LONG, fleet, parts, until};
+use jiff::Timestamp;
+use manifest_types::status::AgentStatus;
+use reconcilers::engine::{
+    ContainerEngine,
+    contract::fresh,
+    docker::Docker,
+    terms::{Activity, Container},
+};
+use serde_json::{Value, json};
+
+use crate::IMAGE;
+
+struct Rig {
+    fleet: Fleet,
+    device: Device,
+    engine: Docker,
+    name: String,
+    _agent: Running,
+    _server: NatsServer,
+}
+
+impl Rig {
+    async fn on(place: String) -> Self {
+        let server = NatsServer::start().await;
+        let fleet = fleet(&server).await;
+        let name = fresh("web");
+        let device = Device::with_flags(&name, &["--nats-url", &server.url(), "--docker-host", &place]);
+        let agent = device.start();
+        Self { fleet, device, engine: Docker::new(vec![place]), name, _agent: agent, _server: server }
+    }
+
+    async fn apply(&self, more: Value) {
+        let mut spec =
+            json!({ "name": self.name, "image": IMAGE, "networkMode": "None", "stopGracePeriod": "0s" });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        let web = json!({ "id": "web", "kind": "Container", "spec": spec });
+        let manifest = json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [web] });
+        self.fleet.apply(&self.device.id, &manifest).await;
+    }
+
+    async fn container(&self) -> Option<Container> {
+        self.engine.container(&self.name).await.unwrap()
+    }
+
+    /// Waits until the update has failed and the old one is back.
+    async fn rolled_back(&self) -> AgentStatus {
+        let is_told = |status: &AgentStatus| {
+            let errors = status.resources.values().filter_map(|resource| resource.error.as_ref());
+            errors.map(|error| error.reason.as_str()).any(|reason| reason == "UpdateRolledBack")
+        };
+        self.device.status(&self.fleet, "the update is rolled back".into(), is_told).await
+    }
+
+    async fn clear(&self) {
+        self.fleet
+            .apply(
+                &self.device.id,
+                &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }),
+            )
+            .await;
+        until("nothing is left", LONG, async || {
+            let all = self.engine.containers().await.unwrap();
+            !all.iter().any(|listed| listed.name.starts_with(&self.name))
+        })
+        .await;
+    }
+}
+
+/// A new one whose healthcheck fails, or that ends at once where healthchecks are not run.
+async fn a_bad_update_comes_back(place: String, strategy: &str, bad: Value) {
+    let rig = Rig::on(place).await;
+    let update = json!({ "strategy": strategy, "healthyWithin": "10s" });
+    rig.apply(json!({ "env": { "VERSION": "1" }, "update": update })).await;
+    rig.device.ready(&rig.fleet, 1).await;
+    let old = rig.container().await.unwrap();
+    let mut new = json!({ "env": { "VERSION": "2" }, "update": update });
+    new.as_object_mut().unwrap().extend(bad.as_object().unwrap().clone());
+    rig.apply(new).await;
+    rig.rolled_back().await;
+    let back = rig.container().await.unwrap();
+    assert_eq!((&back.id, back.state.activity), (&old.id, Activity::Running));
+    let all = rig.engine.containers().await.unwrap();
+    assert_eq!(all.iter().filter(|listed| listed.name.starts_with(&rig.name)).count(), 1);
+    if strategy == "StartFirst" {
+        assert_eq!(back.state.started_at, old.state.started_at, "it never stopped");
+    } else {
+        let away = back
+            .state
+            .started_at
+            .unwrap()
+            .duration_since(back.state.finished_at.unwrap_or(Timestamp::UNIX_EPOCH));
+        eprintln!("{strategy}: the old one was away for {away:#}");
+    }
+
+    // What failed is not tried again, and the old one is what is held.
+    rig.engine.stop(&back.id, Duration::ZERO).await.unwrap();
+    let again = async || {
+        let now = rig.container().await;
+        now.is_some_and(|now| {
+            now.id == old.id
+                && now.state.activity == Activity::Running
+                && now.state.started_at > back.state.started_at
+        })
+    };
+    until("the old one runs again", LONG, again).await;
+    rig.rolled_back().await;
+    rig.clear().await;
+}
+
+fn failing_check() -> Value {
+    json!({ "healthcheck": { "command": ["false"], "interval": "1s", "retries": 1 } })
+}
+
+fn ends_at_once() -> Value {
+    json!({ "command": ["sh", "-c", "exit 3"] })
+}
+
+#[tokio::test]
+async fn a_failing_healthcheck_brings_the_old_one_back_on_docker() {
+    a_bad_update_comes_back(parts::docker(), "StopFirst", failing_check()).await;
+}
+
+#[tokio::test]
+async fn with_start_first_a_failing_healthcheck_costs_nothing_on_docker() {
+    a_bad_update_comes_back(parts::docker(), "StartFirst", failing_check()).await;
+}
+
+#[tokio::test]
+async fn what_ends_at_once_brings_the_old_one_back_on_docker() {
+    a_bad_update_comes_back(parts::docker(), "StopFirst", ends_at_once()).await;
+}
+
+#[tokio::test]
+async fn what_ends_at_once_brings_the_old_one_back_on_podman() {
+    a_bad_update_comes_back(parts::podman(), "StopFirst", ends_at_once()).await;
+}
+
+#[tokio::test]
+async fn with_start_first_what_ends_at_once_costs_nothing_on_podman() {
+    a_bad_update_comes_back(parts::podman(), "StartFirst", ends_at_once()).await;
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_told_with_what_it_printed() {
+    let rig = Rig::on(parts::docker()).await;
+    rig.apply(json!({ "command": ["sh", "-c", "echo there is no cheese >&2; exit 7"] })).await;
+    let told = |status: &AgentStatus| {
+        let errors = status.resources.values().filter_map(|resource| resource.error.as_ref());
+        errors.into_iter().any(|error| {
+            error.reason == "CrashLoop"
+                && error.message.contains("code 7")
+                && error.message.contains("no cheese")
+        })
+    };
+    rig.device.status(&rig.fleet, "the crash loop is told".into(), told).await;
+    rig.clear().await;
+}
