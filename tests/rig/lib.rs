@@ -14,6 +14,7 @@ pub mod docker;
 pub mod fleet;
 pub mod nats;
 pub mod parts;
+pub mod registry;
 pub mod running;
 pub mod until;
 
@@ -25,5 +26,6 @@ pub use disk::{HangingDisk, SmallDisk};
 pub use docker::DockerEngine;
 pub use fleet::{Fleet, fleet};
 pub use nats::{NatsServer, Store};
+pub use registry::Registry;
 pub use running::Running;
 pub use until::{until, until_some};

@@ -21,8 +21,8 @@ default_ulimits = ["nproc=1024:1024", "nofile=1024:1024"]
 cgroup_manager = "cgroupfs"
 events_logger = "file"
 "#;
-/// Any registry on this machine may be spoken with in the clear, as Docker does anyway.
-const REGISTRIES: &str = "[[registry]]\nlocation = \"127.0.0.1\"\ninsecure = true\n";
+/// The ports of the tests' registries: Podman must be told which it may speak with in the clear, as Docker does with any on this machine.
+const REGISTRIES: std::ops::Range<u16> = 15_400..15_440;
 /// How often an engine is asked whether it is there.
 const ASKED: u32 = 300;
 
@@ -42,7 +42,8 @@ impl Engines {
         let mut engines = Self { folder, docker: None, podman: None };
         engines.docker = Some(engines.dockerd().start(&engines.folder.join("docker.log"))?);
         fs::write(engines.folder.join("containers.conf"), PODMAN)?;
-        fs::write(engines.folder.join("registries.conf"), REGISTRIES)?;
+        let registry = |port| format!("[[registry]]\nlocation = \"127.0.0.1:{port}\"\ninsecure = true\n");
+        fs::write(engines.folder.join("registries.conf"), REGISTRIES.map(registry).collect::<String>())?;
         let service = engines.podman(["system", "service", "--time=0", &engines.address("podman")]);
         engines.podman = Some(service.start(&engines.folder.join("podman.log"))?);
         engines.await_answers()?;

@@ -133,6 +133,7 @@ const MEANINGS: &[(&str, Cause)] = &[
     ("bind source path does not exist", Cause::SourceMissing),
     ("error gathering device information", Cause::SourceMissing),
     ("connection refused", Cause::RegistryUnreachable),
+    ("http response to https client", Cause::RegistryUnreachable),
     ("no such host", Cause::RegistryUnreachable),
     ("i/o timeout", Cause::RegistryUnreachable),
     ("connection reset", Cause::RegistryUnreachable),

@@ -5,6 +5,7 @@
 mod away;
 mod engines;
 mod kinds;
+mod pulls;
 mod stack;
 mod updates;
 

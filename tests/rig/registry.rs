@@ -1,0 +1,127 @@
+//! A registry of images, on a port that the engines of the tests may speak with in the clear.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+use crate::{
+    running::{Running, Start},
+    until::until,
+};
+
+/// The ports that the tests' Podman was told of.
+const PORTS: std::ops::Range<u16> = 15_400..15_440;
+/// The user `me` with the password `secret`, hashed by bcrypt.
+const USERS: &str = "me:$2b$04$8ohW/JObxnGi0LSC.sAXAOaQ61IqgG3sdH61JB0J1Dd9NAVqXjl7W\n";
+const SOON: Duration = Duration::from_secs(30);
+
+/// A registry.
+#[derive(Debug)]
+pub struct Registry {
+    home: TempDir,
+    port: u16,
+    running: Option<Running>,
+}
+
+impl Registry {
+    /// One that everybody may read and write.
+    pub async fn open() -> Self {
+        Self::start("").await
+    }
+
+    /// One that wants to be logged in to, as `me` with the password `secret`.
+    pub async fn locked() -> Self {
+        Self::start("auth: { htpasswd: { realm: tests, path: USERS } }").await
+    }
+
+    async fn start(more: &str) -> Self {
+        let home = TempDir::new().expect("there is a folder for temporary files");
+        let users = home.path().join("users");
+        fs::write(&users, USERS).expect("the folder is ours");
+        let more = more.replace("USERS", &users.display().to_string());
+        let storage = home.path().join("storage");
+        for port in PORTS {
+            if TcpListener::bind(("127.0.0.1", port)).is_err() {
+                continue;
+            }
+            let config = format!(
+                "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: {} }} }}\nhttp: {{ addr: 127.0.0.1:{port} }}\n{more}\n",
+                storage.display()
+            );
+            fs::write(home.path().join("config.yml"), config).expect("the folder is ours");
+            let mut running = Self::serve(home.path());
+            // Another test may have taken the port meanwhile.
+            let answers =
+                async || !running.is_running() || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+            until("the registry answers", SOON, answers).await;
+            if running.is_running() {
+                return Self { home, port, running: Some(running) };
+            }
+        }
+        panic!("no port of {PORTS:?} is free");
+    }
+
+    fn serve(home: &Path) -> Running {
+        Start::new("docker-registry", "docker-registry").arg("serve").arg(home.join("config.yml")).start()
+    }
+
+    /// The name of an image here.
+    pub fn image(&self, name: &str) -> String {
+        format!("127.0.0.1:{}/{name}", self.port)
+    }
+
+    /// Puts an image that the engine at `engine` has here, as `name`.
+    pub async fn push(&self, engine: &str, image: &str, name: &str) {
+        let own = self.image(name);
+        for arguments in [vec!["tag", image, &own], vec!["push", &own], vec!["rmi", &own]] {
+            let mut docker = Start::new("docker", "docker").args(["--host", engine]).args(arguments).start();
+            let ended = docker.wait(SOON).await;
+            assert!(ended.success(), "{}", docker.stderr());
+        }
+    }
+
+    /// Puts an image here that no engine has any layer of.
+    pub async fn push_unknown(&self, engine: &str, name: &str) {
+        let folder = TempDir::new().expect("there is a folder for temporary files");
+        let mark = folder.path().display().to_string().repeat(1000);
+        fs::write(folder.path().join("mark"), mark).expect("the folder is ours");
+        let archive = self.home.path().join("image.tar");
+        let mut tar = Start::new("tar", "tar").arg("-C").arg(folder.path()).arg("-cf").arg(&archive).arg(".").start();
+        assert!(tar.wait(SOON).await.success(), "{}", tar.stderr());
+        let (own, archive) = (self.image(name), archive.display().to_string());
+        for arguments in [["import", &archive, &own].as_slice(), &["push", &own], &["rmi", &own]] {
+            let mut docker = Start::new("docker", "docker").args(["--host", engine]).args(arguments).start();
+            let ended = docker.wait(SOON).await;
+            assert!(ended.success(), "{}", docker.stderr());
+        }
+    }
+
+    /// Ends it; its port stays free for a while, as far as nobody takes it.
+    pub fn stop(&mut self) {
+        self.running = None;
+    }
+
+    /// Changes what is in every layer, so that none is any more what its digest says.
+    pub fn spoil(&self) {
+        let blobs = self.home.path().join("storage/docker/registry/v2/blobs/sha256");
+        for folder in entries(&blobs).into_iter().flat_map(|folder| entries(&folder)) {
+            let data = folder.join("data");
+            let mut bytes = fs::read(&data).expect("a blob has data");
+            if !bytes.starts_with(b"{") {
+                let middle = bytes.len() / 2;
+                bytes[middle] ^= 0xff;
+                fs::write(&data, bytes).expect("the folder is ours");
+            }
+        }
+    }
+}
+
+fn entries(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).expect("the registry has made it");
+    entries.map(|entry| entry.expect("it can be read").path()).collect()
+}
