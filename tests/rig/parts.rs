@@ -37,6 +37,12 @@ pub fn podman() -> String {
     part("HOLDFAST_PODMAN").to_string_lossy().into_owned()
 }
 
+/// How many rounds a test with chance in it plays: `usual`, unless HOLDFAST_ROUNDS says otherwise.
+#[expect(clippy::disallowed_methods, reason = "the one place where tests learn what they run against")]
+pub fn rounds(usual: u64) -> u64 {
+    std::env::var("HOLDFAST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)
+}
+
 #[expect(clippy::disallowed_methods, reason = "the one place where tests learn what they run against")]
 fn part(variable: &str) -> PathBuf {
     match std::env::var_os(variable) {

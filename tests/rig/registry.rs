@@ -91,7 +91,8 @@ impl Registry {
         let mark = folder.path().display().to_string().repeat(1000);
         fs::write(folder.path().join("mark"), mark).expect("the folder is ours");
         let archive = self.home.path().join("image.tar");
-        let mut tar = Start::new("tar", "tar").arg("-C").arg(folder.path()).arg("-cf").arg(&archive).arg(".").start();
+        let mut tar =
+            Start::new("tar", "tar").arg("-C").arg(folder.path()).arg("-cf").arg(&archive).arg(".").start();
         assert!(tar.wait(SOON).await.success(), "{}", tar.stderr());
         let (own, archive) = (self.image(name), archive.display().to_string());
         for arguments in [["import", &archive, &own].as_slice(), &["push", &own], &["rmi", &own]] {

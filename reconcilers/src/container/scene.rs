@@ -91,7 +91,7 @@ pub(super) enum Move {
 
 /// Whether a candidate is well.
 enum Proof {
-    /// It must be started first.
+    /// It must be started, or let go on, first.
     ToStart,
     Well,
     NotYet,
@@ -158,7 +158,7 @@ impl Scene {
             return Move::Remove(main.id());
         }
         match prove(main, goal, memory) {
-            Proof::ToStart => Move::Start(main.id()),
+            Proof::ToStart => set_going(main),
             Proof::Well if prior.is_up() => Move::Stop(prior.id()),
             Proof::Well => Move::Remove(prior.id()),
             Proof::NotYet => Move::Await(main.id()),
@@ -176,7 +176,7 @@ impl Scene {
         };
         let starts_first = goal.spec.update.strategy == Strategy::StartFirst && main.is_up();
         match prove(next, goal, memory) {
-            Proof::ToStart if starts_first => Move::Start(next.id()),
+            Proof::ToStart if starts_first => set_going(next),
             Proof::NotYet if starts_first => Move::Await(next.id()),
             Proof::Bad(why) if starts_first => Move::Fail(next.id(), why),
             _ if !starts_first && main.is_up() => Move::Stop(main.id()),
@@ -264,6 +264,14 @@ fn must_start(member: &Member, goal: &Goal<'_>) -> bool {
     !member.is_up() && fare::is_to_run(goal.spec, &member.container.state)
 }
 
+/// What lets a candidate run that does not.
+fn set_going(candidate: &Member) -> Move {
+    match candidate.container.state.activity {
+        Activity::Paused => Move::Unpause(candidate.id()),
+        _ => Move::Start(candidate.id()),
+    }
+}
+
 /// Whether something was started and has ended, and nobody has killed it. By the engine's policy it may run again by now.
 fn has_ended_by_itself(state: &State) -> bool {
     let is_killed = state.exit_code > 128;
@@ -291,7 +299,11 @@ fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
         Health::Starting if has_ended_by_itself(state) => {
             Proof::Bad(format!("it ended with code {} as soon as it was started", state.exit_code))
         }
-        Health::Starting if must_start(candidate, goal) && !is_late => Proof::ToStart,
+        Health::Starting
+            if !is_late && (must_start(candidate, goal) || state.activity == Activity::Paused) =>
+        {
+            Proof::ToStart
+        }
         Health::Starting => waits("it was not well"),
         Health::Unhealthy { message, .. } => Proof::Bad(message),
     }

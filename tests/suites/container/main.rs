@@ -6,6 +6,7 @@ mod away;
 mod engines;
 mod kinds;
 mod pulls;
+mod seeds;
 mod stack;
 mod updates;
 

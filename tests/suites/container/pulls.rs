@@ -82,7 +82,11 @@ async fn an_image_that_is_not_what_its_digest_says_is_refused() {
         let registry = Registry::open().await;
         registry.push_unknown(&parts::docker(), "shop/spoiled:1").await;
         registry.spoil();
-        assert_eq!(refused(&engine, &registry.image("shop/spoiled:1"), None).await, Cause::DigestMismatch, "{place}");
+        assert_eq!(
+            refused(&engine, &registry.image("shop/spoiled:1"), None).await,
+            Cause::DigestMismatch,
+            "{place}"
+        );
     }
 }
 
