@@ -1,1 +1,281 @@
+use serde_json::{Value, json};
 
+use super::*;
+use crate::engine::{
+    shape::{Birth, Shape},
+    terms::{Checked, State},
+};
+
+fn spec(more: Value) -> ContainerSpec {
+    let mut spec = json!({ "image": "web:1" });
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    serde_json::from_value(spec).unwrap()
+}
+
+fn at(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap()
+}
+
+/// A container of ours, as it was made from `spec`.
+fn member(id: &str, spec: &ContainerSpec, activity: Activity) -> Option<Member> {
+    let shape = Shape::wanted(spec);
+    let fields = ("holdfast.fields".to_owned(), Birth::of(&shape).to_string());
+    let has_run = activity != Activity::Created;
+    let state = State {
+        activity,
+        healthcheck: None,
+        exit_code: 0,
+        oom_killed: false,
+        error: String::new(),
+        started_at: has_run.then(|| at(100)),
+        finished_at: (has_run && !activity.is_up()).then(|| at(101)),
+        restarts: 0,
+    };
+    let container = Container {
+        id: id.into(),
+        name: id.into(),
+        image: "docker.io/library/web:1".into(),
+        image_id: "sha256:1".into(),
+        labels: [fields].into(),
+        state,
+        shape,
+        addresses: Default::default(),
+    };
+    Some(Member { container, is_ours: true })
+}
+
+fn scene() -> Scene {
+    Scene { image_id: Some("sha256:1".into()), ..Scene::default() }
+}
+
+fn next_at(scene: &Scene, spec: &ContainerSpec, memory: &Memory, now: i64) -> Move {
+    let goal = Goal { name: "web", spec, restart: false, settle: Duration::from_secs(2), now: at(now) };
+    scene.next_move(&goal, memory)
+}
+
+fn next(scene: &Scene, spec: &ContainerSpec) -> Move {
+    next_at(scene, spec, &Memory::default(), 1000)
+}
+
+#[test]
+fn alone_it_is_pulled_made_started_and_left() {
+    let web = spec(json!({}));
+    assert_eq!(next(&Scene::default(), &web), Move::Pull);
+    assert_eq!(next(&scene(), &web), Move::Create("web".into()));
+    for (activity, then) in [
+        (Activity::Created, Move::Start("main".into())),
+        (Activity::Exited, Move::Start("main".into())),
+        (Activity::Paused, Move::Unpause("main".into())),
+        (Activity::Running, Move::Done),
+        (Activity::Restarting, Move::Done),
+    ] {
+        assert_eq!(
+            next(&Scene { main: member("main", &web, activity), ..scene() }, &web),
+            then,
+            "{activity}"
+        );
+    }
+    let stopped = spec(json!({ "desired": "Stopped" }));
+    assert_eq!(
+        next(&Scene { main: member("main", &stopped, Activity::Running), ..scene() }, &stopped),
+        Move::Stop("main".into())
+    );
+    let always = spec(json!({ "pullPolicy": "Always" }));
+    assert_eq!(
+        next(&Scene { main: member("main", &always, Activity::Exited), ..scene() }, &always),
+        Move::Pull
+    );
+    assert_eq!(
+        next(&Scene { main: member("main", &always, Activity::Running), ..scene() }, &always),
+        Move::Done
+    );
+    let never = spec(json!({ "pullPolicy": "Never" }));
+    assert_eq!(next(&Scene::default(), &never), Move::Create("web".into()));
+}
+
+#[test]
+fn under_another_name_it_gets_its_own_back() {
+    let web = spec(json!({}));
+    let former = || member("former", &web, Activity::Running);
+    assert_eq!(
+        next(&Scene { former: former(), ..scene() }, &web),
+        Move::Rename("former".into(), "web".into())
+    );
+    let both = Scene { main: member("main", &web, Activity::Running), former: former(), ..scene() };
+    assert_eq!(next(&both, &web), Move::Stop("former".into()));
+}
+
+#[test]
+fn what_is_not_ours_is_never_moved() {
+    let web = spec(json!({}));
+    for place in 0..3 {
+        let foreign =
+            member("foreign", &web, Activity::Running).map(|member| Member { is_ours: false, ..member });
+        let mut scene = scene();
+        match place {
+            0 => scene.main = foreign,
+            1 => scene.next = foreign,
+            _ => scene.prior = foreign,
+        }
+        assert_eq!(next(&scene, &web), Move::Conflict("foreign".into()));
+    }
+}
+
+#[test]
+fn a_replacement_goes_one_step_at_a_time_from_wherever_it_is() {
+    let (old, new) = (spec(json!({ "env": { "A": "1" } })), spec(json!({ "env": { "A": "2" } })));
+    let first = spec(json!({ "env": { "A": "2" }, "update": { "strategy": "StartFirst" } }));
+    let up = |id: &str, spec: &ContainerSpec| member(id, spec, Activity::Running);
+    let down = |id: &str, spec: &ContainerSpec| member(id, spec, Activity::Exited);
+    let made = |id: &str, spec: &ContainerSpec| member(id, spec, Activity::Created);
+    let (next_name, prior_name) = (next_name("web"), prior_name("web"));
+    for (scene, spec, then) in [
+        (Scene { main: up("old", &old), ..scene() }, &new, Move::Create(next_name)),
+        (Scene { main: up("old", &old), next: made("new", &new), ..scene() }, &new, Move::Stop("old".into())),
+        (
+            Scene { main: down("old", &old), next: made("new", &new), ..scene() },
+            &new,
+            Move::Rename("old".into(), prior_name.clone()),
+        ),
+        (
+            Scene { prior: down("old", &old), next: made("new", &new), ..scene() },
+            &new,
+            Move::Rename("new".into(), "web".into()),
+        ),
+        (
+            Scene { prior: down("old", &old), main: made("new", &new), ..scene() },
+            &new,
+            Move::Start("new".into()),
+        ),
+        (
+            Scene { prior: down("old", &old), main: up("new", &new), ..scene() },
+            &new,
+            Move::Remove("old".into()),
+        ),
+        // A replacement for a spec that nobody wants any more.
+        (
+            Scene { main: up("old", &old), next: made("new", &new), ..scene() },
+            &old,
+            Move::Remove("new".into()),
+        ),
+        (
+            Scene { prior: down("old", &old), next: made("new", &new), ..scene() },
+            &old,
+            Move::Rename("old".into(), "web".into()),
+        ),
+        (
+            Scene { prior: down("old", &old), main: up("new", &new), ..scene() },
+            &old,
+            Move::Remove("new".into()),
+        ),
+        // With the new one first, the old one goes on until it has proved well.
+        (
+            Scene { main: up("old", &old), next: made("new", &first), ..scene() },
+            &first,
+            Move::Start("new".into()),
+        ),
+        (
+            Scene { main: up("old", &old), next: up("new", &first), ..scene() },
+            &first,
+            Move::Rename("old".into(), prior_name),
+        ),
+        (
+            Scene { prior: up("old", &old), next: up("new", &first), ..scene() },
+            &first,
+            Move::Rename("new".into(), "web".into()),
+        ),
+        (
+            Scene { prior: up("old", &old), main: up("new", &first), ..scene() },
+            &first,
+            Move::Stop("old".into()),
+        ),
+    ] {
+        assert_eq!(next(&scene, spec), then, "{scene:?}");
+    }
+}
+
+#[test]
+fn a_candidate_proves_well_within_its_time_or_the_old_one_comes_back() {
+    let (old, new) = (spec(json!({ "env": { "A": "1" } })), spec(json!({})));
+    let with = |change: fn(&mut State)| {
+        let mut main = member("new", &new, Activity::Running).unwrap();
+        change(&mut main.container.state);
+        Scene { main: Some(main), prior: member("old", &old, Activity::Exited), ..scene() }
+    };
+    let timed = Memory { deadline: Some(at(110)), ..Memory::default() };
+    let awaits = Move::Await("new".into());
+    let says = |scene: &Scene, now: i64| next_at(scene, &new, &timed, now);
+    let fails = |scene: &Scene, now: i64, why: &str| {
+        assert!(
+            matches!(says(scene, now), Move::Fail(id, told) if id == "new" && told.contains(why)),
+            "{:?}",
+            says(scene, now)
+        );
+    };
+    let bare = with(|_| {});
+    assert_eq!((says(&bare, 101), says(&bare, 102)), (awaits, Move::Remove("old".into())));
+    let checked = with(|state| state.healthcheck = Some(Checked::Starting));
+    assert_eq!(says(&checked, 109), Move::Await("new".into()));
+    fails(&checked, 110, "within");
+    assert_eq!(
+        says(&with(|state| state.healthcheck = Some(Checked::Healthy)), 100),
+        Move::Remove("old".into())
+    );
+    fails(&with(|state| state.healthcheck = Some(Checked::Unhealthy)), 101, "healthcheck");
+    fails(&with(|state| (state.activity, state.exit_code) = (Activity::Exited, 3)), 101, "code 3");
+    fails(&with(|state| (state.restarts, state.exit_code) = (1, 3)), 101, "code 3");
+    // Somebody has stopped or paused it: that says nothing of it.
+    assert_eq!(
+        says(&with(|state| (state.activity, state.exit_code) = (Activity::Exited, 137)), 101),
+        Move::Start("new".into())
+    );
+    assert_eq!(says(&with(|state| state.activity = Activity::Paused), 101), Move::Unpause("new".into()));
+    fails(&with(|state| state.activity = Activity::Paused), 110, "within");
+}
+
+#[test]
+fn what_failed_goes_and_the_old_one_runs_again() {
+    let (old, new) = (spec(json!({ "env": { "A": "1" } })), spec(json!({})));
+    let failed = Memory { failed: Some(("new".into(), "why".into())), ..Memory::default() };
+    let old_is = |activity| member("old", &old, activity);
+    for (scene, then) in [
+        (
+            Scene {
+                main: member("new", &new, Activity::Running),
+                prior: old_is(Activity::Exited),
+                ..scene()
+            },
+            Move::Remove("new".into()),
+        ),
+        (Scene { prior: old_is(Activity::Exited), ..scene() }, Move::Rename("old".into(), "web".into())),
+        (Scene { main: old_is(Activity::Exited), ..scene() }, Move::Start("old".into())),
+        (Scene { main: old_is(Activity::Running), ..scene() }, Move::GiveUp("why".into())),
+        (
+            Scene {
+                main: old_is(Activity::Running),
+                next: member("new", &new, Activity::Running),
+                ..scene()
+            },
+            Move::Remove("new".into()),
+        ),
+    ] {
+        assert_eq!(next_at(&scene, &new, &failed, 1000), then, "{scene:?}");
+    }
+}
+
+#[test]
+fn what_the_engine_can_change_is_changed_in_place() {
+    let main = |more: Value| Scene { main: member("main", &spec(more), Activity::Running), ..scene() };
+    let limited = json!({ "resources": { "memory": "64Mi" } });
+    let more = spec(json!({ "resources": { "memory": "128Mi" } }));
+    assert_eq!(next(&main(limited.clone()), &more), Move::Adjust("main".into()));
+    let cannot = Memory { cannot_adjust: true, ..Memory::default() };
+    assert_eq!(next_at(&main(limited), &more, &cannot, 1000), Move::Create(next_name("web")));
+    let shop = json!({ "networks": [{ "name": "shop" }] });
+    let both = spec(json!({ "networks": [{ "name": "shop" }, { "name": "other" }] }));
+    assert!(matches!(next(&main(shop.clone()), &both), Move::Connect(_, to) if to.name.as_str() == "other"));
+    let both = json!({ "networks": [{ "name": "shop" }, { "name": "other" }] });
+    assert_eq!(next(&main(both), &spec(shop.clone())), Move::Disconnect("main".into(), "other".into()));
+    let aliased = spec(json!({ "networks": [{ "name": "shop", "aliases": ["www"] }] }));
+    assert_eq!(next(&main(shop), &aliased), Move::Disconnect("main".into(), "shop".into()));
+}
