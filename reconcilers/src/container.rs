@@ -1,7 +1,7 @@
 //! `Container`: a container of the engine on the device.
 //!
 //! One list tells of all (`look`); what it does not tell is inspected when something happened to a container, and now and then. What was seen
-//! (`sight`, with how it `fare`s) is compared with what is wanted field by field. A `step` looks at the `scene`, which decides on the next move, and makes it,
+//! (`sight`, with how it `fare`s) is compared with what is wanted field by field. `probes` ask it again and again. A `step` looks at the `scene`, which decides on the next move, and makes it,
 //! until nothing is left to do: so that a replacement that was killed anywhere is taken up by the next step. `login` finds a registry's credentials.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -9,17 +9,14 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 use futures_util::stream::BoxStream;
 use manifest_types::{
     claim::Claim,
-    kinds::{
-        container::{ContainerSpec, Probes},
-        engine::EngineName,
-    },
+    kinds::{container::ContainerSpec, engine::EngineName},
     name::ResourceId,
     status::Capability,
 };
 
 use self::{
-    error::ContainerError,
     look::{Known, Looks},
+    probes::Probes as Asked,
     scene::{next_name, prior_name},
     sight::Sight,
 };
@@ -41,6 +38,7 @@ mod fare;
 pub mod fixture;
 mod login;
 mod look;
+pub mod probes;
 mod scene;
 pub mod sight;
 mod step;
@@ -54,6 +52,7 @@ pub struct ContainerReconciler<E> {
     link: Arc<Link<E>>,
     names: Arc<Names>,
     looks: Looks,
+    probes: Asked,
     /// What paths of the device are below, for the file with the credentials.
     root: PathBuf,
     settle: Duration,
@@ -62,7 +61,14 @@ pub struct ContainerReconciler<E> {
 impl<E: ContainerEngine> ContainerReconciler<E> {
     /// A reconciler that works in the engine at the end of `link`.
     pub fn new(host: &Host, link: Arc<Link<E>>) -> Self {
-        Self { link, names: Arc::default(), looks: Looks::default(), root: host.root.clone(), settle: SETTLE }
+        Self {
+            link,
+            names: Arc::default(),
+            looks: Looks::default(),
+            probes: Asked::default(),
+            root: host.root.clone(),
+            settle: SETTLE,
+        }
     }
 
     /// The same, for which a replacement proves well after `settle`.
@@ -132,6 +138,7 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         let before = self.link.moment();
         let known = Known { all: self.link.engine.containers().await?, before };
         self.looks.forget_all_but(&known.all);
+        self.probes.keep_only(|id| known.all.iter().any(|listed| listed.id == id));
         let mut sights = Sights::new();
         for target in targets {
             let Some(spec) = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec)) else {
@@ -147,9 +154,6 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
     }
 
     async fn reconcile(&self, cx: &StepContext, put: &Put<'_, ContainerSpec>) -> Outcome<Sight> {
-        if put.spec.probes != Probes::default() {
-            return Err(ContainerError::ProbesNotRun.into());
-        }
         let name = name_of(put.spec, put.id);
         self.run(cx, put, &name).await?;
         Ok(None)

@@ -17,9 +17,6 @@ pub enum ContainerError {
         /// The name.
         name: String,
     },
-    /// A part of the spec that this version does not carry out.
-    #[error("probes are not run by this version of the agent; use the engine's healthcheck")]
-    ProbesNotRun,
     /// The new one proved bad, and the old one is back.
     #[error("{new} did not take the place of {old}, which is back: {why}")]
     RolledBack {
@@ -60,7 +57,6 @@ impl Fault for ContainerError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Conflict { .. } => "Conflict",
-            Self::ProbesNotRun => "UnsupportedByAgent",
             Self::RolledBack { .. } => "UpdateRolledBack",
             Self::Credentials { .. } => "CredentialsUnusable",
             Self::NoRoom { .. } => "InsufficientStorage",
@@ -69,7 +65,7 @@ impl Fault for ContainerError {
     }
 
     fn can_retry(&self) -> bool {
-        !matches!(self, Self::ProbesNotRun | Self::RolledBack { .. })
+        !self.was_rolled_back()
     }
 
     fn was_rolled_back(&self) -> bool {

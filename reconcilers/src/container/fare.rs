@@ -5,6 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use manifest_types::kinds::container::{ContainerSpec, Desired, RestartPolicy};
 
+use super::probes::Said;
 use crate::{
     engine::terms::{Activity, Checked, State},
     observation::Health,
@@ -28,7 +29,13 @@ pub(super) fn is_to_run(spec: &ContainerSpec, state: &State) -> bool {
 }
 
 /// How a container fares. `output` is the end of what it has printed, for those who ask why.
-pub(super) fn health(spec: &ContainerSpec, state: &State, output: &str, now: Timestamp) -> Health {
+pub(super) fn health(
+    spec: &ContainerSpec,
+    state: &State,
+    said: Said,
+    output: &str,
+    now: Timestamp,
+) -> Health {
     match state.activity {
         Activity::Running | Activity::Paused if fails_again_and_again(state, now) => {
             crash_loop(state, output)
@@ -39,7 +46,7 @@ pub(super) fn health(spec: &ContainerSpec, state: &State, output: &str, now: Tim
             Some(Checked::Unhealthy) => {
                 Health::unhealthy("HealthcheckFails", with_output("its healthcheck fails", output))
             }
-            Some(Checked::Healthy) | None => Health::Healthy,
+            Some(Checked::Healthy) | None => readiness(spec, said),
         },
         Activity::Restarting if state.restarts >= LOOP => crash_loop(state, output),
         Activity::Restarting | Activity::Created | Activity::Paused | Activity::Removing => Health::Starting,
@@ -47,6 +54,15 @@ pub(super) fn health(spec: &ContainerSpec, state: &State, output: &str, now: Tim
         Activity::Exited | Activity::Dead if is_to_run(spec, state) => Health::Starting,
         Activity::Exited if state.exit_code == 0 => Health::Completed,
         Activity::Exited | Activity::Dead => Health::unhealthy("Exited", with_output(&ended(state), output)),
+    }
+}
+
+/// Without a readiness probe, what runs is ready.
+fn readiness(spec: &ContainerSpec, said: Said) -> Health {
+    match (&spec.probes.readiness, said.ready) {
+        (None, _) | (Some(_), Some(true)) => Health::Healthy,
+        (Some(_), None) => Health::Starting,
+        (Some(_), Some(false)) => Health::unhealthy("NotReady", "its readiness probe fails"),
     }
 }
 
@@ -144,14 +160,19 @@ mod tests {
 
     #[test]
     fn how_it_fares_follows_from_what_the_engine_says() {
-        let reason =
-            |spec: &ContainerSpec, state: &State, now: i64| match health(spec, state, "oh no", at(now)) {
-                Health::Unhealthy { reason, message } => {
-                    assert!(message.ends_with("it printed: oh no"), "{message}");
-                    reason.to_owned()
-                }
-                other => format!("{other:?}"),
-            };
+        let reason = |spec: &ContainerSpec, state: &State, now: i64| match health(
+            spec,
+            state,
+            Said::default(),
+            "oh no",
+            at(now),
+        ) {
+            Health::Unhealthy { reason, message } => {
+                assert!(message.ends_with("it printed: oh no"), "{message}");
+                reason.to_owned()
+            }
+            other => format!("{other:?}"),
+        };
         let (always, once) = (spec(json!({})), spec(json!({ "restartPolicy": "No" })));
         let running = state(Activity::Running);
         let checked = |checked| State { healthcheck: Some(checked), ..running.clone() };

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use manifest_types::{kinds::container::ContainerSpec, name::ResourceId};
 use tokio::time::Instant;
 
-use super::{ContainerReconciler, fare, sight::Sight};
+use super::{ContainerReconciler, fare, probes::Said, sight::Sight};
 use crate::{
     engine::{
         ContainerEngine,
@@ -93,13 +93,17 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             is_ours: false,
             image_id: self.image_id(&spec.image.canonical()).await?,
             health: Health::Starting,
+            said: Said::default(),
             name,
         };
         let Some(listed) = listed else { return Ok(sight) };
         let Some(read) = self.read(listed, known.before).await? else { return Ok(sight) };
         sight.is_ours = marks::is_ours(&self.link.agent, &read.container.labels);
         let now = Timestamp::now();
-        sight.health = fare::health(spec, &read.container.state, &read.output, now);
+        if sight.is_ours {
+            sight.said = self.probes.said(&self.link, &read.container, spec);
+        }
+        sight.health = fare::health(spec, &read.container.state, sight.said, &read.output, now);
         if let Some(at) = fare::settles_at(&read.container.state, now).filter(|_| sight.is_ours) {
             let subject = Subject::Container { id: listed.id.clone(), name: listed.name.clone() };
             let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use manifest_types::kinds::container::{Attachment, ContainerSpec, Desired, PullPolicy, Strategy};
 
-use super::{fare, sight};
+use super::{fare, probes::Said, sight};
 use crate::{
     engine::terms::{Activity, Container, State},
     observation::{Difference, Health},
@@ -35,6 +35,8 @@ pub(super) struct Scene {
 pub(super) struct Member {
     pub(super) container: Container,
     pub(super) is_ours: bool,
+    /// What its probes have said.
+    pub(super) said: Said,
 }
 
 /// What a step knows beside what is there.
@@ -205,7 +207,7 @@ impl Scene {
         let differences = self.differences(main, goal);
         let replaces = differences.iter().any(|difference| needs_another(difference, memory));
         let starts = must_start(main, goal);
-        let restarts = goal.restart && !memory.has_restarted;
+        let restarts = (goal.restart || main.said.is_dead) && !memory.has_restarted;
         if pulls && (replaces || starts || restarts) {
             return Move::Pull;
         }
@@ -291,10 +293,11 @@ fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
         if is_late { Proof::Bad(format!("{why} within {within}")) } else { Proof::NotYet }
     };
     let settle = SignedDuration::try_from(goal.settle).unwrap_or(SignedDuration::MAX);
+    let is_asked = state.healthcheck.is_some() || goal.spec.probes.readiness.is_some();
     let has_settled = state.started_at.is_some_and(|started| goal.now.duration_since(started) >= settle);
-    match fare::health(goal.spec, state, "", goal.now) {
+    match fare::health(goal.spec, state, candidate.said, "", goal.now) {
         Health::Completed => Proof::Well,
-        Health::Healthy if state.healthcheck.is_some() || has_settled => Proof::Well,
+        Health::Healthy if is_asked || has_settled => Proof::Well,
         Health::Healthy => waits("it did not run for long enough"),
         Health::Starting if has_ended_by_itself(state) => {
             Proof::Bad(format!("it ended with code {} as soon as it was started", state.exit_code))

@@ -6,7 +6,7 @@ use manifest_types::kinds::{
 };
 use serde_json::{Value, json};
 
-use super::fare;
+use super::{fare, probes::Said};
 use crate::{
     engine::{
         marks,
@@ -29,13 +29,15 @@ pub struct Sight {
     pub beside: Vec<String>,
     /// What the wanted image stands for in the engine now, if it is there.
     pub image_id: Option<String>,
+    /// What its probes have said.
+    pub said: Said,
     /// How it fares.
     pub health: Health,
 }
 
 impl std::hash::Hash for Sight {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (&self.name, self.is_ours, &self.beside, &self.image_id, &self.health).hash(state);
+        (&self.name, self.is_ours, &self.beside, &self.image_id, self.said, &self.health).hash(state);
         if let Some(found) = &self.found {
             (&found.id, &found.image_id, &found.state, &found.shape).hash(state);
         }
@@ -85,6 +87,16 @@ pub(super) fn activity(found: &Container, wanted: &ContainerSpec) -> Option<Diff
     }
 }
 
+/// What healthcheck and readiness probe say together.
+fn told_health(healthcheck: Option<Checked>, ready: Option<bool>) -> Option<ContainerHealth> {
+    match (healthcheck, ready) {
+        (None, None) => None,
+        (Some(Checked::Unhealthy), _) | (_, Some(false)) => Some(ContainerHealth::Unhealthy),
+        (Some(Checked::Starting), _) => Some(ContainerHealth::Starting),
+        (Some(Checked::Healthy) | None, _) => Some(ContainerHealth::Healthy),
+    }
+}
+
 impl Observed<ContainerSpec> for Sight {
     fn is_present(&self) -> bool {
         self.found.is_some()
@@ -105,6 +117,10 @@ impl Observed<ContainerSpec> for Sight {
             Some(found) => {
                 differences.extend(self::differences(found, wanted, self.image_id.as_deref()));
                 differences.extend(activity(found, wanted));
+                if self.said.is_dead {
+                    let dead = Difference::in_place("alive", true, false);
+                    differences.push(Difference { in_place: false, ..dead });
+                }
             }
         }
         differences
@@ -130,11 +146,7 @@ impl Observed<ContainerSpec> for Sight {
             restarts: state.restarts,
             exit_code: has_ended.then_some(state.exit_code),
             oom_killed: state.oom_killed,
-            health: state.healthcheck.map(|checked| match checked {
-                Checked::Starting => ContainerHealth::Starting,
-                Checked::Healthy => ContainerHealth::Healthy,
-                Checked::Unhealthy => ContainerHealth::Unhealthy,
-            }),
+            health: told_health(state.healthcheck, self.said.ready),
         }))
     }
 

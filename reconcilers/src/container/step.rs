@@ -15,6 +15,7 @@ use super::{
     ContainerReconciler,
     error::ContainerError,
     login,
+    probes::Said,
     scene::{Goal, Member, Memory, Move, Scene, next_name, prior_name},
 };
 use crate::{
@@ -88,11 +89,11 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         former: Option<&str>,
     ) -> Result<Scene, EngineError> {
         Ok(Scene {
-            main: self.member(name).await?,
-            next: self.member(&next_name(name)).await?,
-            prior: self.member(&prior_name(name)).await?,
+            main: self.member(name, spec).await?,
+            next: self.member(&next_name(name), spec).await?,
+            prior: self.member(&prior_name(name), spec).await?,
             former: match former {
-                Some(former) => self.member(former).await?.filter(|member| {
+                Some(former) => self.member(former, spec).await?.filter(|member| {
                     let own = [name.to_owned(), next_name(name), prior_name(name)];
                     member.is_ours && !own.contains(&member.container.name)
                 }),
@@ -102,11 +103,15 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         })
     }
 
-    async fn member(&self, name: &str) -> Result<Option<Member>, EngineError> {
+    async fn member(&self, name: &str, spec: &ContainerSpec) -> Result<Option<Member>, EngineError> {
         let found = self.link.engine.container(name).await?;
-        Ok(found.map(|container| Member {
-            is_ours: marks::is_ours(&self.link.agent, &container.labels),
-            container,
+        Ok(found.map(|container| {
+            let is_ours = marks::is_ours(&self.link.agent, &container.labels);
+            let said = match is_ours {
+                true => self.probes.said(&self.link, &container, spec),
+                false => Said::default(),
+            };
+            Member { is_ours, said, container }
         }))
     }
 

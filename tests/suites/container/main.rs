@@ -5,6 +5,7 @@
 mod away;
 mod engines;
 mod kinds;
+mod probes;
 mod pulls;
 mod seeds;
 mod stack;

@@ -41,7 +41,7 @@ fn member(id: &str, spec: &ContainerSpec, activity: Activity) -> Option<Member> 
         shape,
         addresses: Default::default(),
     };
-    Some(Member { container, is_ours: true })
+    Some(Member { container, is_ours: true, said: Said::default() })
 }
 
 fn scene() -> Scene {

@@ -1,0 +1,80 @@
+//! Probes that the agent runs, on real engines.
+
+use std::time::Duration;
+
+use e2e::{Device, NatsServer, agent::LONG, fleet, parts, until};
+use manifest_types::status::{AgentStatus, Phase};
+use reconcilers::engine::{ContainerEngine, contract::fresh, docker::Docker};
+use serde_json::json;
+
+use crate::IMAGE;
+
+async fn probes_gate_and_restart(place: String) {
+    let server = NatsServer::start().await;
+    let fleet = fleet(&server).await;
+    let name = fresh("probed");
+    let device = Device::with_flags(&name, &["--nats-url", &server.url(), "--docker-host", &place]);
+    let engine = Docker::new(vec![place]);
+    let _agent = device.start();
+    let spec = json!({
+        "name": name, "image": IMAGE, "stopGracePeriod": "0s", "restartPolicy": "No",
+        "command": ["sh", "-c", "mkdir -p /srv && touch /tmp/alive && exec httpd -f -p 8080 -h /srv"],
+        "probes": {
+            "readiness": { "http": { "port": 8080, "path": "/ready" }, "interval": "200ms" },
+            "liveness": { "exec": { "command": ["test", "-f", "/tmp/alive"] }, "interval": "200ms", "timeout": "5s", "initialDelay": "1s" }
+        }
+    });
+    let manifest = json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [{ "id": "web", "kind": "Container", "spec": spec }] });
+    fleet.apply(&device.id, &manifest).await;
+    let stands = |phase: Phase, reason: &'static str| {
+        move |status: &AgentStatus| {
+            status.resources.values().any(|resource| {
+                let told =
+                    resource.error.as_ref().map(|error| error.reason.as_str()).or(resource.reason.as_deref());
+                resource.phase == phase && told.unwrap_or_default() == reason
+            })
+        }
+    };
+    until("it is started", LONG, async || {
+        engine.container(&name).await.unwrap().is_some_and(|own| own.state.activity.is_up())
+    })
+    .await;
+    device
+        .status(&fleet, "it runs, and is not ready yet".into(), stands(Phase::Reconciling, "Starting"))
+        .await;
+    let run = async |line: &str| {
+        let command = ["sh", "-c", line].map(str::to_owned);
+        assert_eq!(engine.run_in(&name, &command).await.unwrap(), 0, "{line}");
+    };
+    run("touch /srv/ready").await;
+    device.ready(&fleet, 1).await;
+    run("rm /srv/ready").await;
+    device.status(&fleet, "it is not ready any more".into(), stands(Phase::Failed, "NotReady")).await;
+    run("touch /srv/ready").await;
+    device.ready(&fleet, 1).await;
+
+    let before = engine.container(&name).await.unwrap().unwrap();
+    run("rm /tmp/alive").await;
+    let is_restarted = async || {
+        let now = engine.container(&name).await.unwrap();
+        now.is_some_and(|now| now.id == before.id && now.state.started_at > before.state.started_at)
+    };
+    until("what is dead is restarted", LONG, is_restarted).await;
+    let status = device.ready(&fleet, 1).await;
+    let drift = status.resources.values().next().unwrap();
+    assert_eq!(drift.last_drift.as_ref().unwrap().fields[0].path, "alive");
+    fleet
+        .apply(&device.id, &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }))
+        .await;
+    tokio::time::timeout(Duration::from_secs(60), device.ready(&fleet, 2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn probes_gate_and_restart_on_docker() {
+    probes_gate_and_restart(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn probes_gate_and_restart_on_podman() {
+    probes_gate_and_restart(parts::podman()).await;
+}
