@@ -25,7 +25,7 @@ use crate::{
         ContainerEngine,
         link::{Link, Names, Whose},
         marks,
-        terms::{Listed, Subject},
+        terms::{Activity, Listed, Subject},
     },
     error::{ReconcileError, Unseen},
     host::Host,
@@ -164,6 +164,9 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         let all = self.link.engine.containers().await?;
         let grace = Duration::from_secs(take.owned.spec.stop_seconds().into());
         for listed in self.ours(&all, take.id, &held(take.owned)) {
+            if listed.activity == Activity::Paused {
+                self.link.engine.unpause(&listed.id).await?;
+            }
             if listed.activity.is_up() {
                 self.link.engine.stop(&listed.id, grace).await?;
             }

@@ -161,7 +161,7 @@ impl Scene {
         }
         match prove(main, goal, memory) {
             Proof::ToStart => set_going(main),
-            Proof::Well if prior.is_up() => Move::Stop(prior.id()),
+            Proof::Well if prior.is_up() => halt(prior),
             Proof::Well => Move::Remove(prior.id()),
             Proof::NotYet => Move::Await(main.id()),
             Proof::Bad(why) => Move::Fail(main.id(), why),
@@ -181,7 +181,7 @@ impl Scene {
             Proof::ToStart if starts_first => set_going(next),
             Proof::NotYet if starts_first => Move::Await(next.id()),
             Proof::Bad(why) if starts_first => Move::Fail(next.id(), why),
-            _ if !starts_first && main.is_up() => Move::Stop(main.id()),
+            _ if !starts_first && main.is_up() => halt(main),
             _ => Move::Rename(main.id(), prior_name(goal.name)),
         }
     }
@@ -195,7 +195,7 @@ impl Scene {
         };
         match (&self.main, &self.former) {
             (None, Some(former)) => Move::Rename(former.id(), goal.name.to_owned()),
-            (Some(_), Some(former)) if former.is_up() => Move::Stop(former.id()),
+            (Some(_), Some(former)) if former.is_up() => halt(former),
             (Some(_), Some(former)) => Move::Remove(former.id()),
             (None, None) if pulls => Move::Pull,
             (None, None) => Move::Create(goal.name.to_owned()),
@@ -219,8 +219,8 @@ impl Scene {
         }
         match main.container.state.activity {
             _ if starts => Move::Start(main.id()),
-            Activity::Paused if goal.spec.desired == Desired::Running => Move::Unpause(main.id()),
-            activity if activity.is_up() && goal.spec.desired == Desired::Stopped => Move::Stop(main.id()),
+            Activity::Paused => Move::Unpause(main.id()),
+            activity if activity.is_up() && goal.spec.desired == Desired::Stopped => halt(main),
             activity if activity.is_up() && restarts => Move::Restart(main.id()),
             _ => Move::Done,
         }
@@ -264,6 +264,14 @@ fn in_place(main: &Member, difference: &Difference, goal: &Goal<'_>) -> Option<M
 
 fn must_start(member: &Member, goal: &Goal<'_>) -> bool {
     !member.is_up() && fare::is_to_run(goal.spec, &member.container.state)
+}
+
+/// What brings a container to its end: one that is paused cannot end, and Podman does not even try.
+fn halt(member: &Member) -> Move {
+    match member.container.state.activity {
+        Activity::Paused => Move::Unpause(member.id()),
+        _ => Move::Stop(member.id()),
+    }
 }
 
 /// What lets a candidate run that does not.
