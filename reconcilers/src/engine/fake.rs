@@ -214,6 +214,11 @@ impl ContainerEngine for FakeEngine {
 
     async fn stop(&self, id: &str, _: Duration) -> Answer<()> {
         tokio::task::yield_now().await;
+        let activity = self.world()?.container(id, "stop it")?.state.activity;
+        if activity == Activity::Paused {
+            // As Podman does.
+            return Err(refused(format!("stop {id}"), Cause::Other));
+        }
         self.end(id, 143)
     }
 

@@ -144,3 +144,17 @@ async fn an_image_is_pulled_when_the_policy_says_so() {
     rig.put(Some(&missing), &always, false).await.unwrap();
     assert_eq!(rig.all().await, [runs("web", "two")]);
 }
+
+#[tokio::test]
+async fn what_somebody_paused_is_replaced_and_taken_away_all_the_same() {
+    let rig = Rig::new().await;
+    let (old, new) = (spec(GOOD, json!({})), spec(BETTER, json!({})));
+    let pause = || rig.fake.change("web", |own| own.state.activity = Activity::Paused).unwrap();
+    rig.put(None, &old, false).await.unwrap();
+    pause();
+    rig.put(Some(&old), &new, false).await.unwrap();
+    assert_eq!(rig.all().await, [runs("web", "better")]);
+    pause();
+    rig.take(&new).await;
+    assert_eq!(rig.all().await, []);
+}
