@@ -27,6 +27,14 @@ pub enum ContainerError {
         /// Why.
         why: String,
     },
+    /// The engine takes the spec and makes something else of it.
+    #[error("the engine has made {name} with another {fields} than was asked for; it is left as it is")]
+    NotKept {
+        /// Its name.
+        name: String,
+        /// What differs.
+        fields: String,
+    },
     /// The credentials cannot be used.
     #[error("the registry credentials {} cannot be used: {why}", path.display())]
     Credentials {
@@ -58,6 +66,7 @@ impl Fault for ContainerError {
         match self {
             Self::Conflict { .. } => "Conflict",
             Self::RolledBack { .. } => "UpdateRolledBack",
+            Self::NotKept { .. } => "NotKeptByEngine",
             Self::Credentials { .. } => "CredentialsUnusable",
             Self::NoRoom { .. } => "InsufficientStorage",
             Self::Contended { .. } => "Contended",
@@ -65,7 +74,7 @@ impl Fault for ContainerError {
     }
 
     fn can_retry(&self) -> bool {
-        !self.was_rolled_back()
+        !matches!(self, Self::NotKept { .. } | Self::RolledBack { .. })
     }
 
     fn was_rolled_back(&self) -> bool {

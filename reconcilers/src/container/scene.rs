@@ -50,6 +50,8 @@ pub(super) struct Memory {
     pub(super) failed: Option<(String, String)>,
     /// Until when a candidate must prove well.
     pub(super) deadline: Option<Timestamp>,
+    /// What this step has made: were it not as wanted, another one would not be, either.
+    pub(super) made: Vec<String>,
     /// Whether the engine cannot change limits in place.
     pub(super) cannot_adjust: bool,
 }
@@ -72,6 +74,8 @@ pub(super) enum Move {
     Done,
     /// Nothing: somebody else's has the name.
     Conflict(String),
+    /// Nothing: the engine has made it in another way than was asked for, in these fields.
+    NotKept(Vec<String>),
     /// Nothing: the old one is back, and this is why; or, without an old one, the new one is left as it is.
     GiveUp(String),
     Pull,
@@ -157,7 +161,7 @@ impl Scene {
             return Move::Rename(heir.id(), goal.name.to_owned());
         };
         if !self.fits(main, goal, memory) {
-            return Move::Remove(main.id());
+            return self.unfit(main, goal, memory);
         }
         match prove(main, goal, memory) {
             Proof::ToStart => set_going(main),
@@ -171,7 +175,7 @@ impl Scene {
     /// The replacement is there; the old one makes room for it.
     fn change_over(&self, next: &Member, goal: &Goal<'_>, memory: &Memory) -> Move {
         if !self.fits(next, goal, memory) {
-            return Move::Remove(next.id());
+            return self.unfit(next, goal, memory);
         }
         let Some(main) = &self.main else {
             return Move::Rename(next.id(), goal.name.to_owned());
@@ -211,6 +215,9 @@ impl Scene {
         if pulls && (replaces || starts || restarts) {
             return Move::Pull;
         }
+        if replaces && memory.made.contains(&main.id()) {
+            return Move::NotKept(paths(&differences, memory));
+        }
         if replaces {
             return Move::Create(next_name(goal.name));
         }
@@ -230,10 +237,25 @@ impl Scene {
         sight::differences(&member.container, goal.spec, self.image_id.as_deref())
     }
 
+    /// What becomes of a replacement that is not what is wanted.
+    fn unfit(&self, member: &Member, goal: &Goal<'_>, memory: &Memory) -> Move {
+        if !memory.made.contains(&member.id()) {
+            return Move::Remove(member.id());
+        }
+        let fields = paths(&self.differences(member, goal), memory).join(", ");
+        Move::Fail(member.id(), format!("the engine made it with another {fields}"))
+    }
+
     /// Whether a container needs no other in its place.
     fn fits(&self, member: &Member, goal: &Goal<'_>, memory: &Memory) -> bool {
         !self.differences(member, goal).iter().any(|difference| needs_another(difference, memory))
     }
+}
+
+/// The fields that only another container could have as wanted.
+fn paths(differences: &[Difference], memory: &Memory) -> Vec<String> {
+    let unmended = differences.iter().filter(|difference| needs_another(difference, memory));
+    unmended.map(|difference| difference.path.clone()).collect()
 }
 
 /// Whether a difference can only be mended by another container.

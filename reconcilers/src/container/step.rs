@@ -60,6 +60,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             match next {
                 Move::Done => return Ok(()),
                 Move::Conflict(name) => return Err(ContainerError::Conflict { name }.into()),
+                Move::NotKept(fields) => {
+                    let (name, fields) = (name.to_owned(), fields.join(", "));
+                    return Err(ContainerError::NotKept { name, fields }.into());
+                }
                 Move::GiveUp(why) => return Err(given_up(&scene, put.spec, why).into()),
                 Move::Fail(candidate, why) => memory.failed = Some((candidate, why)),
                 Move::Await(_) => {
@@ -135,7 +139,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             Move::Create(name) => {
                 let wanted = Shape::wanted(put.spec);
                 let marks = marks::marks_with_fields(&self.link.agent, put.id, put.digest, &wanted);
-                engine.create(&NewContainer { name, spec: put.spec, marks: &marks }).await.map(drop)
+                let made = engine.create(&NewContainer { name, spec: put.spec, marks: &marks }).await;
+                made.map(|id| memory.made.push(id))
             }
             Move::Start(id) => engine.start(id).await,
             Move::Unpause(id) => engine.unpause(id).await,
@@ -159,7 +164,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             },
             Move::Connect(id, attachment) => engine.connect(id, attachment).await,
             Move::Disconnect(id, network) => engine.disconnect(id, network).await,
-            Move::Done | Move::Conflict(_) | Move::GiveUp(_) | Move::Await(_) | Move::Fail(..) => Ok(()),
+            Move::Done
+            | Move::Conflict(_)
+            | Move::NotKept(_)
+            | Move::GiveUp(_)
+            | Move::Await(_)
+            | Move::Fail(..) => Ok(()),
         };
         match made {
             Ok(()) => Ok(()),

@@ -148,6 +148,9 @@ impl ContainerEngine for FakeEngine {
         labels.extend(new.marks.clone());
         let mut shape = Shape::wanted(new.spec);
         shape.texts("labels", &labels);
+        if let Some(path) = &world.forgets {
+            shape.unset_below(path);
+        }
         let container = Container {
             id: id.clone(),
             name: new.name.to_owned(),

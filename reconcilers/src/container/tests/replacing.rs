@@ -158,3 +158,20 @@ async fn what_somebody_paused_is_replaced_and_taken_away_all_the_same() {
     rig.take(&new).await;
     assert_eq!(rig.all().await, []);
 }
+
+#[tokio::test]
+async fn an_engine_that_makes_something_else_is_not_asked_again_and_again() {
+    let rig = Rig::new().await;
+    rig.fake.forget_setting("user");
+    let (old, new) = (spec(GOOD, json!({})), spec(GOOD, json!({ "user": "1000" })));
+    let failure = rig.put(None, &new, false).await.unwrap_err();
+    assert_eq!((failure.reason.as_str(), failure.can_retry), ("NotKeptByEngine", false));
+    assert!(failure.message.contains("user"), "{}", failure.message);
+    rig.take(&new).await;
+    rig.put(None, &old, false).await.unwrap();
+    let before = rig.fake.container("web").await.unwrap().unwrap();
+    let failure = rig.put(Some(&old), &new, false).await.unwrap_err();
+    assert!(failure.rolled_back && failure.message.contains("user"), "{}", failure.message);
+    assert_eq!(rig.all().await, [runs("web", "good")]);
+    assert_eq!(rig.fake.container("web").await.unwrap().unwrap().id, before.id);
+}

@@ -22,6 +22,11 @@ impl FakeEngine {
         self.lock().registry.insert(reference.to_owned(), image);
     }
 
+    /// From now on it makes containers without this setting, whatever it is asked for.
+    pub fn forget_setting(&self, path: &str) {
+        self.lock().forgets = Some(path.to_owned());
+    }
+
     /// Switches it off or on.
     pub fn set_away(&self, is_away: bool) {
         self.lock().is_away = is_away;

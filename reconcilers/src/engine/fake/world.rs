@@ -16,6 +16,8 @@ use crate::engine::{
 pub(super) struct World {
     pub(super) is_away: bool,
     pub(super) made: u64,
+    /// A setting that it takes and does not keep.
+    pub(super) forgets: Option<String>,
     pub(super) clock: i64,
     pub(super) containers: BTreeMap<String, Container>,
     /// What the containers were made from, by id.

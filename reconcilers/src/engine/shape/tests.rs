@@ -57,6 +57,13 @@ fn each_change_of_a_spec_is_a_difference_and_says_whether_it_needs_a_new_contain
             &[],
         ),
         (json!({ "stopSignal": "SIGINT" }), json!({ "stopSignal": "2" }), &[]),
+        (json!({ "stopSignal": "SIGRTMIN+3" }), json!({ "stopSignal": "37" }), &[]),
+        (json!({ "resources": { "cpus": 0.33333 } }), json!({ "resources": { "cpus": 0.333333 } }), &[]),
+        (
+            json!({ "resources": { "cpus": 0.3 } }),
+            json!({ "resources": { "cpus": 0.31 } }),
+            &["resources.cpus"],
+        ),
         (
             json!({ "capabilities": { "add": ["NET_ADMIN"] } }),
             json!({ "capabilities": { "add": ["CAP_NET_ADMIN"] } }),
