@@ -15,6 +15,8 @@ use crate::{
     setup, test,
 };
 
+mod shop;
+
 /// How to show it.
 #[derive(clap::Args)]
 pub(crate) struct Args {
@@ -46,7 +48,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     stage.control(&["init"]).run()?;
 
     say("the agent of a device, with its files below target/demo/root");
-    let mut agent = stage.agent()?;
+    let mut agent = stage.agent(DEVICE, &stage.home, &[])?;
     let socket = stage.home.join("api.sock");
     until("the agent is up", || socket.exists() || !agent.is_running())?;
     if !agent.is_running() {
@@ -67,9 +69,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     stage.break_and_see_it_repaired()?;
     stage.control(&["watch", "--once"]).run()?;
     stage.control(&["describe", DEVICE]).run()?;
+    let shop = shop::open(&stage)?;
     if !args.once {
-        stage.play()?;
+        stage.play(shop.is_some())?;
+    } else if shop.is_some() {
+        shop::close(&stage)?;
     }
+    drop(shop);
     drop(agent);
     say("that was all of it");
     Ok(())
@@ -89,13 +95,14 @@ impl Stage {
         Program::new(&self.control_plane).args(["--nats-url", &self.url]).args(arguments)
     }
 
-    fn agent(&self) -> Result<Background> {
-        let flags = ["run", "--agent-id", DEVICE, "--nats-url", &self.url];
-        let mut agent = Program::new(&self.holdfast).args(flags);
+    /// The agent of a device, with all that is its own below `home`.
+    fn agent(&self, device: &str, home: &Path, more: &[&str]) -> Result<Background> {
+        let flags = ["run", "--agent-id", device, "--nats-url", &self.url];
+        let mut agent = Program::new(&self.holdfast).args(flags).args(more);
         for (flag, place) in [("--root", "root"), ("--state-dir", "state"), ("--api-socket", "api.sock")] {
-            agent = agent.arg(flag).arg(self.home.join(place));
+            agent = agent.arg(flag).arg(home.join(place));
         }
-        agent.start(&self.home.join("agent.log"))
+        agent.start(&home.join("agent.log"))
     }
 
     fn break_and_see_it_repaired(&self) -> Result<()> {
@@ -118,7 +125,7 @@ impl Stage {
         Ok(text.matches("\"action\":\"Repaired\"").count())
     }
 
-    fn play(mut self) -> Result<()> {
+    fn play(mut self, has_shop: bool) -> Result<()> {
         let control = format!("{} --nats-url {}", self.control_plane.display(), self.url);
         let agent =
             format!("{} --api-socket {}", self.holdfast.display(), self.home.join("api.sock").display());
@@ -133,6 +140,9 @@ impl Stage {
         println!("  {agent} status");
         println!("  {agent} explain hello-conf");
         println!("  {agent} plan -f examples/hello.yaml\n");
+        if has_shop {
+            println!("  {}\n", shop::hint(&self));
+        }
         println!("The agent's log: {}", self.home.join("agent.log").display());
         say("the fleet, live");
         let _watch = self.control(&["watch"]).start_shown()?;

@@ -13,7 +13,7 @@ use anyhow::{Context, Result, bail};
 use crate::process::{Background, Program};
 
 /// The image that both engines have.
-const IMAGE: &str = "localhost/holdfast/busybox:1";
+pub(crate) const IMAGE: &str = "localhost/holdfast/busybox:1";
 /// What Podman is told: without systemd there is nobody who manages cgroups or keeps a journal, and without all rights limits cannot be raised.
 const PODMAN: &str = r#"[containers]
 default_ulimits = ["nproc=1024:1024", "nofile=1024:1024"]
@@ -47,7 +47,7 @@ impl Engines {
         let service = engines.podman(["system", "service", "--time=0", &engines.address("podman")]);
         engines.podman = Some(service.start(&engines.folder.join("podman.log"))?);
         engines.await_answers()?;
-        let image = engines.image()?;
+        let image = image(&engines.folder)?;
         engines
             .docker(["import", "--change", "CMD [\"sleep\", \"10000\"]"])
             .args([&image])
@@ -120,26 +120,6 @@ impl Engines {
         Ok(())
     }
 
-    /// A file system with a shell and little else, as an archive.
-    fn image(&self) -> Result<PathBuf> {
-        let root = self.folder.join("image");
-        let bin = root.join("bin");
-        for folder in ["bin", "etc", "tmp", "srv", "data"] {
-            fs::create_dir_all(root.join(folder))?;
-        }
-        fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
-        let busybox = Program::new("sh").args(["-c", "command -v busybox"]).output()?;
-        fs::copy(busybox.trim(), bin.join("busybox")).context("cannot copy busybox")?;
-        for name in Program::new("busybox").arg("--list").quiet_output()?.lines() {
-            if name != "busybox" {
-                symlink("busybox", bin.join(name)).with_context(|| format!("cannot link {name}"))?;
-            }
-        }
-        let archive = self.folder.join("image.tar");
-        Program::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").run()?;
-        Ok(archive)
-    }
-
     /// Each program that was run in a container has a keeper of its own, which stays for minutes and knows its folder by name.
     fn end_keepers(&self) {
         let folder = self.folder.to_string_lossy().into_owned();
@@ -178,6 +158,26 @@ impl Drop for Engines {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// A file system with a shell and little else, as an archive in `folder`.
+pub(crate) fn image(folder: &Path) -> Result<PathBuf> {
+    let root = folder.join("image");
+    let bin = root.join("bin");
+    for folder in ["bin", "etc", "tmp", "srv", "data"] {
+        fs::create_dir_all(root.join(folder))?;
+    }
+    fs::write(root.join("etc/passwd"), "root:x:0:0:root:/:/bin/sh\n")?;
+    let busybox = Program::new("sh").args(["-c", "command -v busybox"]).output()?;
+    fs::copy(busybox.trim(), bin.join("busybox")).context("cannot copy busybox")?;
+    for name in Program::new("busybox").arg("--list").quiet_output()?.lines() {
+        if name != "busybox" {
+            symlink("busybox", bin.join(name)).with_context(|| format!("cannot link {name}"))?;
+        }
+    }
+    let archive = folder.join("image.tar");
+    Program::new("tar").arg("-C").arg(&root).arg("-cf").arg(&archive).arg(".").run()?;
+    Ok(archive)
 }
 
 #[expect(

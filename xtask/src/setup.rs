@@ -87,7 +87,7 @@ fn bring(
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one reading of a part that is given by hand")]
-fn given(variable: &str) -> Option<PathBuf> {
+pub(crate) fn given(variable: &str) -> Option<PathBuf> {
     std::env::var_os(variable).filter(|value| !value.is_empty()).map(PathBuf::from)
 }
 

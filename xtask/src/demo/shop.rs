@@ -1,0 +1,102 @@
+//! The example stack of containers, where the machine has an engine.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context, Result, bail};
+
+use super::{Stage, say};
+use crate::{
+    engines::{self, IMAGE},
+    process::{Background, Program, workspace},
+    setup,
+};
+
+/// A manifest that wants nothing.
+const NOTHING: &str = "apiVersion: holdfast/v1\nkind: AgentManifest\nresources: []\n";
+/// The device that runs the shop.
+const SHOP: &str = "demo-shop";
+
+/// An engine, and the command line that speaks with it.
+struct Engine {
+    place: String,
+    command: Vec<String>,
+}
+
+impl Engine {
+    /// The first that answers: the one that DOCKER_HOST names, else one of those at the usual sockets.
+    fn find() -> Option<Self> {
+        let named = setup::given("DOCKER_HOST").map(|place| place.to_string_lossy().into_owned());
+        let usual = ["/run/docker.sock", "/run/podman/podman.sock"].map(|path| format!("unix://{path}"));
+        let places = named.map_or(usual.to_vec(), |named| vec![named]);
+        let commands = |place: &str| {
+            [["docker", "--host", place], ["podman", "--url", place]]
+                .map(|words| words.map(str::to_owned).to_vec())
+        };
+        let mut engines = places
+            .iter()
+            .flat_map(|place| commands(place).map(|command| Self { place: place.clone(), command }));
+        engines.find(|engine| engine.run(["version"]).succeeds())
+    }
+
+    fn run<const N: usize>(&self, arguments: [&str; N]) -> Program {
+        let (program, first) = self.command.split_first().expect("a command line begins with its program");
+        Program::new(program).args(first).args(arguments)
+    }
+
+    /// Makes the image that the example names, if it is not there.
+    fn bring_image(&self, folder: &Path) -> Result<()> {
+        if self.run(["image", "inspect", IMAGE]).succeeds() {
+            return Ok(());
+        }
+        let image = engines::image(folder)?;
+        self.run(["import"]).arg(&image).arg(IMAGE).run()
+    }
+}
+
+/// Runs the example stack, or says why it cannot. The agent that is returned runs until it is dropped; its containers stay.
+pub(super) fn open(stage: &Stage) -> Result<Option<Background>> {
+    let Some(engine) = Engine::find() else {
+        say(
+            "no container engine answers here: the example stack of containers (examples/shop.yaml) is left out",
+        );
+        return Ok(None);
+    };
+    let home = stage.home.join(SHOP);
+    fs::create_dir_all(home.join("root")).with_context(|| format!("cannot make {}", home.display()))?;
+    if let Err(error) = engine.bring_image(&home) {
+        say(&format!("the example stack of containers is left out: its image cannot be made ({error:#})"));
+        return Ok(None);
+    }
+    say(&format!("a small shop in containers, from examples/, on the engine at {}", engine.place));
+    let mut agent = stage.agent(SHOP, &home, &["--docker-host", &engine.place])?;
+    let apply = stage.control(&["apply", "-f"]).arg(workspace().join("examples/shop.yaml"));
+    apply.args(["--agent", SHOP, "--wait=120s"]).run()?;
+    stage.control(&["get", SHOP]).run()?;
+    if !agent.is_running() {
+        bail!("the shop's agent has ended; see {}", home.join("agent.log").display());
+    }
+    fs::write(empty(stage), NOTHING).context("cannot write an empty manifest")?;
+    Ok(Some(agent))
+}
+
+/// How a person takes the stack away: it does not end with the demo.
+pub(super) fn hint(stage: &Stage) -> String {
+    let path = empty(stage).display().to_string();
+    format!(
+        "{} # the shop outlives the demo; this closes it",
+        stage.control(&["apply", "-f", &path, "--agent", SHOP])
+    )
+}
+
+fn empty(stage: &Stage) -> PathBuf {
+    stage.home.join("empty.yaml")
+}
+
+/// Takes the stack away again. Its volume stays, as its spec says.
+pub(super) fn close(stage: &Stage) -> Result<()> {
+    say("the shop closes: an empty manifest takes all of it away, but for the volume, which its spec keeps");
+    stage.control(&["apply", "-f"]).arg(empty(stage)).args(["--agent", SHOP, "--wait=120s"]).run()
+}
