@@ -170,10 +170,10 @@ async fn it_always_converges(place: String, rounds: u64) {
 
 #[tokio::test]
 async fn whatever_happens_it_converges_on_docker() {
-    it_always_converges(parts::docker(), parts::rounds(40)).await;
+    it_always_converges(parts::docker(), parts::rounds(24)).await;
 }
 
 #[tokio::test]
 async fn whatever_happens_it_converges_on_podman() {
-    it_always_converges(parts::podman(), parts::rounds(20)).await;
+    it_always_converges(parts::podman(), parts::rounds(10)).await;
 }
