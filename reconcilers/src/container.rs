@@ -8,7 +8,6 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::stream::BoxStream;
 use manifest_types::{
-    claim::Claim,
     kinds::{container::ContainerSpec, engine::EngineName},
     name::ResourceId,
     status::Capability,
@@ -22,14 +21,14 @@ use self::{
 };
 use crate::{
     engine::{
-        ContainerEngine,
+        ContainerEngine, held,
         link::{Link, Names, Whose},
         marks,
         terms::{Activity, Listed, Subject},
     },
     error::{ReconcileError, Unseen},
     host::Host,
-    reconciler::{Hint, Outcome, Owned, Put, Reconciler, Sights, StepContext, Take, Target},
+    reconciler::{Hint, Outcome, Put, Reconciler, Sights, StepContext, Take, Target},
 };
 
 pub mod error;
@@ -112,15 +111,6 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 /// The name that a resource has in the engine.
 fn name_of(spec: &ContainerSpec, id: &ResourceId) -> String {
     EngineName::of(spec.name.as_ref(), id)
-}
-
-/// The names of containers among what is held.
-fn held(owned: Owned<'_, ContainerSpec>) -> Vec<String> {
-    let names = owned.held.keys().filter_map(|claim| match claim {
-        Claim::Container(name) => Some(name.clone()),
-        _ => None,
-    });
-    names.collect()
 }
 
 impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {

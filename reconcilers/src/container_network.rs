@@ -16,6 +16,7 @@ use crate::{
     engine::{
         ContainerEngine,
         error::EngineError,
+        held,
         link::{Link, Names, Whose},
         marks,
         shape::Shape,
@@ -119,15 +120,6 @@ fn name_of(spec: &ContainerNetworkSpec, id: &ResourceId) -> String {
     EngineName::of(spec.name.as_ref(), id)
 }
 
-/// The names of networks among what is held.
-fn held(owned: Owned<'_, ContainerNetworkSpec>) -> Vec<String> {
-    let names = owned.held.keys().filter_map(|claim| match claim {
-        Claim::Network(name) => Some(name.clone()),
-        _ => None,
-    });
-    names.collect()
-}
-
 /// How a container is in a network, if it is. The engine gives addresses anew, and names that it has given itself mean nothing in another network.
 fn attachment(shape: &Shape, network: &str) -> Option<Attachment> {
     shape.get(&format!("networks.{network}"))?;
@@ -171,7 +163,7 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
                 self.clear(&name, &members).await?;
             }
             let wanted = Shape::wanted_network(put.spec);
-            let marks = marks::marks_with_fields(&self.link.agent, put.id, put.digest, &wanted);
+            let marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
             self.link.engine.create_network(&name, put.spec, &marks).await?;
             self.put_back(&members).await?;
         }

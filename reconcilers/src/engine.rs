@@ -8,6 +8,7 @@ use std::{future::Future, time::Duration};
 
 use futures_util::stream::BoxStream;
 use manifest_types::{
+    claim::Claim,
     kinds::{
         container::{Attachment, ContainerSpec},
         container_network::ContainerNetworkSpec,
@@ -21,6 +22,7 @@ use self::{
     error::EngineError,
     terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Volume},
 };
+use crate::reconciler::Owned;
 
 #[cfg(any(test, feature = "testing"))]
 pub mod bed;
@@ -127,6 +129,15 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// What has happened since `since` (nanoseconds since 1970, by the engine's clock), and what happens from now on.
     /// The stream ends, or fails, with its connection.
     fn events(&self, since: i64) -> BoxStream<'static, Answer<EngineEvent>>;
+}
+
+/// The names in the engine among what a resource holds.
+pub(crate) fn held<S>(owned: Owned<'_, S>) -> Vec<String> {
+    let names = owned.held.keys().filter_map(|claim| match claim {
+        Claim::Container(name) | Claim::Volume(name) | Claim::Network(name) => Some(name.clone()),
+        Claim::Path(_) | Claim::Unit(_) | Claim::Interface(_) => None,
+    });
+    names.collect()
 }
 
 /// A container to be made.

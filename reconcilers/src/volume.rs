@@ -18,6 +18,7 @@ use crate::{
     engine::{
         ContainerEngine,
         error::EngineError,
+        held,
         link::{Link, Names, Whose},
         marks,
         shape::Shape,
@@ -104,15 +105,6 @@ fn name_of(spec: &VolumeSpec, id: &ResourceId) -> String {
     EngineName::of(spec.name.as_ref(), id)
 }
 
-/// The names of volumes among what is held.
-fn held(owned: Owned<'_, VolumeSpec>) -> Vec<String> {
-    let names = owned.held.keys().filter_map(|claim| match claim {
-        Claim::Volume(name) => Some(name.clone()),
-        _ => None,
-    });
-    names.collect()
-}
-
 fn sight(agent: &AgentId, name: String, found: Option<&Volume>) -> Sight {
     Sight {
         is_ours: found.is_some_and(|volume| marks::is_ours(agent, &volume.labels)),
@@ -157,7 +149,7 @@ impl<E: ContainerEngine> Reconciler for VolumeReconciler<E> {
             (None, _) => {
                 cx.check()?;
                 let wanted = Shape::wanted_volume(put.spec);
-                let marks = marks::marks_with_fields(&self.link.agent, put.id, put.digest, &wanted);
+                let marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
                 self.link.engine.create_volume(&name, put.spec, &marks).await?;
             }
         }

@@ -22,7 +22,7 @@ use crate::{
     engine::{
         ContainerEngine, NewContainer,
         error::{Cause, EngineError},
-        marks,
+        held, marks,
         shape::Shape,
         terms::{Adjustment, Login},
     },
@@ -138,7 +138,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             }
             Move::Create(name) => {
                 let wanted = Shape::wanted(put.spec);
-                let marks = marks::marks_with_fields(&self.link.agent, put.id, put.digest, &wanted);
+                let marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
                 let made = engine.create(&NewContainer { name, spec: put.spec, marks: &marks }).await;
                 made.map(|id| memory.made.push(id))
             }
@@ -235,7 +235,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 
     /// Ours under a name that it is not to have any more: the one that is held, or the one that somebody gave it.
     async fn former(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Option<String>, EngineError> {
-        let held = super::held(put.owned).into_iter().find(|held| held != name);
+        let held = held(put.owned).into_iter().find(|held| held != name);
         match held {
             Some(held) => Ok(Some(held)),
             None => {

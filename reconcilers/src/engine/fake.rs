@@ -157,21 +157,11 @@ impl ContainerEngine for FakeEngine {
             image: new.spec.image.canonical(),
             image_id: image.id,
             labels,
-            state: State {
-                activity: Activity::Created,
-                healthcheck: None,
-                exit_code: 0,
-                oom_killed: false,
-                error: String::new(),
-                started_at: None,
-                finished_at: None,
-                restarts: 0,
-            },
+            state: State::of(Activity::Created),
             shape,
             addresses: BTreeMap::new(),
         };
         world.containers.insert(id.clone(), container);
-        world.specs.insert(id.clone(), new.spec.clone());
         self.tell_of(&mut world, &id);
         Ok(id)
     }
@@ -249,7 +239,6 @@ impl ContainerEngine for FakeEngine {
         let mut world = self.world()?;
         let Some(id) = world.id_of(id) else { return Ok(()) };
         let name = world.containers.remove(&id).map(|container| container.name).unwrap_or_default();
-        world.specs.remove(&id);
         self.tell(&mut world, Subject::Container { id, name });
         Ok(())
     }

@@ -17,20 +17,14 @@ pub const DIGEST: &str = "holdfast.spec-digest";
 /// What its spec had set ([`Birth`]), so that what a new spec leaves out is noticed.
 pub const FIELDS: &str = "holdfast.fields";
 
-/// The marks of something that is made for `id` from a spec.
-pub fn marks(agent: &AgentId, id: &ResourceId, spec: Digest) -> Texts {
+/// The marks of something that is made for `id` from a spec that wants `wanted`.
+pub fn marks(agent: &AgentId, id: &ResourceId, spec: Digest, wanted: &Shape) -> Texts {
     Texts::from([
         (AGENT.to_owned(), agent.to_string()),
         (RESOURCE.to_owned(), id.to_string()),
         (DIGEST.to_owned(), spec.to_string()),
+        (FIELDS.to_owned(), Birth::of(wanted).to_string()),
     ])
-}
-
-/// The same, with what a spec has set.
-pub fn marks_with_fields(agent: &AgentId, id: &ResourceId, spec: Digest, wanted: &Shape) -> Texts {
-    let mut marks = marks(agent, id, spec);
-    marks.insert(FIELDS.to_owned(), Birth::of(wanted).to_string());
-    marks
 }
 
 /// Whether something with these labels is this agent's.

@@ -160,6 +160,22 @@ pub struct State {
     pub restarts: u64,
 }
 
+impl State {
+    /// Of one that does this, and of which nothing else is to be told.
+    pub fn of(activity: Activity) -> Self {
+        Self {
+            activity,
+            healthcheck: None,
+            exit_code: 0,
+            oom_killed: false,
+            error: String::new(),
+            started_at: None,
+            finished_at: None,
+            restarts: 0,
+        }
+    }
+}
+
 /// What can be changed of a container while it runs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Adjustment {

@@ -4,7 +4,7 @@ use super::{Behaviour, FakeEngine, FakeImage, refused};
 use crate::engine::{
     Answer,
     error::Cause,
-    terms::{Activity, Container, Subject},
+    terms::{Activity, Container, State, Subject},
 };
 
 impl FakeEngine {
@@ -90,16 +90,7 @@ impl FakeEngine {
             image: "somebody/else:1".into(),
             image_id: "sha256:else".into(),
             labels: Default::default(),
-            state: crate::engine::terms::State {
-                activity: Activity::Running,
-                healthcheck: None,
-                exit_code: 0,
-                oom_killed: false,
-                error: String::new(),
-                started_at: None,
-                finished_at: None,
-                restarts: 0,
-            },
+            state: State::of(Activity::Running),
             shape: Default::default(),
             addresses: Default::default(),
         };

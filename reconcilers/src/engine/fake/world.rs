@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use manifest_types::kinds::container::ContainerSpec;
 
 use super::refused;
 use crate::engine::{
@@ -20,8 +19,6 @@ pub(super) struct World {
     pub(super) forgets: Option<String>,
     pub(super) clock: i64,
     pub(super) containers: BTreeMap<String, Container>,
-    /// What the containers were made from, by id.
-    pub(super) specs: BTreeMap<String, ContainerSpec>,
     pub(super) volumes: BTreeMap<String, Volume>,
     pub(super) networks: BTreeMap<String, Network>,
     /// The images there are, by reference.
