@@ -4,6 +4,7 @@ use std::{
     fs,
     net::TcpListener,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU16, Ordering},
     time::Duration,
 };
 
@@ -15,7 +16,8 @@ use crate::{
 };
 
 /// The ports that the tests' Podman was told of.
-const PORTS: std::ops::Range<u16> = 15_400..15_440;
+const PORTS: std::ops::Range<u16> = 15_400..PORTS_END;
+const PORTS_END: u16 = 15_440;
 /// The user `me` with the password `secret`, hashed by bcrypt.
 const USERS: &str = "me:$2b$04$8ohW/JObxnGi0LSC.sAXAOaQ61IqgG3sdH61JB0J1Dd9NAVqXjl7W\n";
 const SOON: Duration = Duration::from_secs(30);
@@ -45,7 +47,9 @@ impl Registry {
         fs::write(&users, USERS).expect("the folder is ours");
         let more = more.replace("USERS", &users.display().to_string());
         let storage = home.path().join("storage");
-        for port in PORTS {
+        // No two tests of one run ever try the same port: one's server would answer for the other's.
+        static NEXT: AtomicU16 = AtomicU16::new(PORTS.start);
+        while let port @ 0..PORTS_END = NEXT.fetch_add(1, Ordering::Relaxed) {
             if TcpListener::bind(("127.0.0.1", port)).is_err() {
                 continue;
             }
