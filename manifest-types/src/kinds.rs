@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::{
+    Deserialize, Deserializer, Serialize,
+    de::{DeserializeOwned, Error as _},
+};
 use serde_json::Value;
 
 use crate::{claim::Claim, decode::decode, name::ResourceId, problem::Problem};
@@ -37,20 +40,45 @@ pub trait ResourceSpec:
 macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident => $spec:path, $details:path;)+) => {
         /// A spec of any kind that this build knows.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+        #[derive(Debug, Clone, PartialEq, Serialize)]
         #[serde(tag = "kind", content = "spec")]
         pub enum Spec {
             $($(#[$doc])* $kind(Box<$spec>),)+
         }
 
         /// What a status shows of a resource, by its kind.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
         #[serde(tag = "kind")]
         pub enum ResourceDetails {
             $($(#[$doc])* $kind($details),)+
             /// A kind that this reader does not know.
             #[serde(other)]
             Unknown,
+        }
+
+        // Both are read by way of a value, so that one reader of each kind, the manifest's own, is all that a program has to hold.
+
+        impl<'de> Deserialize<'de> for Spec {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let Written { kind, spec } = Written::deserialize(deserializer)?;
+                let spec = match kind.as_str() {
+                    $(<$spec as ResourceSpec>::KIND => decode(&spec).map(|spec| Self::$kind(Box::new(spec))),)+
+                    _ => return Err(D::Error::unknown_variant(&kind, KINDS)),
+                };
+                spec.map_err(|problems| in_short(&kind, &problems))
+            }
+        }
+
+        impl<'de> Deserialize<'de> for ResourceDetails {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let details = Value::deserialize(deserializer)?;
+                let kind = details.get("kind").and_then(Value::as_str).unwrap_or_default();
+                let read = match kind {
+                    $(<$spec as ResourceSpec>::KIND => decode(&details).map(Self::$kind),)+
+                    _ => return Ok(Self::Unknown),
+                };
+                read.map_err(|problems| in_short(kind, &problems))
+            }
         }
 
         /// The kinds' names, in the table's order.
@@ -117,6 +145,18 @@ kinds! {
 pub trait AsSpec: ResourceSpec {
     /// The spec, if it is of this kind.
     fn of(spec: &Spec) -> Option<&Self>;
+}
+
+/// A spec as it is written, with the name of its kind.
+#[derive(Deserialize)]
+struct Written {
+    kind: String,
+    spec: Value,
+}
+
+fn in_short<E: serde::de::Error>(kind: &str, problems: &[Problem]) -> E {
+    let first = problems.first().map(Problem::to_string).unwrap_or_default();
+    E::custom(format!("{kind}: {first}"))
 }
 
 /// What need not be written, because it is so anyway.

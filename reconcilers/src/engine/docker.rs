@@ -24,17 +24,13 @@ use manifest_types::{
     },
     status::Progress,
 };
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use self::{
-    events::WireEvent,
-    found::{Found, ask},
-    http::{Call, Endpoint, bytes, encode, lines, read, stream},
-    networks::WireNetwork,
+    found::{Found, identify},
+    http::{Call, Endpoint, ask, bytes, encode, lines, parse, stream},
     pull::Pulling,
-    volumes::WireVolumes,
-    wire::{WireContainer, WireListed},
+    wire::{Told, WireListed},
 };
 use super::{
     Answer, ContainerEngine, NewContainer,
@@ -66,33 +62,6 @@ pub struct Docker {
     /// Where it may be, in this order.
     places: Vec<String>,
     found: Mutex<Option<Found>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct WireImage {
-    id: String,
-    repo_digests: Option<Vec<String>>,
-    size: u64,
-    config: Option<WireImageConfig>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct WireImageConfig {
-    labels: Option<Texts>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Made {
-    id: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct WireExec {
-    exit_code: Option<i64>,
 }
 
 impl Docker {
@@ -139,7 +108,7 @@ impl Docker {
                 told.push(format!("{place} (neither unix:///path nor tcp://host:port)"));
                 continue;
             };
-            match ask(&endpoint).await {
+            match identify(&endpoint).await {
                 Ok((found, info)) => {
                     self.remember(Some(found.clone()));
                     return Ok((found, info));
@@ -161,9 +130,9 @@ impl Docker {
         answer
     }
 
-    async fn get<T: serde::de::DeserializeOwned>(&self, path: String, doing: &str) -> Answer<T> {
-        let found = self.found().await?;
-        self.note(read(&found.endpoint, found.call(Method::GET, &path, doing)).await)
+    async fn get(&self, path: String, doing: &str) -> Answer<Value> {
+        let answer = self.ask(|found| found.call(Method::GET, &path, doing)).await?;
+        parse(&answer, doing)
     }
 
     async fn ask(&self, call: impl FnOnce(&Found) -> Call) -> Answer<bytes::Bytes> {
@@ -210,15 +179,17 @@ impl ContainerEngine for Docker {
     }
 
     async fn containers(&self) -> Answer<Vec<Listed>> {
-        let all: Vec<WireListed> = self.get("/containers/json?all=true".into(), "list containers").await?;
+        let doing = "list containers";
+        let all = self.ask(|found| found.call(Method::GET, "/containers/json?all=true", doing)).await?;
+        let all: Vec<WireListed> = parse(&all, doing)?;
         Ok(all.into_iter().map(WireListed::read).collect())
     }
 
     async fn container(&self, name: &str) -> Answer<Option<Container>> {
         let path = format!("/containers/{}/json", encode(name));
-        let found: Option<WireContainer> = if_there(self.get(path, &format!("inspect {name}")).await)?;
+        let found = if_there(self.get(path, &format!("inspect {name}")).await)?;
         let is_podman = self.known().is_some_and(|engine| engine.is_podman);
-        Ok(found.map(|container| container.read(is_podman)))
+        Ok(found.map(|told| read::container(Told(&told), is_podman)))
     }
 
     async fn create(&self, new: &NewContainer<'_>) -> Answer<String> {
@@ -229,16 +200,17 @@ impl ContainerEngine for Docker {
         }
         let call = found.call(Method::POST, "/containers/create", format!("create {}", new.name));
         let call = call.query("name", new.name).body(create::body(new)).within(CHANGE);
-        let made: Made = self.note(read(&found.endpoint, call).await)?;
+        let made = self.note(ask(&found.endpoint, call).await)?;
+        let id = Told(&made).text("Id").to_owned();
         let others: Vec<_> = new.spec.networks.iter().skip(1).collect();
         for network in others {
-            if let Err(error) = self.connect(&made.id, network).await {
+            if let Err(error) = self.connect(&id, network).await {
                 // What is not whole must not be there.
-                self.remove(&made.id).await?;
+                self.remove(&id).await?;
                 return Err(error);
             }
         }
-        Ok(made.id)
+        Ok(id)
     }
 
     async fn start(&self, id: &str) -> Answer<()> {
@@ -307,32 +279,22 @@ impl ContainerEngine for Docker {
         let body = json!({ "Cmd": command, "AttachStdout": true, "AttachStderr": true });
         let found = self.found().await?;
         let call = found.call(Method::POST, &path, format!("run {:?} in {id}", command.first())).body(body);
-        let made: Made = self.note(read(&found.endpoint, call).await)?;
-        let start = format!("/exec/{}/start", encode(&made.id));
+        let made = self.note(ask(&found.endpoint, call).await)?;
+        let run = encode(Told(&made).text("Id"));
+        let start = format!("/exec/{run}/start");
         let call = found.call(Method::POST, &start, format!("run {:?} in {id}", command.first()));
         let call = call.body(json!({ "Detach": false, "Tty": false })).within(RUN);
         // What it prints is not kept, however much that is.
         let printed = self.note(stream(&found.endpoint, call).await)?;
         printed.try_for_each(|_| ready(Ok(()))).await?;
-        let ended: WireExec =
-            self.get(format!("/exec/{}/json", encode(&made.id)), "tell how it ended").await?;
-        Ok(ended.exit_code.unwrap_or(-1))
+        let ended = self.get(format!("/exec/{run}/json"), "tell how it ended").await?;
+        Ok(Told(&ended).some("ExitCode").map_or(-1, |_| Told(&ended).number("ExitCode")))
     }
 
     async fn image(&self, reference: &str) -> Answer<Option<Image>> {
         let path = format!("/images/{}/json", encode(reference));
-        let found: Option<WireImage> = if_there(self.get(path, &format!("inspect image {reference}")).await)?;
-        Ok(found.map(|image| Image {
-            id: read::with_algorithm(image.id),
-            digests: image
-                .repo_digests
-                .into_iter()
-                .flatten()
-                .filter_map(|digest| Some(digest.split_once('@')?.1.to_owned()))
-                .collect(),
-            labels: image.config.and_then(|config| config.labels).unwrap_or_default(),
-            size: image.size,
-        }))
+        let found = if_there(self.get(path, &format!("inspect image {reference}")).await)?;
+        Ok(found.map(|told| read::image(Told(&told))))
     }
 
     async fn pull(
@@ -366,8 +328,8 @@ impl ContainerEngine for Docker {
     }
 
     async fn volumes(&self) -> Answer<Vec<Volume>> {
-        let all: WireVolumes = self.get("/volumes".into(), "list volumes").await?;
-        Ok(all.read())
+        let all = self.get("/volumes".into(), "list volumes").await?;
+        Ok(Told(&all).list("Volumes").map(volumes::volume).collect())
     }
 
     async fn create_volume(&self, name: &str, spec: &VolumeSpec, marks: &Texts) -> Answer<()> {
@@ -384,8 +346,8 @@ impl ContainerEngine for Docker {
     }
 
     async fn networks(&self) -> Answer<Vec<Network>> {
-        let all: Vec<WireNetwork> = self.get("/networks".into(), "list networks").await?;
-        Ok(all.into_iter().map(WireNetwork::read).collect())
+        let all = self.get("/networks".into(), "list networks").await?;
+        Ok(all.as_array().into_iter().flatten().map(|told| networks::network(Told(told))).collect())
     }
 
     async fn create_network(&self, name: &str, spec: &ContainerNetworkSpec, marks: &Texts) -> Answer<()> {
@@ -407,7 +369,7 @@ impl ContainerEngine for Docker {
         let call = events::call(&found, since);
         let open = async move { lines(&found.endpoint, call).await };
         let told = open.into_stream().try_flatten();
-        told.filter_map(|line| ready(line.map(|line| WireEvent::read(&line)).transpose())).boxed()
+        told.filter_map(|line| ready(line.map(|line| events::event(&line)).transpose())).boxed()
     }
 }
 

@@ -19,6 +19,7 @@ const PACKAGES: &[Package] = &[
     Package { folder: "reconcilers", name: "reconcilers", may: Some(&["manifest-types"]) },
     Package { folder: "agent", name: "holdfast", may: Some(&["manifest-types", "reconcilers"]) },
     Package { folder: "control-plane-sim", name: "control-plane-sim", may: Some(&["manifest-types"]) },
+    Package { folder: "patches/regex", name: "regex", may: Some(&[]) },
     Package { folder: "tests", name: "e2e", may: None },
     Package { folder: "tests/simulation", name: "simulation", may: None },
     Package { folder: "xtask", name: "xtask", may: None },

@@ -1,11 +1,9 @@
 //! What an engine tells of what happens.
 
 use hyper::Method;
-use manifest_types::kinds::engine::Texts;
-use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{found::Found, http::Call};
+use super::{found::Found, http::Call, wire::Told};
 use crate::engine::terms::{EngineEvent, Subject};
 
 /// What happens to containers and matters. A healthcheck's own runs do not: they would tell something every few seconds.
@@ -30,28 +28,6 @@ const CONTAINER: [&str; 15] = [
 const OTHERS: [&str; 10] =
     ["create", "destroy", "remove", "connect", "disconnect", "pull", "tag", "untag", "delete", "load"];
 
-/// A line of the stream.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct WireEvent {
-    #[serde(rename = "Type")]
-    kind: String,
-    #[serde(rename = "Action")]
-    action: String,
-    #[serde(rename = "Actor")]
-    actor: WireActor,
-    #[serde(rename = "timeNano")]
-    nanoseconds: i64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct WireActor {
-    #[serde(rename = "ID")]
-    id: String,
-    attributes: Option<Texts>,
-}
-
 /// The request for the stream.
 pub(super) fn call(found: &Found, since: i64) -> Call {
     let call = found.call(Method::GET, "/events", "tell what happens");
@@ -60,22 +36,21 @@ pub(super) fn call(found: &Found, since: i64) -> Call {
     call.query("filters", kinds).query("since", since)
 }
 
-impl WireEvent {
-    /// What a line tells; `None` if that does not matter, or is not understood: the next list tells the same.
-    pub(super) fn read(line: &[u8]) -> Option<EngineEvent> {
-        let event: Self = serde_json::from_slice(line).ok()?;
-        let action = event.action.split(':').next().unwrap_or_default();
-        let mut attributes = event.actor.attributes.unwrap_or_default();
-        let name = attributes.remove("name").unwrap_or_default();
-        let subject = match event.kind.as_str() {
-            "container" if CONTAINER.contains(&action) => Subject::Container { id: event.actor.id, name },
-            "image" if OTHERS.contains(&action) => Subject::Image,
-            "volume" if OTHERS.contains(&action) => Subject::Volume(event.actor.id),
-            "network" if OTHERS.contains(&action) => {
-                Subject::Network { name, container: attributes.remove("container") }
-            }
-            _ => return None,
-        };
-        Some(EngineEvent { at: event.nanoseconds, subject })
-    }
+/// What a line tells; `None` if that does not matter, or is not understood: the next list tells the same.
+pub(super) fn event(line: &[u8]) -> Option<EngineEvent> {
+    let event: Value = serde_json::from_slice(line).ok()?;
+    let (event, actor) = (Told(&event), Told(&event).at("Actor"));
+    let action = event.text("Action").split(':').next().unwrap_or_default();
+    let attributes = actor.at("Attributes");
+    let (id, name) = (actor.text("ID").to_owned(), attributes.text("name").to_owned());
+    let subject = match event.text("Type") {
+        "container" if CONTAINER.contains(&action) => Subject::Container { id, name },
+        "image" if OTHERS.contains(&action) => Subject::Image,
+        "volume" if OTHERS.contains(&action) => Subject::Volume(id),
+        "network" if OTHERS.contains(&action) => {
+            Subject::Network { name, container: attributes.some_text("container") }
+        }
+        _ => return None,
+    };
+    Some(EngineEvent { at: event.number("timeNano"), subject })
 }

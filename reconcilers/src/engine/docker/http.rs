@@ -13,7 +13,7 @@ use hyper::{
 };
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::{Deserialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::{
     net::{TcpStream, UnixStream},
@@ -115,18 +115,16 @@ pub(super) fn encode(text: &str) -> String {
     utf8_percent_encode(text, PLAIN).to_string()
 }
 
-/// An engine's error, as Docker and Podman tell it.
-#[derive(Deserialize)]
-struct Told {
-    #[serde(default)]
-    message: String,
+/// Sends a request, and reads an answer that is JSON.
+pub(super) async fn ask(endpoint: &Endpoint, call: Call) -> Answer<Value> {
+    let doing = call.doing.clone();
+    parse(&bytes(endpoint, call).await?, &doing)
 }
 
-/// Sends a request, and reads an answer that is JSON.
-pub(super) async fn read<T: DeserializeOwned>(endpoint: &Endpoint, call: Call) -> Answer<T> {
-    let doing = call.doing.clone();
-    let bytes = bytes(endpoint, call).await?;
-    serde_json::from_slice(&bytes).map_err(|error| EngineError::Garbled { doing, why: error.to_string() })
+/// Reads an answer that is JSON.
+pub(super) fn parse<T: DeserializeOwned>(answer: &[u8], doing: &str) -> Answer<T> {
+    serde_json::from_slice(answer)
+        .map_err(|error| EngineError::Garbled { doing: doing.to_owned(), why: error.to_string() })
 }
 
 /// Sends a request, and reads what is answered.
@@ -211,8 +209,10 @@ async fn send(endpoint: &Endpoint, call: Call) -> Answer<Response<Incoming>> {
         return Ok(response);
     }
     let body = collect(endpoint, response).await?;
-    let told = serde_json::from_slice::<Told>(&body).map(|told| told.message);
-    let message = told.unwrap_or_else(|_| String::from_utf8_lossy(&body).trim().to_owned());
+    // An engine's error, as Docker and Podman tell it.
+    let told = serde_json::from_slice::<Value>(&body).ok();
+    let told = told.as_ref().and_then(|told| told.get("message")?.as_str());
+    let message = told.map_or_else(|| String::from_utf8_lossy(&body).trim().to_owned(), str::to_owned);
     Err(EngineError::Refused { doing: call.doing, cause: Cause::of(status.as_u16(), &message), message })
 }
 

@@ -1,57 +1,27 @@
 //! Networks, as engines tell them and take them.
 
 use manifest_types::kinds::{container_network::ContainerNetworkSpec, engine::Texts};
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use super::wire::Told;
 use crate::engine::terms::Network;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireNetwork {
-    id: String,
-    name: String,
-    driver: String,
-    internal: bool,
-    #[serde(rename = "EnableIPv6")]
-    ipv6: bool,
-    #[serde(rename = "IPAM")]
-    ipam: WireIpam,
-    labels: Option<Texts>,
-    options: Option<Texts>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct WireIpam {
-    driver: String,
-    config: Option<Vec<WirePool>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct WirePool {
-    subnet: String,
-    gateway: Option<String>,
-    #[serde(rename = "IPRange")]
-    ip_range: Option<String>,
-}
-
-impl WireNetwork {
-    pub(super) fn read(self) -> Network {
-        let some = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let pools = self.ipam.config.unwrap_or_default().into_iter();
-        Network {
-            id: self.id,
-            name: self.name,
-            driver: self.driver,
-            options: self.options.unwrap_or_default(),
-            internal: self.internal,
-            ipv6: self.ipv6,
-            ipam_driver: self.ipam.driver,
-            pools: pools.map(|pool| (pool.subnet, some(pool.gateway), some(pool.ip_range))).collect(),
-            labels: self.labels.unwrap_or_default(),
-        }
+/// Reads one of the networks that an engine lists.
+pub(super) fn network(told: Told<'_>) -> Network {
+    let ipam = told.at("IPAM");
+    let pool = |pool: Told<'_>| {
+        (pool.text("Subnet").to_owned(), pool.some_text("Gateway"), pool.some_text("IPRange"))
+    };
+    Network {
+        id: told.text("Id").to_owned(),
+        name: told.text("Name").to_owned(),
+        driver: told.text("Driver").to_owned(),
+        options: told.texts("Options"),
+        internal: told.flag("Internal"),
+        ipv6: told.flag("EnableIPv6"),
+        ipam_driver: ipam.text("Driver").to_owned(),
+        pools: ipam.list("Config").map(pool).collect(),
+        labels: told.texts("Labels"),
     }
 }
 

@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use manifest_types::status::Progress;
-use serde::Deserialize;
+use serde_json::Value;
 
+use super::{http::parse, wire::Told};
 use crate::engine::{
     Answer,
     error::{Cause, EngineError},
@@ -19,43 +20,25 @@ pub(super) struct Pulling {
     layers: BTreeMap<String, (u64, u64)>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct WireProgress {
-    id: String,
-    status: String,
-    error: String,
-    #[serde(rename = "progressDetail")]
-    detail: Option<WireDetail>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-struct WireDetail {
-    current: Option<u64>,
-    total: Option<u64>,
-}
-
 impl Pulling {
     /// Takes in a line; what is told of it, or why the pull failed.
     pub(super) fn take(&mut self, line: &[u8], doing: &str) -> Answer<Option<Progress>> {
-        let told: WireProgress = serde_json::from_slice(line)
-            .map_err(|error| EngineError::Garbled { doing: doing.to_owned(), why: error.to_string() })?;
-        if !told.error.is_empty() {
-            let cause = Cause::of(0, &told.error);
-            return Err(EngineError::Refused { doing: doing.to_owned(), cause, message: told.error });
+        let told: Value = parse(line, doing)?;
+        let told = Told(&told);
+        if let Some(message) = told.some_text("error") {
+            return Err(EngineError::Refused { doing: doing.into(), cause: Cause::of(0, &message), message });
         }
-        let detail = told.detail.unwrap_or_default();
-        match (told.status.as_str(), detail.current, detail.total) {
-            ("Downloading", Some(current), Some(total)) => {
-                self.layers.insert(told.id, (current, total));
+        let (id, detail) = (told.text("id").to_owned(), told.at("progressDetail"));
+        match told.text("status") {
+            "Downloading" if detail.some("total").is_some() => {
+                self.layers.insert(id, (detail.amount("current"), detail.amount("total")));
             }
-            ("Download complete" | "Pull complete" | "Already exists", ..) => {
-                let layer = self.layers.entry(told.id).or_default();
+            "Download complete" | "Pull complete" | "Already exists" => {
+                let layer = self.layers.entry(id).or_default();
                 layer.0 = layer.1;
             }
-            ("Pulling fs layer", ..) => {
-                self.layers.entry(told.id).or_default();
+            "Pulling fs layer" => {
+                self.layers.entry(id).or_default();
             }
             _ => return Ok(None),
         }

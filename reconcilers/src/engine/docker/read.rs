@@ -3,10 +3,10 @@
 use jiff::Timestamp;
 use manifest_types::kinds::container::RestartPolicy;
 
-use super::wire::{WireContainer, WireListed};
+use super::wire::{Told, WireListed};
 use crate::engine::{
     shape::{NAMED_NETWORKS, Shape, USUAL_NETWORK, bind_text, capability, signal_name, tmpfs_text},
-    terms::{Activity, Checked, Container, Listed, State},
+    terms::{Activity, Checked, Container, Image, Listed, State},
 };
 
 impl WireListed {
@@ -22,7 +22,7 @@ impl WireListed {
         let healthcheck = healthcheck.iter().find(|(word, _)| self.status.contains(word));
         Listed {
             name: own.unwrap_or_default().to_owned(),
-            image_id: with_algorithm(self.image_id),
+            image_id: with_algorithm(&self.image_id),
             activity: Activity::of(&self.state),
             healthcheck: healthcheck.map(|(_, checked)| *checked),
             labels: self.labels.unwrap_or_default(),
@@ -31,198 +31,211 @@ impl WireListed {
     }
 }
 
-impl WireContainer {
-    /// Podman tells some settings wrongly, and those are not told here: what they were at birth counts.
-    pub(super) fn read(self, is_podman: bool) -> Container {
-        let mut shape = self.shape();
-        if is_podman {
-            shape.unset_below("devices");
-            shape.unset_below("ipc");
-        }
-        let endpoints = self.network_settings.networks.into_iter().flatten();
-        let addresses = endpoints.map(|(name, endpoint)| {
-            let endpoint = endpoint.unwrap_or_default();
-            let all = [endpoint.ip_address, endpoint.ip6_address];
-            (name, all.into_iter().filter(|address| !address.is_empty()).collect())
-        });
-        Container {
-            name: self.name.trim_start_matches('/').to_owned(),
-            image: self.config.image,
-            image_id: with_algorithm(self.image),
-            labels: self.config.labels.unwrap_or_default(),
-            addresses: addresses.collect(),
-            state: State {
-                activity: Activity::of(&self.state.status),
-                healthcheck: self.state.health.and_then(|health| checked(&health.status)),
-                exit_code: self.state.exit_code,
-                oom_killed: self.state.oom_killed,
-                error: self.state.error,
-                started_at: time(&self.state.started_at),
-                finished_at: time(&self.state.finished_at),
-                restarts: self.restart_count,
-            },
-            id: self.id,
-            shape,
+/// Reads a container as it is inspected. Podman tells some settings wrongly, and those are not told here: what they were at birth counts.
+pub(super) fn container(told: Told<'_>, is_podman: bool) -> Container {
+    let mut shape = shape(told);
+    if is_podman {
+        shape.unset_below("devices");
+        shape.unset_below("ipc");
+    }
+    let (state, config) = (told.at("State"), told.at("Config"));
+    let addresses =
+        told.at("NetworkSettings").entries("Networks").map(|(name, end)| (name.to_owned(), addresses(end)));
+    Container {
+        id: told.text("Id").to_owned(),
+        name: told.text("Name").trim_start_matches('/').to_owned(),
+        image: config.text("Image").to_owned(),
+        image_id: with_algorithm(told.text("Image")),
+        labels: config.texts("Labels"),
+        addresses: addresses.collect(),
+        state: State {
+            activity: Activity::of(state.text("Status")),
+            healthcheck: checked(state.at("Health").text("Status")),
+            exit_code: state.number("ExitCode"),
+            oom_killed: state.flag("OOMKilled"),
+            error: state.text("Error").to_owned(),
+            started_at: time(state.text("StartedAt")),
+            finished_at: time(state.text("FinishedAt")),
+            restarts: told.amount("RestartCount"),
+        },
+        shape,
+    }
+}
+
+/// Reads an image as it is inspected.
+pub(super) fn image(told: Told<'_>) -> Image {
+    let digest = |name: Told<'_>| Some(name.as_text().split_once('@')?.1.to_owned());
+    Image {
+        id: with_algorithm(told.text("Id")),
+        digests: told.list("RepoDigests").filter_map(digest).collect(),
+        labels: told.at("Config").texts("Labels"),
+        size: told.amount("Size"),
+    }
+}
+
+fn shape(told: Told<'_>) -> Shape {
+    let mut shape = Shape::default();
+    let (config, host) = (told.at("Config"), told.at("HostConfig"));
+    process(&mut shape, config, host);
+    networking(&mut shape, host, told.at("NetworkSettings"));
+    rights(&mut shape, host);
+    resources(&mut shape, host);
+    mounts(&mut shape, told, host);
+    shape.texts("labels", &config.texts("Labels"));
+    shape.texts("annotations", &host.texts("Annotations"));
+    let logging = host.at("LogConfig");
+    shape.set("logging.driver", logging.text("Type"));
+    shape.texts("logging.options", &logging.texts("Config"));
+    if let Some(check) = config.some("Healthcheck") {
+        shape.set_some("healthcheck.test", check.some("Test").map(|_| check.words("Test")));
+        shape.set("healthcheck.interval", check.amount("Interval"));
+        shape.set("healthcheck.timeout", check.amount("Timeout"));
+        shape.set("healthcheck.startPeriod", check.amount("StartPeriod"));
+        shape.set("healthcheck.retries", check.amount("Retries"));
+    }
+    shape
+}
+
+fn process(shape: &mut Shape, config: Told<'_>, host: Told<'_>) {
+    shape.set_some("command", config.some("Cmd").map(|_| config.words("Cmd")));
+    shape.set_some("entrypoint", config.some("Entrypoint").map(|_| one_or_many(config, "Entrypoint")));
+    for (name, value) in config.list("Env").filter_map(|pair| pair.as_text().split_once('=')) {
+        shape.variable(name, value);
+    }
+    shape.set("workingDir", config.text("WorkingDir"));
+    shape.set("user", config.text("User"));
+    shape.set_list("groups", &host.words("GroupAdd"), true);
+    shape.set("hostname", config.text("Hostname"));
+    shape.set("tty", config.flag("Tty"));
+    shape.set_some("stopSignal", config.some("StopSignal").map(signal));
+    shape.set_some("stopGracePeriod", config.some("StopTimeout").map(|_| config.amount("StopTimeout")));
+    shape.set_some("init", host.some("Init").map(|_| host.flag("Init")));
+    shape.set("shmSize", host.amount("ShmSize"));
+    shape.set("ipc", host.text("IpcMode"));
+    shape.set("pid", host.text("PidMode"));
+}
+
+fn networking(shape: &mut Shape, host: Told<'_>, settings: Told<'_>) {
+    for (port, bindings) in host.entries("PortBindings") {
+        let Some((number, protocol)) = port.split_once('/') else { continue };
+        let Ok(number) = number.parse() else { continue };
+        for binding in bindings.0.as_array().into_iter().flatten().map(Told) {
+            let host = Some(binding.text("HostPort")).filter(|port| *port != "0").unwrap_or_default();
+            shape.port(number, protocol, &format!("{}:{host}", binding.text("HostIp")));
         }
     }
-
-    fn shape(&self) -> Shape {
-        let mut shape = Shape::default();
-        self.process(&mut shape);
-        self.networking(&mut shape);
-        self.rights(&mut shape);
-        self.resources(&mut shape);
-        self.mounts(&mut shape);
-        shape.texts("labels", &self.config.labels.clone().unwrap_or_default());
-        let host = &self.host_config;
-        shape.texts("annotations", &host.annotations.clone().unwrap_or_default());
-        shape.set("logging.driver", host.log_config.r#type.clone());
-        shape.texts("logging.options", &host.log_config.config.clone().unwrap_or_default());
-        if let Some(check) = &self.config.healthcheck {
-            shape.set_some("healthcheck.test", check.test.clone());
-            shape.set("healthcheck.interval", check.interval);
-            shape.set("healthcheck.timeout", check.timeout);
-            shape.set("healthcheck.startPeriod", check.start_period);
-            shape.set("healthcheck.retries", check.retries);
+    let networks = || settings.entries("Networks");
+    let mode = match mode(host.text("NetworkMode")) {
+        // Podman tells the usual mode for any network of its own.
+        USUAL_NETWORK if networks().any(|(name, _)| !["bridge", "podman"].contains(&name)) => NAMED_NETWORKS,
+        mode => mode,
+    };
+    shape.set("networkMode", mode);
+    for (name, endpoint) in networks().filter(|_| !["host", "none"].contains(&mode)) {
+        let name = if mode == USUAL_NETWORK && name == "podman" { USUAL_NETWORK } else { name };
+        shape.set(format!("networks.{name}"), true);
+        if endpoint.0.is_null() {
+            continue;
         }
-        shape
+        shape.set_list(&format!("networks.{name}.aliases"), &endpoint.words("Aliases"), true);
+        let fixed = endpoint.at("IPAMConfig");
+        let fixed = ["IPv4Address", "IPv6Address"].into_iter().filter_map(|key| fixed.some_text(key));
+        let ips: Vec<_> = fixed.chain(addresses(endpoint)).collect();
+        shape.set_list(&format!("networks.{name}.ip"), &ips, true);
     }
-
-    fn process(&self, shape: &mut Shape) {
-        let (config, host) = (&self.config, &self.host_config);
-        shape.set_some("command", config.cmd.clone());
-        shape.set_some("entrypoint", config.entrypoint.as_ref().map(|one| one.0.clone()));
-        for (name, value) in config.env.iter().flatten().filter_map(|pair| pair.split_once('=')) {
-            shape.variable(name, value);
-        }
-        shape.set("workingDir", config.working_dir.clone());
-        shape.set("user", config.user.clone());
-        shape.set_list("groups", &host.group_add.clone().unwrap_or_default(), true);
-        shape.set("hostname", config.hostname.clone());
-        shape.set("tty", config.tty);
-        shape.set_some("stopSignal", config.stop_signal.as_ref().map(|signal| signal_name(&signal.0)));
-        shape.set_some("stopGracePeriod", config.stop_timeout);
-        shape.set_some("init", host.init);
-        shape.set("shmSize", host.shm_size);
-        shape.set("ipc", host.ipc_mode.clone());
-        shape.set("pid", host.pid_mode.clone());
+    shape.set_list("dns", &host.words("Dns"), false);
+    shape.set_list("dnsSearch", &host.words("DnsSearch"), false);
+    shape.set_list("dnsOptions", &host.words("DnsOptions"), false);
+    for (name, address) in host.list("ExtraHosts").filter_map(|pair| pair.as_text().split_once(':')) {
+        shape.set(format!("extraHosts.{name}"), address);
     }
+}
 
-    fn networking(&self, shape: &mut Shape) {
-        let host = &self.host_config;
-        for (port, bindings) in host.port_bindings.iter().flatten() {
-            let Some((number, protocol)) = port.split_once('/') else { continue };
-            let Ok(number) = number.parse() else { continue };
-            for binding in bindings.iter().flatten() {
-                let host = if binding.host_port == "0" { "" } else { &binding.host_port };
-                shape.port(number, protocol, &format!("{}:{host}", binding.host_ip));
-            }
-        }
-        let names = || self.network_settings.networks.iter().flatten().map(|(name, _)| name.as_str());
-        let mode = match mode(&host.network_mode) {
-            // Podman tells the usual mode for any network of its own.
-            USUAL_NETWORK if names().any(|name| !["bridge", "podman"].contains(&name)) => NAMED_NETWORKS,
-            mode => mode,
+fn rights(shape: &mut Shape, host: Told<'_>) {
+    shape.set("privileged", host.flag("Privileged"));
+    shape.set("readOnlyRootFilesystem", host.flag("ReadonlyRootfs"));
+    for (path, key) in [("capabilities.add", "CapAdd"), ("capabilities.drop", "CapDrop")] {
+        let names: Vec<_> = host.list(key).map(|name| capability(name.as_text())).collect();
+        shape.set_list(path, &names, true);
+    }
+    for device in host.list("Devices") {
+        let rights = device.some_text("CgroupPermissions").unwrap_or_else(|| "rwm".into());
+        let text = format!("{} {rights}", device.text("PathOnHost"));
+        shape.set(format!("devices.{}", device.text("PathInContainer")), text);
+    }
+    shape.set_list("deviceCgroupRules", &host.words("DeviceCgroupRules"), true);
+    shape.texts("sysctls", &host.texts("Sysctls"));
+    for limit in host.list("Ulimits") {
+        let name = limit.text("Name").trim_start_matches("RLIMIT_").to_ascii_lowercase();
+        let text = format!("{}:{}", limit.number("Soft"), limit.number("Hard"));
+        shape.set(format!("ulimits.{name}"), text);
+    }
+    shape.set_list("securityOpt", &host.words("SecurityOpt"), true);
+}
+
+fn resources(shape: &mut Shape, host: Told<'_>) {
+    shape.set("resources.memory", host.amount("Memory"));
+    shape.set("resources.memoryReservation", host.amount("MemoryReservation"));
+    // Podman tells a quota of a period where Docker tells billionths.
+    let by_quota =
+        host.amount("CpuQuota").saturating_mul(1_000_000_000).checked_div(host.amount("CpuPeriod"));
+    let cpus = Some(host.amount("NanoCpus")).filter(|cpus| *cpus > 0).or(by_quota);
+    shape.set("resources.cpus", cpus.unwrap_or_default());
+    shape.set("resources.cpuShares", host.amount("CpuShares"));
+    shape.set("resources.pids", host.amount("PidsLimit"));
+    let restarts = host.at("RestartPolicy");
+    let policy = match restarts.text("Name") {
+        "always" => RestartPolicy::Always,
+        "on-failure" => RestartPolicy::OnFailure,
+        "unless-stopped" => RestartPolicy::UnlessStopped,
+        _ => RestartPolicy::No,
+    };
+    let most = u32::try_from(restarts.amount("MaximumRetryCount")).ok();
+    shape.restarts(policy, most.filter(|_| policy == RestartPolicy::OnFailure));
+}
+
+fn mounts(shape: &mut Shape, told: Told<'_>, host: Told<'_>) {
+    for mount in told.list("Mounts") {
+        let rights = if mount.flag("RW") { "rw" } else { "ro" };
+        let text = match mount.text("Type") {
+            "bind" => bind_text(mount.text("Source"), rights, mount.text("Propagation")),
+            "volume" => format!("volume {} {rights}", mount.text("Name")),
+            _ => continue,
         };
-        shape.set("networkMode", mode);
-        for (name, endpoint) in self.network_settings.networks.iter().flatten() {
-            if ["host", "none"].contains(&mode) {
-                continue;
-            }
-            let name = if mode == USUAL_NETWORK && name == "podman" { USUAL_NETWORK } else { name };
-            shape.set(format!("networks.{name}"), true);
-            let Some(endpoint) = endpoint else { continue };
-            let aliases = endpoint.aliases.clone().unwrap_or_default();
-            shape.set_list(&format!("networks.{name}.aliases"), &aliases, true);
-            let fixed = endpoint.ipam.as_ref().map(|ipam| [ipam.four.clone(), ipam.six.clone()]);
-            let given = [endpoint.ip_address.clone(), endpoint.ip6_address.clone()];
-            let ips: Vec<_> = fixed.into_iter().flatten().chain(given).filter(|ip| !ip.is_empty()).collect();
-            shape.set_list(&format!("networks.{name}.ip"), &ips, true);
-        }
-        shape.set_list("dns", &host.dns.clone().unwrap_or_default(), false);
-        shape.set_list("dnsSearch", &host.dns_search.clone().unwrap_or_default(), false);
-        shape.set_list("dnsOptions", &host.dns_options.clone().unwrap_or_default(), false);
-        for (name, address) in host.extra_hosts.iter().flatten().filter_map(|pair| pair.split_once(':')) {
-            shape.set(format!("extraHosts.{name}"), address);
-        }
+        shape.set(format!("mounts.{}", mount.text("Destination")), text);
     }
+    for mount in host.list("Mounts").filter(|mount| mount.text("Type") == "tmpfs") {
+        let rights = if mount.flag("ReadOnly") { "ro" } else { "rw" };
+        let options = mount.at("TmpfsOptions");
+        let size = Some(options.amount("SizeBytes")).filter(|size| *size > 0);
+        let mode = u32::try_from(options.amount("Mode")).ok().filter(|mode| *mode > 0);
+        shape.set(format!("mounts.{}", mount.text("Target")), tmpfs_text(rights, size, mode));
+    }
+    for (target, options) in host.entries("Tmpfs") {
+        let options: Vec<_> = options.as_text().split(',').collect();
+        let rights = if options.contains(&"ro") { "ro" } else { "rw" };
+        let value = |name: &str| options.iter().find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
+        let size = value("size").and_then(|size| size.parse().ok());
+        let mode = value("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok());
+        shape.set(format!("mounts.{target}"), tmpfs_text(rights, size, mode));
+    }
+}
 
-    fn rights(&self, shape: &mut Shape) {
-        let host = &self.host_config;
-        shape.set("privileged", host.privileged);
-        shape.set("readOnlyRootFilesystem", host.readonly_rootfs);
-        let capabilities = |names: &Option<Vec<String>>| -> Vec<_> {
-            names.iter().flatten().map(|name| capability(name)).collect()
-        };
-        shape.set_list("capabilities.add", &capabilities(&host.cap_add), true);
-        shape.set_list("capabilities.drop", &capabilities(&host.cap_drop), true);
-        for device in host.devices.iter().flatten() {
-            let rights =
-                if device.cgroup_permissions.is_empty() { "rwm" } else { &device.cgroup_permissions };
-            let text = format!("{} {rights}", device.path_on_host);
-            shape.set(format!("devices.{}", device.path_in_container), text);
-        }
-        shape.set_list("deviceCgroupRules", &host.device_cgroup_rules.clone().unwrap_or_default(), true);
-        shape.texts("sysctls", &host.sysctls.clone().unwrap_or_default());
-        for limit in host.ulimits.iter().flatten() {
-            let name = limit.name.trim_start_matches("RLIMIT_").to_ascii_lowercase();
-            shape.set(format!("ulimits.{name}"), format!("{}:{}", limit.soft, limit.hard));
-        }
-        shape.set_list("securityOpt", &host.security_opt.clone().unwrap_or_default(), true);
-    }
+/// Podman writes a list of one as a text.
+fn one_or_many(told: Told<'_>, key: &str) -> Vec<String> {
+    told.some_text(key).map_or_else(|| told.words(key), |one| vec![one])
+}
 
-    fn resources(&self, shape: &mut Shape) {
-        let host = &self.host_config;
-        let amount = |value: i64| u64::try_from(value).unwrap_or(0);
-        shape.set("resources.memory", amount(host.memory));
-        shape.set("resources.memoryReservation", amount(host.memory_reservation));
-        // Podman tells a quota of a period where Docker tells billionths.
-        let by_quota = (host.cpu_period > 0 && host.cpu_quota > 0)
-            .then(|| amount(host.cpu_quota).saturating_mul(1_000_000_000) / amount(host.cpu_period));
-        let cpus = if host.nano_cpus > 0 { amount(host.nano_cpus) } else { by_quota.unwrap_or(0) };
-        shape.set("resources.cpus", cpus);
-        shape.set("resources.cpuShares", amount(host.cpu_shares));
-        shape.set("resources.pids", amount(host.pids_limit.unwrap_or(0)));
-        let policy = match host.restart_policy.name.as_str() {
-            "always" => RestartPolicy::Always,
-            "on-failure" => RestartPolicy::OnFailure,
-            "unless-stopped" => RestartPolicy::UnlessStopped,
-            _ => RestartPolicy::No,
-        };
-        let most =
-            Some(host.restart_policy.maximum_retry_count).filter(|_| policy == RestartPolicy::OnFailure);
-        shape.restarts(policy, most);
+/// Podman writes a signal as a number.
+fn signal(told: Told<'_>) -> String {
+    match told.0.as_i64() {
+        Some(number) => signal_name(&number.to_string()),
+        None => signal_name(told.as_text()),
     }
+}
 
-    fn mounts(&self, shape: &mut Shape) {
-        for mount in self.mounts.iter().flatten() {
-            let rights = if mount.writable { "rw" } else { "ro" };
-            let text = match mount.r#type.as_str() {
-                "bind" => bind_text(&mount.source, rights, &mount.propagation),
-                "volume" => format!("volume {} {rights}", mount.name),
-                _ => continue,
-            };
-            shape.set(format!("mounts.{}", mount.destination), text);
-        }
-        for mount in self.host_config.mounts.iter().flatten().filter(|mount| mount.r#type == "tmpfs") {
-            let rights = if mount.read_only { "ro" } else { "rw" };
-            let options = mount.tmpfs_options.as_ref();
-            let (size, mode) = (options.and_then(|own| own.size_bytes), options.and_then(|own| own.mode));
-            let size = size.filter(|size| *size > 0);
-            shape.set(
-                format!("mounts.{}", mount.target),
-                tmpfs_text(rights, size, mode.filter(|mode| *mode > 0)),
-            );
-        }
-        for (target, options) in self.host_config.tmpfs.iter().flatten() {
-            let options: Vec<_> = options.split(',').collect();
-            let rights = if options.contains(&"ro") { "ro" } else { "rw" };
-            let value = |name: &str| options.iter().find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
-            let size = value("size").and_then(|size| size.parse().ok());
-            let mode = value("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok());
-            shape.set(format!("mounts.{target}"), tmpfs_text(rights, size, mode));
-        }
-    }
+fn addresses(endpoint: Told<'_>) -> Vec<String> {
+    ["IPAddress", "GlobalIPv6Address"].into_iter().filter_map(|key| endpoint.some_text(key)).collect()
 }
 
 /// The network mode in the spec's terms: named networks are told as the first one's name.
@@ -245,8 +258,8 @@ fn checked(word: &str) -> Option<Checked> {
 }
 
 /// Podman tells a digest without its algorithm.
-pub(super) fn with_algorithm(id: String) -> String {
-    if id.is_empty() || id.contains(':') { id } else { format!("sha256:{id}") }
+pub(super) fn with_algorithm(id: &str) -> String {
+    if id.is_empty() || id.contains(':') { id.to_owned() } else { format!("sha256:{id}") }
 }
 
 /// A time, unless it is the one that engines tell for never.
@@ -281,11 +294,8 @@ mod tests {
             ]
         );
         assert_eq!(listed[0].image_id, "sha256:12");
-        let bare: WireContainer = serde_json::from_value(
-            json!({ "Id": "a", "State": { "Status": "exited", "StartedAt": "0001-01-01T00:00:00Z" } }),
-        )
-        .expect("it is read");
-        let bare = bare.read(false);
+        let bare = json!({ "Id": "a", "State": { "Status": "exited", "StartedAt": "0001-01-01T00:00:00Z" }, "Mounts": 3 });
+        let bare = container(Told(&bare), false);
         assert_eq!((bare.state.activity, bare.state.started_at), (Activity::Exited, None));
     }
 
@@ -297,8 +307,7 @@ mod tests {
             "HostConfig": { "NetworkMode": "bridge", "CpuPeriod": 100000, "CpuQuota": 50000, "PidsLimit": 100, "IpcMode": "shareable", "Ulimits": [{ "Name": "RLIMIT_NOFILE", "Soft": 1, "Hard": 2 }] },
             "NetworkSettings": { "Networks": { "shop": { "Aliases": ["www"], "IPAddress": "10.0.0.5" } } }
         });
-        let container: WireContainer = serde_json::from_value(told).expect("it is read");
-        let container = container.read(true);
+        let container = container(Told(&told), true);
         let shape = &container.shape;
         for (path, value) in [
             ("entrypoint", json!(["/bin/web"])),

@@ -1,39 +1,19 @@
 //! Volumes, as engines tell them and take them.
 
 use manifest_types::kinds::{engine::Texts, volume::VolumeSpec};
-use serde::Deserialize;
 use serde_json::{Value, json};
 
+use super::wire::Told;
 use crate::engine::terms::Volume;
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireVolumes {
-    volumes: Option<Vec<WireVolume>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-struct WireVolume {
-    name: String,
-    driver: String,
-    mountpoint: String,
-    labels: Option<Texts>,
-    options: Option<Texts>,
-}
-
-impl WireVolumes {
-    pub(super) fn read(self) -> Vec<Volume> {
-        let volumes = self.volumes.unwrap_or_default().into_iter();
-        volumes
-            .map(|volume| Volume {
-                name: volume.name,
-                driver: volume.driver,
-                options: volume.options.unwrap_or_default(),
-                labels: volume.labels.unwrap_or_default(),
-                mountpoint: Some(volume.mountpoint).filter(|path| !path.is_empty()),
-            })
-            .collect()
+/// Reads one of the volumes that an engine lists.
+pub(super) fn volume(told: Told<'_>) -> Volume {
+    Volume {
+        name: told.text("Name").to_owned(),
+        driver: told.text("Driver").to_owned(),
+        options: told.texts("Options"),
+        labels: told.texts("Labels"),
+        mountpoint: told.some_text("Mountpoint"),
     }
 }
 

@@ -1,11 +1,11 @@
-//! A container as an engine writes it. Everything may be missing: an engine that leaves a field out, or writes null, has not said anything.
-
-use std::collections::BTreeMap;
+//! What an engine writes, as it is read. Everything may be missing: an engine that leaves a field out, or writes null or something else in its
+//! place, has not said anything.
 
 use manifest_types::kinds::engine::Texts;
 use serde::Deserialize;
+use serde_json::Value;
 
-/// One line of the list of containers.
+/// One line of the list of containers, which may be long: what is not needed is not kept.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, rename_all = "PascalCase")]
 pub(super) struct WireListed {
@@ -18,224 +18,69 @@ pub(super) struct WireListed {
     pub(super) labels: Option<Texts>,
 }
 
-/// A container as it is inspected.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireContainer {
-    pub(super) id: String,
-    pub(super) name: String,
-    pub(super) image: String,
-    pub(super) restart_count: u64,
-    pub(super) state: WireState,
-    pub(super) config: WireConfig,
-    pub(super) host_config: WireHost,
-    pub(super) network_settings: WireNetworks,
-    pub(super) mounts: Option<Vec<WireMount>>,
-}
+/// A part of what an engine wrote.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Told<'a>(pub(super) &'a Value);
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireState {
-    pub(super) status: String,
-    #[serde(rename = "OOMKilled")]
-    pub(super) oom_killed: bool,
-    pub(super) exit_code: i64,
-    pub(super) error: String,
-    pub(super) started_at: String,
-    pub(super) finished_at: String,
-    pub(super) health: Option<WireHealth>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireHealth {
-    pub(super) status: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireConfig {
-    pub(super) image: String,
-    pub(super) labels: Option<Texts>,
-    pub(super) cmd: Option<Vec<String>>,
-    pub(super) entrypoint: Option<OneOrMany>,
-    pub(super) env: Option<Vec<String>>,
-    pub(super) working_dir: String,
-    pub(super) user: String,
-    pub(super) hostname: String,
-    pub(super) tty: bool,
-    pub(super) stop_signal: Option<SignalName>,
-    pub(super) stop_timeout: Option<u32>,
-    pub(super) healthcheck: Option<WireHealthcheck>,
-}
-
-/// Podman writes a list of one as a text, and a signal as a number.
-#[derive(Debug)]
-pub(super) struct OneOrMany(pub(super) Vec<String>);
-
-#[derive(Debug)]
-pub(super) struct SignalName(pub(super) String);
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireHealthcheck {
-    pub(super) test: Option<Vec<String>>,
-    pub(super) interval: u64,
-    pub(super) timeout: u64,
-    pub(super) start_period: u64,
-    pub(super) retries: u64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireHost {
-    pub(super) network_mode: String,
-    pub(super) port_bindings: Option<BTreeMap<String, Option<Vec<WireBinding>>>>,
-    pub(super) restart_policy: WireRestart,
-    pub(super) mounts: Option<Vec<WireWantedMount>>,
-    pub(super) tmpfs: Option<Texts>,
-    pub(super) group_add: Option<Vec<String>>,
-    pub(super) dns: Option<Vec<String>>,
-    pub(super) dns_search: Option<Vec<String>>,
-    pub(super) dns_options: Option<Vec<String>>,
-    pub(super) extra_hosts: Option<Vec<String>>,
-    pub(super) init: Option<bool>,
-    pub(super) privileged: bool,
-    pub(super) readonly_rootfs: bool,
-    pub(super) cap_add: Option<Vec<String>>,
-    pub(super) cap_drop: Option<Vec<String>>,
-    pub(super) devices: Option<Vec<WireDevice>>,
-    pub(super) device_cgroup_rules: Option<Vec<String>>,
-    pub(super) sysctls: Option<Texts>,
-    pub(super) ulimits: Option<Vec<WireUlimit>>,
-    pub(super) security_opt: Option<Vec<String>>,
-    pub(super) shm_size: u64,
-    pub(super) ipc_mode: String,
-    pub(super) pid_mode: String,
-    pub(super) log_config: WireLogging,
-    pub(super) annotations: Option<Texts>,
-    pub(super) memory: i64,
-    pub(super) memory_reservation: i64,
-    pub(super) nano_cpus: i64,
-    pub(super) cpu_quota: i64,
-    pub(super) cpu_period: i64,
-    pub(super) cpu_shares: i64,
-    pub(super) pids_limit: Option<i64>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireBinding {
-    pub(super) host_ip: String,
-    pub(super) host_port: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireRestart {
-    pub(super) name: String,
-    pub(super) maximum_retry_count: u32,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireWantedMount {
-    pub(super) r#type: String,
-    pub(super) target: String,
-    pub(super) read_only: bool,
-    pub(super) tmpfs_options: Option<WireTmpfs>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireTmpfs {
-    pub(super) size_bytes: Option<u64>,
-    pub(super) mode: Option<u32>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireDevice {
-    pub(super) path_on_host: String,
-    pub(super) path_in_container: String,
-    pub(super) cgroup_permissions: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireUlimit {
-    pub(super) name: String,
-    pub(super) soft: i64,
-    pub(super) hard: i64,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireLogging {
-    pub(super) r#type: String,
-    pub(super) config: Option<Texts>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireNetworks {
-    pub(super) networks: Option<BTreeMap<String, Option<WireEndpoint>>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct WireEndpoint {
-    #[serde(rename = "Aliases")]
-    pub(super) aliases: Option<Vec<String>>,
-    #[serde(rename = "IPAMConfig")]
-    pub(super) ipam: Option<WireIpam>,
-    #[serde(rename = "IPAddress")]
-    pub(super) ip_address: String,
-    #[serde(rename = "GlobalIPv6Address")]
-    pub(super) ip6_address: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub(super) struct WireIpam {
-    #[serde(rename = "IPv4Address")]
-    pub(super) four: String,
-    #[serde(rename = "IPv6Address")]
-    pub(super) six: String,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "PascalCase")]
-pub(super) struct WireMount {
-    pub(super) r#type: String,
-    pub(super) name: String,
-    pub(super) source: String,
-    pub(super) destination: String,
-    #[serde(rename = "RW")]
-    pub(super) writable: bool,
-    pub(super) propagation: String,
-}
-
-impl<'de> Deserialize<'de> for OneOrMany {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        Ok(Self(match value {
-            serde_json::Value::String(one) if !one.is_empty() => vec![one],
-            serde_json::Value::Array(many) => {
-                many.into_iter().filter_map(|one| one.as_str().map(str::to_owned)).collect()
-            }
-            _ => Vec::new(),
-        }))
+impl<'a> Told<'a> {
+    /// The part under `key`.
+    pub(super) fn at(self, key: &str) -> Self {
+        Self(self.0.get(key).unwrap_or(&Value::Null))
     }
-}
 
-impl<'de> Deserialize<'de> for SignalName {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let value = serde_json::Value::deserialize(deserializer)?;
-        Ok(Self(match value {
-            serde_json::Value::String(name) => name,
-            serde_json::Value::Number(number) => number.to_string(),
-            _ => String::new(),
-        }))
+    /// The part under `key`, if there is something.
+    pub(super) fn some(self, key: &str) -> Option<Self> {
+        Some(self.at(key)).filter(|part| !part.0.is_null())
+    }
+
+    /// This, if it is a text.
+    pub(super) fn as_text(self) -> &'a str {
+        self.0.as_str().unwrap_or_default()
+    }
+
+    /// The text under `key`.
+    pub(super) fn text(self, key: &str) -> &'a str {
+        self.at(key).as_text()
+    }
+
+    /// The text under `key`, unless it is empty.
+    pub(super) fn some_text(self, key: &str) -> Option<String> {
+        Some(self.text(key)).filter(|text| !text.is_empty()).map(str::to_owned)
+    }
+
+    /// Whether `key` is true.
+    pub(super) fn flag(self, key: &str) -> bool {
+        self.0.get(key).and_then(Value::as_bool).unwrap_or_default()
+    }
+
+    /// The whole number under `key`.
+    pub(super) fn number(self, key: &str) -> i64 {
+        self.0.get(key).and_then(Value::as_i64).unwrap_or_default()
+    }
+
+    /// The amount under `key`: what engines write below zero means that there is none.
+    pub(super) fn amount(self, key: &str) -> u64 {
+        u64::try_from(self.number(key)).unwrap_or_default()
+    }
+
+    /// The parts of the list under `key`.
+    pub(super) fn list(self, key: &str) -> impl Iterator<Item = Self> + use<'a> {
+        self.0.get(key).and_then(Value::as_array).into_iter().flatten().map(Self)
+    }
+
+    /// The texts of the list under `key`.
+    pub(super) fn words(self, key: &str) -> Vec<String> {
+        self.list(key).map(|word| word.as_text().to_owned()).collect()
+    }
+
+    /// The parts under `key`, by their names.
+    pub(super) fn entries(self, key: &str) -> impl Iterator<Item = (&'a str, Self)> + use<'a> {
+        let entries = self.0.get(key).and_then(Value::as_object).into_iter().flatten();
+        entries.map(|(name, part)| (name.as_str(), Self(part)))
+    }
+
+    /// The texts under `key`, by their names.
+    pub(super) fn texts(self, key: &str) -> Texts {
+        self.entries(key).map(|(name, text)| (name.to_owned(), text.as_text().to_owned())).collect()
     }
 }
