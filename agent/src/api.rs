@@ -62,9 +62,10 @@ pub async fn serve(listener: UnixListener, asks: mpsc::Sender<Ask>, shutdown: Ca
 
 /// Answers the requests of one connection, one after the other.
 async fn converse(stream: UnixStream, asks: mpsc::Sender<Ask>, shutdown: CancellationToken) {
+    let ends = shutdown.clone();
     let answer = service_fn(move |request| {
-        let asks = asks.clone();
-        async move { Ok::<_, Infallible>(routes::respond(&asks, request).await) }
+        let (asks, ends) = (asks.clone(), ends.clone());
+        async move { Ok::<_, Infallible>(routes::respond(&asks, request, &ends).await) }
     });
     let mut connection = std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {

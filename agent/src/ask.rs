@@ -7,6 +7,10 @@ use manifest_types::{
     problem::Problem,
     status::{AgentStatus, DriftField, Phase, ResourceStatus},
 };
+use reconcilers::{
+    error::Failure,
+    reconciler::{Lines, Printed},
+};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
@@ -27,8 +31,37 @@ pub enum Ask {
     Reconcile(oneshot::Sender<()>),
     /// Accept any generation next.
     ForgetGeneration(oneshot::Sender<()>),
+    /// What a resource prints.
+    Logs(ResourceId, Lines, oneshot::Sender<Logs>),
     /// Numbers for monitoring.
     Metrics(oneshot::Sender<Metrics>),
+}
+
+/// What a resource prints, or why that is not told.
+pub enum Logs {
+    /// There is no such resource.
+    Unknown,
+    /// Resources of this kind print nothing.
+    Silent {
+        /// The kind.
+        kind: String,
+    },
+    /// It cannot be read.
+    Failed(Failure),
+    /// What it prints.
+    Printed(Printed),
+}
+
+impl std::fmt::Debug for Logs {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Unknown => f.write_str("Unknown"),
+            Self::Silent { kind } => write!(f, "Silent({kind})"),
+            Self::Failed(failure) => write!(f, "Failed({failure:?})"),
+            // What is printed may be anything, also a secret.
+            Self::Printed(_) => f.write_str("Printed"),
+        }
+    }
 }
 
 /// Why a resource is in its phase.

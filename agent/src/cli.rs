@@ -33,6 +33,7 @@ Examples:
   holdfast run --agent-id pump-17 --nats-url nats://fleet.example:4222
   holdfast status --watch
   holdfast explain web-config
+  holdfast logs web --follow
   holdfast plan -f manifest.yaml
   holdfast pause web-config --for 2h
 
@@ -121,6 +122,20 @@ pub enum Request {
     Explain {
         /// The resource
         id: ResourceId,
+    },
+    /// Show what a container has printed
+    #[command(
+        after_help = "Both of its outputs, as they were printed, whatever --output says. With --follow it goes on across restarts and\nreplacements of the container, and while the engine is away, until Ctrl-C.\n\nExamples:\n  holdfast logs web\n  holdfast logs web --follow --tail 20"
+    )]
+    Logs {
+        /// The resource
+        id: ResourceId,
+        /// Go on with what it prints from now on
+        #[arg(long, short)]
+        follow: bool,
+        /// Only the last lines of what there is, so many
+        #[arg(long, short = 'n', value_name = "LINES")]
+        tail: Option<u32>,
     },
     /// Try a resource again now, even one whose spec failed for good
     #[command(after_help = "Examples:\n  holdfast retry web-config\n  holdfast retry --all")]

@@ -26,9 +26,9 @@ use crate::{
         marks,
         terms::{Activity, Listed, Subject},
     },
-    error::{ReconcileError, Unseen},
+    error::{ObserveError, ReconcileError, Unseen},
     host::Host,
-    reconciler::{Hint, Outcome, Put, Reconciler, Sights, StepContext, Take, Target},
+    reconciler::{Hint, Lines, Outcome, Printed, Put, Reconciler, Sights, StepContext, Take, Target},
 };
 
 pub mod error;
@@ -37,6 +37,7 @@ mod fare;
 pub mod fixture;
 mod login;
 mod look;
+mod output;
 pub mod probes;
 mod scene;
 pub mod sight;
@@ -164,6 +165,18 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         }
         self.names.set(take.id, None);
         Ok(())
+    }
+
+    async fn output(
+        &self,
+        target: &Target<'_, ContainerSpec>,
+        lines: Lines,
+    ) -> Result<Option<Printed>, ObserveError> {
+        self.link.open().await?;
+        let held = target.owned.as_ref().and_then(|owned| held(*owned).into_iter().next());
+        let wanted = || target.wanted.map(|spec| name_of(spec, target.id));
+        let name = held.or_else(wanted).unwrap_or_else(|| target.id.to_string());
+        output::output(Arc::clone(&self.link), name, lines).await.map(Some)
     }
 
     fn capability(&self) -> Option<(&'static str, Capability)> {

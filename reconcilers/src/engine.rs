@@ -6,7 +6,8 @@
 
 use std::{future::Future, time::Duration};
 
-use futures_util::stream::BoxStream;
+use bytes::Bytes;
+use futures_util::{TryStreamExt, stream::BoxStream};
 use manifest_types::{
     claim::Claim,
     kinds::{
@@ -20,7 +21,7 @@ use manifest_types::{
 
 use self::{
     error::EngineError,
-    terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Volume},
+    terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Printed, Volume},
 };
 use crate::reconciler::Owned;
 
@@ -39,6 +40,8 @@ pub mod terms;
 
 /// What an engine answers.
 pub type Answer<T> = Result<T, EngineError>;
+/// What is printed, as it comes.
+pub type Output = BoxStream<'static, Answer<Bytes>>;
 
 /// A container engine. Every call may be dropped at any await; what was asked may come about nevertheless.
 pub trait ContainerEngine: Send + Sync + 'static {
@@ -78,8 +81,8 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Takes a container out of a network. Absent already is success.
     fn disconnect(&self, id: &str, network: &str) -> impl Future<Output = Answer<()>> + Send;
 
-    /// The end of what a container has printed, `most` bytes at most.
-    fn last_output(&self, id: &str, most: usize) -> impl Future<Output = Answer<String>> + Send;
+    /// What a container has printed, and prints: of both of its outputs, as bytes, oldest first.
+    fn output(&self, id: &str, wanted: &Printed) -> impl Future<Output = Answer<Output>> + Send;
 
     /// Runs a program in a container, and says with what it ended.
     fn run_in(&self, id: &str, command: &[String]) -> impl Future<Output = Answer<i64>> + Send;
@@ -129,6 +132,26 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// What has happened since `since` (nanoseconds since 1970, by the engine's clock), and what happens from now on.
     /// The stream ends, or fails, with its connection.
     fn events(&self, since: i64) -> BoxStream<'static, Answer<EngineEvent>>;
+}
+
+/// So many lines are read to tell the last of what was printed.
+const LAST_LINES: u32 = 50;
+
+/// The end of what a container has printed, `most` bytes at most.
+pub(crate) async fn last_output(engine: &impl ContainerEngine, id: &str, most: usize) -> Answer<String> {
+    let wanted = Printed { last: Some(LAST_LINES), since: None, follow: false };
+    let mut printed = engine.output(id, &wanted).await?;
+    let mut end = Vec::new();
+    while let Some(more) = printed.try_next().await? {
+        end.extend_from_slice(&more);
+        // Twice as much is kept, for the blank end that is cut off.
+        end.drain(..end.len().saturating_sub(2 * most));
+    }
+    let text = String::from_utf8_lossy(&end);
+    let text = text.trim_end();
+    let start = text.len().saturating_sub(most);
+    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
+    Ok(text[start..].to_owned())
 }
 
 /// The names in the engine among what a resource holds.

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, future::Future, sync::Arc};
 
+use bytes::Bytes;
 use futures_util::stream::BoxStream;
 use manifest_types::{
     claim::Claim,
@@ -83,9 +84,31 @@ pub trait Reconciler: Send + Sync + 'static {
         None
     }
 
+    /// What a resource has printed, and with `follow` what it prints from now on; `None`: this kind prints nothing. Default: that.
+    fn output(
+        &self,
+        target: &Target<'_, Self::Spec>,
+        lines: Lines,
+    ) -> impl Future<Output = Result<Option<Printed>, ObserveError>> + Send {
+        let _ = (target, lines);
+        async { Ok(None) }
+    }
+
     /// Hints that something may have changed outside. A hint carries no meaning; a lost one costs time only.
     fn drift_hints(&self) -> BoxStream<'static, Hint>;
 }
+
+/// Which part of what a resource prints is asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Lines {
+    /// No more than so many of the lines that there are.
+    pub last: Option<u32>,
+    /// Also those that come, until nobody reads them.
+    pub follow: bool,
+}
+
+/// What is printed, as bytes, as it comes.
+pub type Printed = BoxStream<'static, Result<Bytes, ObserveError>>;
 
 /// One resource to look at: what is wanted, or what is held and no longer wanted, or both.
 #[derive(Debug)]

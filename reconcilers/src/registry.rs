@@ -27,7 +27,7 @@ use crate::{
     file::FileReconciler,
     host::Host,
     observation::{Before, Observation, Observed},
-    reconciler::{Batch, Change, Hint, Owned, Put, Reconciler, StepContext, Take, Target},
+    reconciler::{Batch, Change, Hint, Lines, Owned, Printed, Put, Reconciler, StepContext, Take, Target},
     volume::VolumeReconciler,
 };
 
@@ -143,6 +143,16 @@ impl Registry {
         found.map(|(name, capability)| (name.to_owned(), capability)).collect()
     }
 
+    /// What a resource prints; `None`: its kind prints nothing.
+    pub async fn output(
+        &self,
+        kind: &str,
+        target: &AnyTarget,
+        lines: Lines,
+    ) -> Result<Option<Printed>, Failure> {
+        self.of(kind).output(target, lines).await
+    }
+
     /// The hints of all kinds, each with its kind.
     pub fn drift_hints(&self) -> SelectAll<BoxStream<'static, (&'static str, Hint)>> {
         let streams = self.kinds.iter().map(|(kind, reconciler)| {
@@ -159,6 +169,11 @@ trait AnyReconciler: Send + Sync {
     fn step<'a>(&'a self, cx: &'a StepContext, changes: &'a [AnyChange]) -> BoxFuture<'a, Stepped>;
     fn batch(&self, spec: &Spec) -> Option<Batch>;
     fn capability(&self) -> Option<(&'static str, Capability)>;
+    fn output<'a>(
+        &'a self,
+        target: &'a AnyTarget,
+        lines: Lines,
+    ) -> BoxFuture<'a, Result<Option<Printed>, Failure>>;
     fn drift_hints(&self) -> BoxStream<'static, Hint>;
 }
 
@@ -205,6 +220,18 @@ impl<R: Reconciler> AnyReconciler for R {
 
     fn capability(&self) -> Option<(&'static str, Capability)> {
         Reconciler::capability(self)
+    }
+
+    fn output<'a>(
+        &'a self,
+        target: &'a AnyTarget,
+        lines: Lines,
+    ) -> BoxFuture<'a, Result<Option<Printed>, Failure>> {
+        async move {
+            let printed = Reconciler::output(self, &typed_target(target), lines).await;
+            printed.map_err(|error| error.to_failure())
+        }
+        .boxed()
     }
 
     fn drift_hints(&self) -> BoxStream<'static, Hint> {

@@ -98,11 +98,29 @@ pub(crate) async fn drift() -> Vec<Row> {
 }
 
 /// What the kernel counts of a process.
-struct Usage {
-    pss: f64,
+pub(crate) struct Usage {
+    pub(crate) pss: f64,
     resident: f64,
-    cpu: f64,
+    pub(crate) cpu: f64,
     switches: f64,
+}
+
+/// The same, before and after a time in which nothing happened.
+pub(crate) struct Idle {
+    pub(crate) before: Usage,
+    pub(crate) after: Usage,
+}
+
+/// Until outcomes are written and idle threads are gone.
+async fn come_to_rest() {
+    tokio::time::sleep(Duration::from_secs(12)).await;
+}
+
+pub(crate) async fn usage_at_rest(agent: &Running, seconds: u64) -> Idle {
+    come_to_rest().await;
+    let before = usage(agent);
+    tokio::time::sleep(Duration::from_secs(seconds)).await;
+    Idle { before, after: usage(agent) }
 }
 
 fn usage(agent: &Running) -> Usage {
@@ -138,8 +156,7 @@ pub(crate) async fn idle(seconds: u64) -> Vec<Row> {
     let agent = device.start_quietly();
     fleet.put_desired(&device.id, manifest(1, 100, "content").to_string()).await;
     device.ready(&fleet, 1).await;
-    // Until outcomes are written and idle threads are gone.
-    tokio::time::sleep(Duration::from_secs(12)).await;
+    come_to_rest().await;
     let written =
         || async { fleet.states.stream.get_info().await.expect("the server is there").state.last_sequence };
     let (before, sequence, carried) = (usage(&agent), written().await, cable.carried());

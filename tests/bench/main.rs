@@ -1,9 +1,11 @@
 //! `cargo xtask bench`: ratios against a floor measured in the same run.
 
 mod agent;
+mod containers;
 mod floor;
 mod pure;
 mod row;
+mod tap;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -11,8 +13,19 @@ use clap::Parser;
 use row::Row;
 
 /// The benchmarks, in the order of the table.
-const NAMES: [&str; 7] =
-    ["converge-file", "drift-file", "plan", "resync-file", "idle", "size", "write-amplification"];
+const NAMES: [&str; 11] = [
+    "converge-file",
+    "drift-file",
+    "plan",
+    "resync-file",
+    "idle",
+    "size",
+    "write-amplification",
+    "converge-containers",
+    "drift-container",
+    "resync-containers",
+    "idle-containers",
+];
 
 /// Measures, and prints a table. Times vary with the machine: compare ratios.
 #[derive(Parser)]
@@ -23,7 +36,7 @@ struct Arguments {
     /// Where the same is written as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// For how many seconds `idle` looks.
+    /// For how many seconds `idle` and `idle-containers` look.
     #[arg(long, default_value_t = 60)]
     idle_seconds: u64,
 }
@@ -61,6 +74,10 @@ async fn measure(name: &str, idle_seconds: u64) -> Vec<Row> {
         "resync-file" => pure::resync().await,
         "idle" => agent::idle(idle_seconds).await,
         "size" => vec![agent::size()],
+        "converge-containers" => containers::converge().await,
+        "drift-container" => containers::drift().await,
+        "resync-containers" => containers::resync().await,
+        "idle-containers" => containers::idle(idle_seconds).await,
         _ => agent::write_amplification().await,
     }
 }

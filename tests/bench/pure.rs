@@ -1,6 +1,11 @@
 //! What needs no agent: planning, and looking at many files.
 
-use std::{fs, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures_util::{FutureExt, future::BoxFuture};
 use holdfast::{
@@ -142,17 +147,22 @@ impl Blobs for NoBlobs {
     }
 }
 
-/// 10,000 unchanged files observed, against an lstat of each.
-pub(crate) async fn resync() -> Vec<Row> {
-    let home = tempfile::tempdir().expect("there is room");
-    let host = Host {
-        root: home.path().join("root"),
-        state_dir: home.path().join("state"),
+/// A host of reconcilers whose files are below `home`.
+pub(crate) fn host(home: &Path) -> Host {
+    Host {
+        root: home.join("root"),
+        state_dir: home.join("state"),
         protected: Vec::new(),
         agent_id: "pump-17".parse().expect("it is a name"),
         engine_places: Vec::new(),
         blobs: Arc::new(NoBlobs),
-    };
+    }
+}
+
+/// 10,000 unchanged files observed, against an lstat of each.
+pub(crate) async fn resync() -> Vec<Row> {
+    let home = tempfile::tempdir().expect("there is room");
+    let host = host(home.path());
     let mut paths: Vec<PathBuf> = Vec::new();
     let mut targets = Vec::new();
     for number in 0..MANY {

@@ -1,29 +1,46 @@
 //! `cargo xtask bench [NAME] [--json FILE]`: the agent as it is shipped, measured.
 
-use std::ffi::OsString;
+use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{process::Program, setup, test};
+use crate::{engines::Engines, process::Program, setup, test};
 
 /// What to measure.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// [NAME], --json FILE, --idle-seconds SECONDS.
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "OPTIONS")]
-    options: Vec<OsString>,
+    /// Which benchmark; all without one
+    name: Option<String>,
+    /// Where the same is written as JSON
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// For how many seconds `idle` and `idle-containers` look
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    idle_seconds: u64,
 }
 
 /// Builds the release, and measures it.
 pub(crate) fn run(args: &Args) -> Result<()> {
     let parts = setup::run()?;
+    // Built apart: what the benchmarks need of a library must not get into what is shipped.
     let [holdfast, control_plane] = test::build_release(["holdfast", "control-plane-sim"])?;
-    Program::cargo()
-        .args(["run", "--quiet", "--release", "-p", "bench", "--"])
-        .args(&args.options)
+    let [bench] = test::build_release(["bench"])?;
+    let mut bench = Program::new(bench)
+        .arg(format!("--idle-seconds={}", args.idle_seconds))
         .env("HOLDFAST_NATS_SERVER", parts.nats_server)
         .env("HOLDFAST_PYTHON", parts.python)
         .env("HOLDFAST_BIN", holdfast)
-        .env("HOLDFAST_CONTROL_PLANE", control_plane)
-        .run()
+        .env("HOLDFAST_CONTROL_PLANE", control_plane);
+    if let Some(name) = &args.name {
+        bench = bench.arg(name);
+    }
+    if let Some(json) = &args.json {
+        bench = bench.arg("--json").arg(json);
+    }
+    if args.name.as_ref().is_some_and(|name| !name.contains("container")) {
+        return bench.run();
+    }
+    setup::engines()?;
+    let engines = Engines::start()?;
+    bench.env("HOLDFAST_DOCKER", engines.address("docker")).run()
 }

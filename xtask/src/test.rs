@@ -13,6 +13,9 @@ pub(crate) struct Args {
     /// The suites; all if none is named.
     #[arg(value_enum)]
     suites: Vec<Suite>,
+    /// Only those tests of the suites `nats` and `container` whose names have this in them
+    #[arg(long, value_name = "NAME", default_value = "")]
+    only: String,
 }
 
 /// One part of the tests.
@@ -27,7 +30,7 @@ enum Suite {
 }
 
 /// Runs a suite.
-type Run = fn() -> Result<()>;
+type Run = fn(&Args) -> Result<()>;
 
 /// All suites, the quickest first.
 const SUITES: &[(Suite, Run)] = &[(Suite::Unit, unit), (Suite::Nats, nats), (Suite::Container, container)];
@@ -35,7 +38,7 @@ const SUITES: &[(Suite, Run)] = &[(Suite::Unit, unit), (Suite::Nats, nats), (Sui
 impl Args {
     /// All suites.
     pub(crate) fn all() -> Self {
-        Self { suites: Vec::new() }
+        Self { suites: Vec::new(), only: String::new() }
     }
 }
 
@@ -44,23 +47,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let asked = |suite| args.suites.is_empty() || args.suites.contains(&suite);
     let (names, runs): (Vec<_>, Vec<_>) = SUITES.iter().filter(|(suite, _)| asked(*suite)).copied().unzip();
     eprintln!("suites: {names:?}");
-    runs.into_iter().try_for_each(|run| run())
+    runs.into_iter().try_for_each(|run| run(args))
 }
 
-fn unit() -> Result<()> {
+fn unit(_: &Args) -> Result<()> {
     Program::cargo().args(["test", "--workspace", "--exclude", "e2e"]).run()?;
     sim::play(["--seeds", "500"])?;
     sim::sabotage()
 }
 
-fn nats() -> Result<()> {
+fn nats(args: &Args) -> Result<()> {
     let parts = setup::run()?;
     let clock = setup::clock()?;
     setup::disks()?;
     // Built apart from the tests: their `testing` feature must not get into what is shipped.
     let [holdfast, control_plane] = build(["holdfast", "control-plane-sim"])?;
     Program::cargo()
-        .args(["test", "-p", "e2e", "--lib", "--test", "agent", "--test", "control_plane"])
+        .args(["test", "-p", "e2e", "--lib", "--test", "agent", "--test", "control_plane", "--", &args.only])
         .env("HOLDFAST_NATS_SERVER", parts.nats_server)
         .env("HOLDFAST_PYTHON", parts.python)
         .env("HOLDFAST_LIBFAKETIME", clock)
@@ -69,7 +72,7 @@ fn nats() -> Result<()> {
         .run()
 }
 
-fn container() -> Result<()> {
+fn container(args: &Args) -> Result<()> {
     let parts = setup::run()?;
     setup::engines()?;
     let [holdfast, control_plane] = build(["holdfast", "control-plane-sim"])?;
@@ -77,7 +80,7 @@ fn container() -> Result<()> {
     Program::cargo().args(["test", "-p", "e2e", "--test", "container", "--no-run"]).run()?;
     let engines = Engines::start()?;
     Program::cargo()
-        .args(["test", "-p", "e2e", "--test", "container"])
+        .args(["test", "-p", "e2e", "--test", "container", "--", &args.only])
         .env("HOLDFAST_NATS_SERVER", parts.nats_server)
         .env("HOLDFAST_BIN", holdfast)
         .env("HOLDFAST_CONTROL_PLANE", control_plane)

@@ -4,6 +4,7 @@ use std::fmt;
 
 use hyper::StatusCode;
 use manifest_types::name::ResourceId;
+use reconcilers::error::Failure;
 use serde::{Deserialize, Serialize};
 
 /// A request that was not fulfilled, as JSON.
@@ -45,6 +46,17 @@ impl Failed {
     pub(super) fn unknown_resource(id: &ResourceId) -> Self {
         let message = format!("there is no resource {id}; `holdfast status` lists all");
         Self::new(StatusCode::NOT_FOUND, "UnknownResource", message)
+    }
+
+    /// Resources of this kind print nothing.
+    pub(super) fn prints_nothing(id: &ResourceId, kind: &str) -> Self {
+        let message = format!("{id} is a {kind}, which prints nothing; containers do");
+        Self::new(StatusCode::CONFLICT, "PrintsNothing", message)
+    }
+
+    /// What the device is asked for cannot be had.
+    pub(super) fn on_the_device(failure: &Failure) -> Self {
+        Self::new(StatusCode::BAD_GATEWAY, &failure.reason, &failure.message)
     }
 
     /// There is nothing at this address.

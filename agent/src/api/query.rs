@@ -1,9 +1,10 @@
-//! Reads a request's parameters: which resource, and for how long.
+//! Reads a request's parameters: which resource, for how long, how much of what it prints.
 
 use std::time::Duration;
 
 use manifest_types::name::ResourceId;
 use percent_encoding::percent_decode_str;
+use reconcilers::reconciler::Lines;
 
 use super::{failure::Failed, span};
 
@@ -14,33 +15,34 @@ pub(super) struct Query {
     pub(super) id: Option<ResourceId>,
     /// For how long.
     pub(super) time: Option<Duration>,
+    /// Which lines.
+    pub(super) lines: Lines,
 }
 
 impl Query {
-    /// Reads what stands behind the question mark.
-    pub(super) fn read(text: Option<&str>) -> Result<Self, Failed> {
+    /// Reads what stands behind the question mark. Only the parameters in `known` may be there.
+    pub(super) fn read(text: Option<&str>, known: &[&str]) -> Result<Self, Failed> {
         let mut query = Self::default();
+        let mut seen = Vec::new();
         for pair in text.unwrap_or_default().split('&').filter(|pair| !pair.is_empty()) {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
             let value = decoded(&value.replace('+', " "))?;
-            let is_twice = match name {
-                "id" => query.id.replace(resource_id(&value)?).is_some(),
-                "for" => query.time.replace(time(&value)?).is_some(),
-                _ => return Err(Failed::bad("BadQuery", format!("{name:?} is no parameter here: id, for"))),
-            };
-            if is_twice {
+            if !known.contains(&name) {
+                let known = known.join(", ");
+                return Err(Failed::bad("BadQuery", format!("{name:?} is no parameter here: {known}")));
+            }
+            if seen.contains(&name) {
                 return Err(Failed::bad("BadQuery", format!("{name} is given twice")));
+            }
+            seen.push(name);
+            match name {
+                "id" => query.id = Some(resource_id(&value)?),
+                "for" => query.time = Some(time(&value)?),
+                "tail" => query.lines.last = Some(number(&value)?),
+                _ => query.lines.follow = truth(&value)?,
             }
         }
         Ok(query)
-    }
-
-    /// Without a time: only pauses have one.
-    pub(super) fn without_time(self) -> Result<Option<ResourceId>, Failed> {
-        match self.time {
-            None => Ok(self.id),
-            Some(_) => Err(Failed::bad("BadQuery", "\"for\" is no parameter here")),
-        }
     }
 }
 
@@ -61,17 +63,28 @@ fn time(text: &str) -> Result<Duration, Failed> {
     span::parse(text).map_err(|message| Failed::bad("BadTime", message))
 }
 
+fn number(text: &str) -> Result<u32, Failed> {
+    text.parse().map_err(|_| Failed::bad("BadNumber", format!("{text:?} is no number of lines")))
+}
+
+fn truth(text: &str) -> Result<bool, Failed> {
+    text.parse().map_err(|_| Failed::bad("BadTruth", format!("{text:?} is neither true nor false")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn parameters_are_read_and_none_is_passed_over() {
-        let read = |text| Query::read(Some(text)).map_err(|failed| failed.failure.reason);
-        let both = Query { id: "web".parse().ok(), time: Some(Duration::from_secs(5400)) };
-        assert_eq!(read("id=web&for=1h+30m"), Ok(both));
-        assert_eq!(read("id=w%65b"), Ok(Query { id: "web".parse().ok(), time: None }));
+        let all = ["id", "for", "tail", "follow"];
+        let read = |text| Query::read(Some(text), &all).map_err(|failed| failed.failure.reason);
+        let web = || Query { id: "web".parse().ok(), ..Query::default() };
+        assert_eq!(read("id=web&for=1h+30m"), Ok(Query { time: Some(Duration::from_secs(5400)), ..web() }));
+        assert_eq!(read("id=w%65b"), Ok(web()));
         assert_eq!(read(""), Ok(Query::default()));
+        let lines = Lines { last: Some(20), follow: true };
+        assert_eq!(read("tail=20&follow=true"), Ok(Query { lines, ..Query::default() }));
         for (bad, reason) in [
             ("id=", "BadId"),
             ("id", "BadId"),
@@ -79,9 +92,11 @@ mod tests {
             ("id=%ff", "BadEncoding"),
             ("ID=web", "BadQuery"),
             ("id=a&id=b", "BadQuery"),
+            ("tail=-1", "BadNumber"),
+            ("follow", "BadTruth"),
         ] {
             assert_eq!(read(bad), Err(reason.into()), "{bad}");
         }
-        assert!(Query::read(Some("for=1h")).unwrap().without_time().is_err());
+        assert!(Query::read(Some("for=1h"), &["id"]).is_err());
     }
 }

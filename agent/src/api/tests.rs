@@ -5,16 +5,19 @@ use std::{
     time::Duration,
 };
 
+use bytes::Bytes;
+use futures_util::{StreamExt, stream};
 use hyper::{Method, StatusCode};
 use manifest_types::{manifest::API_VERSION, name::ResourceId, status::STATUS_KIND};
+use reconcilers::{error::Failure, reconciler::Lines};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::*;
 use crate::{
-    ask::{Explanation, Forecast, Metrics, Preview, Refused},
-    cli::client::Client,
+    ask::{Explanation, Forecast, Logs, Metrics, Preview, Refused},
+    cli::client::{Client, ClientError},
 };
 
 /// An API whose driver answers by rote, and what it was asked.
@@ -82,6 +85,18 @@ fn answer(ask: Ask) -> String {
         Ask::ForgetGeneration(reply) => {
             reply.send(()).unwrap();
             "forget".into()
+        }
+        Ask::Logs(id, lines, reply) => {
+            let printed = stream::iter([Ok(Bytes::from_static(b"one\n")), Ok(Bytes::from_static(b"two\n"))]);
+            let logs = match id.as_str() {
+                "web" if lines.follow => Logs::Printed(printed.chain(stream::pending()).boxed()),
+                "web" => Logs::Printed(printed.boxed()),
+                "file" => Logs::Silent { kind: "File".into() },
+                "gone" => Logs::Failed(Failure::new("EngineAway", "no engine answers", true)),
+                _ => Logs::Unknown,
+            };
+            reply.send(logs).unwrap();
+            format!("logs of {id}: {lines:?}")
         }
         Ask::Metrics(reply) => {
             reply.send(Metrics { manifest_generation: 7, ..Metrics::default() }).unwrap();
@@ -192,12 +207,49 @@ async fn what_is_wrong_is_told_with_a_fitting_code() {
         (Method::POST, "/v1/resume?for=1h", StatusCode::BAD_REQUEST, "BadQuery"),
         (Method::GET, "/v1/resources/", StatusCode::NOT_FOUND, "UnknownPath"),
         (Method::GET, "/v1/resources/web/x", StatusCode::NOT_FOUND, "UnknownPath"),
+        (Method::GET, "/v1/resources/db/logs", StatusCode::NOT_FOUND, "UnknownResource"),
+        (Method::GET, "/v1/resources/file/logs", StatusCode::CONFLICT, "PrintsNothing"),
+        (Method::GET, "/v1/resources/gone/logs", StatusCode::BAD_GATEWAY, "EngineAway"),
+        (Method::GET, "/v1/resources/web/logs?tail=many", StatusCode::BAD_REQUEST, "BadNumber"),
+        (Method::GET, "/v1/resources//logs", StatusCode::NOT_FOUND, "UnknownPath"),
         (Method::GET, "/v2/status", StatusCode::NOT_FOUND, "UnknownPath"),
     ];
     for (method, path, code, why) in cases {
         let (got, body) = rig.send(method, path, b"").await;
         assert_eq!((got, reason(&body).as_str()), (code, why), "{path}");
     }
+}
+
+#[tokio::test]
+async fn what_is_printed_is_handed_over_as_it_comes() {
+    let rig = Rig::start();
+    let mut printed = Vec::new();
+    let take = |more: &[u8]| {
+        printed.extend_from_slice(more);
+        Ok::<_, ClientError>(())
+    };
+    rig.client.logs(&id("web"), Lines { last: Some(2), follow: false }, take).await.unwrap();
+    assert_eq!(String::from_utf8(printed).unwrap(), "one\ntwo\n");
+    assert_eq!(rig.asked(), ["logs of web: Lines { last: Some(2), follow: false }"]);
+}
+
+#[tokio::test]
+async fn whoever_follows_does_not_keep_the_agent_from_ending() {
+    let rig = Rig::start();
+    let (heard, mut hears) = mpsc::unbounded_channel();
+    let client = rig.client.clone();
+    let follower = tokio::spawn(async move {
+        let take = |more: &[u8]| Ok::<_, ClientError>(heard.send(more.to_vec()).unwrap());
+        client.logs(&id("web"), Lines { last: None, follow: true }, take).await
+    });
+    let mut text = Vec::new();
+    while text.len() < 8 {
+        text.extend(hears.recv().await.unwrap());
+    }
+    assert_eq!(text, b"one\ntwo\n", "it is told while more may come");
+    rig.shutdown.cancel();
+    tokio::time::timeout(Duration::from_secs(10), rig.serving).await.unwrap().unwrap();
+    follower.await.unwrap().unwrap();
 }
 
 #[tokio::test]

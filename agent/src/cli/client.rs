@@ -8,9 +8,10 @@ use std::{
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full};
-use hyper::{Method, Request, StatusCode, client::conn::http1, header};
+use hyper::{Method, Request, Response, StatusCode, body::Incoming, client::conn::http1, header};
 use hyper_util::rt::TokioIo;
 use manifest_types::{name::ResourceId, status::AgentStatus};
+use reconcilers::reconciler::Lines;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
 
@@ -144,31 +145,65 @@ impl Client {
         tokio::time::timeout(PATIENCE, self.exchange(method, path, body)).await.map_err(silent)?
     }
 
+    /// Hands over what a resource prints as it comes, until that ends.
+    pub async fn logs<E: From<ClientError>>(
+        &self,
+        id: &ResourceId,
+        lines: Lines,
+        mut take: impl FnMut(&[u8]) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let last = lines.last.map(|last| format!("&tail={last}")).unwrap_or_default();
+        let path = format!("/v1/resources/{id}/logs?follow={}{last}", lines.follow);
+        let silent = |_| ClientError::Silent { socket: self.socket.clone() };
+        let opened = tokio::time::timeout(PATIENCE, self.open(Method::GET, &path, Vec::new()));
+        let mut answer = opened.await.map_err(silent)??;
+        let code = answer.status();
+        if !code.is_success() {
+            let body = answer.into_body().collect().await.map_err(|source| self.broken(source))?;
+            return Err(self.failure(code, &body.to_bytes()).into());
+        }
+        while let Some(frame) = answer.frame().await {
+            let frame = frame.map_err(|source| self.broken(source))?;
+            take(frame.data_ref().map_or(&[], |data| data))?;
+        }
+        Ok(())
+    }
+
     async fn exchange(
         &self,
         method: Method,
         path: &str,
         body: Vec<u8>,
     ) -> Result<(StatusCode, Bytes), ClientError> {
+        let answer = self.open(method, path, body).await?;
+        let code = answer.status();
+        let body = answer.into_body().collect().await.map_err(|source| self.broken(source))?;
+        Ok((code, body.to_bytes()))
+    }
+
+    /// Sends one request, and gives back the answer's beginning.
+    async fn open(
+        &self,
+        method: Method,
+        path: &str,
+        body: Vec<u8>,
+    ) -> Result<Response<Incoming>, ClientError> {
         let stream = UnixStream::connect(&self.socket).await.map_err(|source| self.unreachable(source))?;
-        let broken = |source| ClientError::Broken { socket: self.socket.clone(), source };
+        let broken = |source| self.broken(source);
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(broken)?;
-        // How the connection fares is told by the request's own result.
-        let connection = tokio::spawn(connection);
+        // How the connection fares is told by the request's own result. It ends with the answer, or when that is no longer read.
+        tokio::spawn(connection);
         let request = Request::builder()
             .method(method)
             .uri(path)
             .header(header::HOST, "holdfast")
             .body(Full::new(Bytes::from(body)))
             .expect("paths are made of resource ids and numbers only");
-        let answered = async {
-            let response = sender.send_request(request).await?;
-            let code = response.status();
-            Ok((code, response.into_body().collect().await?.to_bytes()))
-        };
-        let answered = answered.await.map_err(broken);
-        connection.abort();
-        answered
+        sender.send_request(request).await.map_err(broken)
+    }
+
+    fn broken(&self, source: hyper::Error) -> ClientError {
+        ClientError::Broken { socket: self.socket.clone(), source }
     }
 
     fn unreachable(&self, source: io::Error) -> ClientError {

@@ -20,8 +20,13 @@ pub(super) fn wants_colour(color: Color, no_color: Option<String>) -> Paint {
 
 /// Writes to the standard output.
 pub(super) fn print(text: &str) -> Result<(), CliError> {
+    pass_on(text.as_bytes())
+}
+
+/// Writes what something else has printed, as it is.
+pub(super) fn pass_on(bytes: &[u8]) -> Result<(), CliError> {
     let mut out = io::stdout().lock();
-    out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(CliError::Write)
+    out.write_all(bytes).and_then(|()| out.flush()).map_err(CliError::Write)
 }
 
 /// Writes a remark to the standard error, where it is in nobody's way.

@@ -2,6 +2,7 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
+use reconcilers::reconciler::Lines;
 use serde::Serialize;
 
 use super::{
@@ -59,6 +60,10 @@ impl Session {
             Request::Explain { id } => {
                 let explanation = self.client(&Place::default()).explain(&id).await?;
                 self.show(&explanation, || explain::render(&explanation, Now::read().wall, self.paint))?;
+            }
+            Request::Logs { id, follow, tail } => {
+                let lines = Lines { last: tail, follow };
+                self.client(&Place::default()).logs(&id, lines, screen::pass_on).await?;
             }
             Request::Retry { id, .. } => {
                 self.client(&Place::default()).retry(id.as_ref()).await?;

@@ -17,6 +17,12 @@ pub enum ContainerError {
         /// The name.
         name: String,
     },
+    /// There is none.
+    #[error("there is no container {name}")]
+    NotThere {
+        /// The name.
+        name: String,
+    },
     /// The new one proved bad, and the old one is back.
     #[error("{new} did not take the place of {old}, which is back: {why}")]
     RolledBack {
@@ -65,6 +71,7 @@ impl Fault for ContainerError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Conflict { .. } => "Conflict",
+            Self::NotThere { .. } => "NotThere",
             Self::RolledBack { .. } => "UpdateRolledBack",
             Self::NotKept { .. } => "NotKeptByEngine",
             Self::Credentials { .. } => "CredentialsUnusable",

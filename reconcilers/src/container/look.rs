@@ -15,6 +15,7 @@ use crate::{
     engine::{
         ContainerEngine,
         error::EngineError,
+        last_output,
         link::{Moment, Names},
         marks,
         terms::{Container, Listed, Subject},
@@ -126,7 +127,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let is_ours = marks::is_ours(&self.link.agent, &container.labels);
         let asks = is_ours && fare::wants_output(&container.state, Timestamp::now());
         let output =
-            if asks { self.link.engine.last_output(&listed.id, OUTPUT).await? } else { String::new() };
+            if asks { last_output(&self.link.engine, &listed.id, OUTPUT).await? } else { String::new() };
         let read = Read { container, output, moment: before, at: Instant::now() };
         self.looks.read().insert(listed.id.clone(), read.clone());
         Ok(Some(read))

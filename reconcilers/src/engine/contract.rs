@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use manifest_types::kinds::{
     container::ContainerSpec, container_network::ContainerNetworkSpec, engine::Texts, volume::VolumeSpec,
 };
@@ -15,8 +15,9 @@ use serde_json::{Value, json};
 use super::{
     Answer, ContainerEngine, NewContainer,
     error::{Cause, EngineError},
+    last_output,
     shape::{Birth, Shape},
-    terms::{Activity, Container, Subject},
+    terms::{Activity, Container, Printed, Subject},
 };
 
 /// How long an engine may take to tell of something.
@@ -394,13 +395,20 @@ pub async fn programs_are_run_in_containers<E: ContainerEngine>(rig: &Rig<E>) {
         );
     }
     let printed = async {
-        while rig.engine.last_output(&id, 2048).await.expect("the engine does as it is asked")
+        while last_output(&rig.engine, &id, 2048).await.expect("the engine does as it is asked")
             != "the fake was here"
         {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };
     tokio::time::timeout(SOON, printed).await.expect("what it prints is told");
-    assert_eq!(rig.engine.last_output(&id, 4).await.expect("the engine does as it is asked"), "here");
+    assert_eq!(last_output(&rig.engine, &id, 4).await.expect("the engine does as it is asked"), "here");
+    let wanted = Printed { last: Some(1), since: None, follow: true };
+    let mut followed = rig.engine.output(&id, &wanted).await.expect("the engine does as it is asked");
+    let first = tokio::time::timeout(SOON, followed.next()).await.expect("what it printed is told");
+    assert_eq!(first.expect("it has printed").expect("it is told"), "the fake was here\n");
+    assert!(followed.next().now_or_never().is_none(), "it runs and prints nothing more");
     rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    let end = tokio::time::timeout(SOON, followed.next()).await.expect("it ends with the container");
+    assert!(end.is_none_or(|told| told.is_err()), "nothing was printed at its end");
 }

@@ -33,10 +33,10 @@ use self::{
     wire::{Told, WireListed},
 };
 use super::{
-    Answer, ContainerEngine, NewContainer,
+    Answer, ContainerEngine, NewContainer, Output,
     error::{Cause, EngineError},
     shape::USUAL_NETWORK,
-    terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Volume},
+    terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Printed, Volume},
 };
 
 mod create;
@@ -44,6 +44,7 @@ mod events;
 mod found;
 mod http;
 mod networks;
+mod printed;
 mod pull;
 mod read;
 mod volumes;
@@ -262,16 +263,10 @@ impl ContainerEngine for Docker {
         absent_is_fine(self.post(path, Some(body), format!("disconnect {id} from {network}")).await)
     }
 
-    async fn last_output(&self, id: &str, most: usize) -> Answer<String> {
-        let path = format!("/containers/{}/logs?stdout=true&stderr=true&tail=50", encode(id));
-        let printed =
-            self.ask(|found| found.call(Method::GET, &path, format!("tell what {id} printed"))).await?;
-        let printed = pull::without_frames(&printed);
-        let text = String::from_utf8_lossy(&printed);
-        let text = text.trim_end();
-        let start = text.len().saturating_sub(most);
-        let start = (start..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-        Ok(text[start..].to_owned())
+    async fn output(&self, id: &str, wanted: &Printed) -> Answer<Output> {
+        let found = self.found().await?;
+        let call = printed::call(&found, id, wanted);
+        Ok(printed::without_frames(self.note(stream(&found.endpoint, call).await)?))
     }
 
     async fn run_in(&self, id: &str, command: &[String]) -> Answer<i64> {

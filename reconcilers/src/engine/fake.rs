@@ -6,7 +6,12 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt, stream::BoxStream};
+use bytes::Bytes;
+use futures_util::{
+    FutureExt, StreamExt,
+    future::ready,
+    stream::{self, BoxStream},
+};
 use manifest_types::{
     kinds::{
         container::Attachment,
@@ -19,12 +24,12 @@ use manifest_types::{
 use tokio::sync::broadcast;
 
 use super::{
-    Answer, ContainerEngine, NewContainer,
+    Answer, ContainerEngine, NewContainer, Output,
     error::{Cause, EngineError},
     shape::{Shape, USUAL_NETWORK},
     terms::{
         Activity, Adjustment, Checked, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network,
-        State, Subject, Volume,
+        Printed, State, Subject, Volume,
     },
 };
 
@@ -93,6 +98,16 @@ impl FakeEngine {
         world.past.push(event.clone());
         // Nobody may be listening.
         let _ = self.0.events.send(Some(event));
+    }
+
+    /// Returns once a container does not run.
+    async fn ends(self, id: String) {
+        let mut events = self.0.events.subscribe();
+        while self.lock().containers.get(&id).is_some_and(|container| container.state.activity.is_up()) {
+            if !matches!(events.recv().await, Ok(Some(_))) {
+                return;
+            }
+        }
     }
 
     fn tell_of(&self, world: &mut World, id: &str) {
@@ -256,10 +271,16 @@ impl ContainerEngine for FakeEngine {
         self.change(id, |container| container.shape.unset_below(&below))
     }
 
-    async fn last_output(&self, id: &str, most: usize) -> Answer<String> {
-        const PRINTED: &str = "the fake was here";
+    async fn output(&self, id: &str, wanted: &Printed) -> Answer<Output> {
         self.world()?.container(id, "tell what it printed")?;
-        Ok(PRINTED[PRINTED.len().saturating_sub(most)..].into())
+        let printed = stream::once(ready(Ok(Bytes::from_static(b"the fake was here\n"))));
+        let fake = self.clone();
+        let ends = fake.ends(id.to_owned());
+        if wanted.follow {
+            Ok(printed.chain(ends.into_stream().filter_map(|()| ready(None))).boxed())
+        } else {
+            Ok(printed.boxed())
+        }
     }
 
     async fn run_in(&self, id: &str, command: &[String]) -> Answer<i64> {

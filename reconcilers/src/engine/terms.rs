@@ -37,6 +37,17 @@ impl EngineInfo {
     }
 }
 
+/// Which part of what a container prints is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Printed {
+    /// No more than so many lines of what there is.
+    pub last: Option<u32>,
+    /// Nothing that is older.
+    pub since: Option<Timestamp>,
+    /// Also what it prints from now on, until it ends.
+    pub follow: bool,
+}
+
 /// What the list of containers says of one.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {

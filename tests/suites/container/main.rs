@@ -5,8 +5,10 @@
 mod away;
 mod engines;
 mod kinds;
+mod logs;
 mod probes;
 mod pulls;
+mod rig;
 mod seeds;
 mod stack;
 mod updates;

@@ -2,65 +2,40 @@
 
 use std::{fs, path::Path, time::Duration};
 
-use e2e::{Device, Fleet, NatsServer, Running, agent::LONG, fleet, parts, until};
+use e2e::{agent::LONG, parts, until};
 use jiff::Timestamp;
 use manifest_types::{document, status::Phase};
-use reconcilers::engine::{ContainerEngine, docker::Docker, terms::Container};
+use reconcilers::engine::{ContainerEngine, terms::Container};
 use serde_json::{Value, json};
 
-/// A device with an engine, whose agent runs.
-struct Rig {
-    fleet: Fleet,
-    device: Device,
-    engine: Docker,
-    _agent: Running,
-    _server: NatsServer,
+use crate::rig::Rig;
+
+/// The example, with every name in the engine made this device's own.
+fn example(rig: &Rig) -> Value {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop.yaml");
+    let text = fs::read_to_string(file).expect("the example is there");
+    let own = text.replace("shop-", &format!("{}-", rig.device.id));
+    document::from_yaml(&own).expect("the example is YAML")
 }
 
-impl Rig {
-    async fn on(place: String) -> Self {
-        let server = NatsServer::start().await;
-        let fleet = fleet(&server).await;
-        let id = reconcilers::engine::contract::fresh("pump");
-        let device = Device::with_flags(&id, &["--nats-url", &server.url(), "--docker-host", &place]);
-        let engine = Docker::new(vec![place]);
-        Self { _agent: device.start(), fleet, device, engine, _server: server }
-    }
+async fn container(rig: &Rig, name: &str) -> Container {
+    let name = format!("{}-{name}", rig.device.id);
+    rig.engine.container(&name).await.expect("the engine answers").expect("it is there")
+}
 
-    /// The example, with every name in the engine made this device's own.
-    fn example(&self) -> Value {
-        let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop.yaml");
-        let text = fs::read_to_string(file).expect("the example is there");
-        let own = text.replace("shop-", &format!("{}-", self.device.id));
-        document::from_yaml(&own).expect("the example is YAML")
-    }
-
-    async fn container(&self, name: &str) -> Container {
-        let name = format!("{}-{name}", self.device.id);
-        self.engine.container(&name).await.expect("the engine answers").expect("it is there")
-    }
-
-    async fn started(&self, name: &str) -> (String, Timestamp) {
-        let container = self.container(name).await;
-        (container.id, container.state.started_at.expect("it was started"))
-    }
-
-    async fn is_clean(&self) -> bool {
-        let all = self.engine.containers().await.expect("the engine answers");
-        let networks = self.engine.networks().await.expect("the engine answers");
-        let own = |name: &str| name.starts_with(self.device.id.as_str());
-        !all.iter().any(|listed| own(&listed.name)) && !networks.iter().any(|network| own(&network.name))
-    }
+async fn started(rig: &Rig, name: &str) -> (String, Timestamp) {
+    let container = container(rig, name).await;
+    (container.id, container.state.started_at.expect("it was started"))
 }
 
 async fn the_example_comes_up_and_goes(place: String) {
     let rig = Rig::on(place).await;
-    let mut manifest = rig.example();
+    let mut manifest = example(&rig);
     rig.fleet.apply(&rig.device.id, &manifest).await;
     let status = rig.device.ready(&rig.fleet, 1).await;
     let engine = status.capabilities.get("containerEngine").expect("the engine is told");
     assert!(["docker", "podman"].contains(&engine.name.as_str()), "{engine:?}");
-    let (store, front) = (rig.started("store").await, rig.started("front").await);
+    let (store, front) = (started(&rig, "store").await, started(&rig, "front").await);
     assert!(store.1 < front.1, "the store is there before the front");
 
     // Nothing happens to what is as wanted.
@@ -83,23 +58,18 @@ async fn the_example_comes_up_and_goes(place: String) {
     }
     rig.fleet.apply(&rig.device.id, &manifest).await;
     rig.device.ready(&rig.fleet, 2).await;
-    let restarted = async || rig.started("front").await.1 > front.1;
+    let restarted = async || started(&rig, "front").await.1 > front.1;
     until("the front is restarted", LONG, restarted).await;
-    assert_eq!(rig.started("front").await.0, front.0, "it is the same container");
-    assert_eq!(rig.started("store").await, store);
+    assert_eq!(started(&rig, "front").await.0, front.0, "it is the same container");
+    assert_eq!(started(&rig, "store").await, store);
     rig.device.ready(&rig.fleet, 2).await;
 
     // What somebody kills is there again.
     rig.engine.stop(&store.0, Duration::ZERO).await.expect("it runs");
-    until("the store runs again", LONG, async || rig.started("store").await.1 > store.1).await;
-    assert_eq!(rig.started("store").await.0, store.0);
+    until("the store runs again", LONG, async || started(&rig, "store").await.1 > store.1).await;
+    assert_eq!(started(&rig, "store").await.0, store.0);
 
-    rig.fleet
-        .apply(
-            &rig.device.id,
-            &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }),
-        )
-        .await;
+    rig.apply_all(json!([])).await;
     rig.device.ready(&rig.fleet, 3).await;
     assert!(rig.is_clean().await);
     let volume = format!("{}-data", rig.device.id);

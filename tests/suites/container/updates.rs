@@ -2,73 +2,21 @@
 
 use std::time::Duration;
 
-use e2e::{Device, Fleet, NatsServer, Running, agent::LONG, fleet, parts, until};
+use e2e::{agent::LONG, parts, until};
 use jiff::Timestamp;
 use manifest_types::status::AgentStatus;
-use reconcilers::engine::{
-    ContainerEngine,
-    contract::fresh,
-    docker::Docker,
-    terms::{Activity, Container},
-};
+use reconcilers::engine::{ContainerEngine, terms::Activity};
 use serde_json::{Value, json};
 
-use crate::IMAGE;
+use crate::rig::Rig;
 
-struct Rig {
-    fleet: Fleet,
-    device: Device,
-    engine: Docker,
-    name: String,
-    _agent: Running,
-    _server: NatsServer,
-}
-
-impl Rig {
-    async fn on(place: String) -> Self {
-        let server = NatsServer::start().await;
-        let fleet = fleet(&server).await;
-        let name = fresh("web");
-        let device = Device::with_flags(&name, &["--nats-url", &server.url(), "--docker-host", &place]);
-        let agent = device.start();
-        Self { fleet, device, engine: Docker::new(vec![place]), name, _agent: agent, _server: server }
-    }
-
-    async fn apply(&self, more: Value) {
-        let mut spec =
-            json!({ "name": self.name, "image": IMAGE, "networkMode": "None", "stopGracePeriod": "0s" });
-        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        let web = json!({ "id": "web", "kind": "Container", "spec": spec });
-        let manifest = json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [web] });
-        self.fleet.apply(&self.device.id, &manifest).await;
-    }
-
-    async fn container(&self) -> Option<Container> {
-        self.engine.container(&self.name).await.unwrap()
-    }
-
-    /// Waits until the update has failed and the old one is back.
-    async fn rolled_back(&self) -> AgentStatus {
-        let is_told = |status: &AgentStatus| {
-            let errors = status.resources.values().filter_map(|resource| resource.error.as_ref());
-            errors.map(|error| error.reason.as_str()).any(|reason| reason == "UpdateRolledBack")
-        };
-        self.device.status(&self.fleet, "the update is rolled back".into(), is_told).await
-    }
-
-    async fn clear(&self) {
-        self.fleet
-            .apply(
-                &self.device.id,
-                &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }),
-            )
-            .await;
-        until("nothing is left", LONG, async || {
-            let all = self.engine.containers().await.unwrap();
-            !all.iter().any(|listed| listed.name.starts_with(&self.name))
-        })
-        .await;
-    }
+/// Waits until the update has failed and the old one is back.
+async fn rolled_back(rig: &Rig) -> AgentStatus {
+    let is_told = |status: &AgentStatus| {
+        let errors = status.resources.values().filter_map(|resource| resource.error.as_ref());
+        errors.map(|error| error.reason.as_str()).any(|reason| reason == "UpdateRolledBack")
+    };
+    rig.device.status(&rig.fleet, "the update is rolled back".into(), is_told).await
 }
 
 /// A new one whose healthcheck fails, or that ends at once where healthchecks are not run.
@@ -81,11 +29,11 @@ async fn a_bad_update_comes_back(place: String, strategy: &str, bad: Value) {
     let mut new = json!({ "env": { "VERSION": "2" }, "update": update });
     new.as_object_mut().unwrap().extend(bad.as_object().unwrap().clone());
     rig.apply(new).await;
-    rig.rolled_back().await;
+    rolled_back(&rig).await;
     let back = rig.container().await.unwrap();
     assert_eq!((&back.id, back.state.activity), (&old.id, Activity::Running));
     let all = rig.engine.containers().await.unwrap();
-    assert_eq!(all.iter().filter(|listed| listed.name.starts_with(&rig.name)).count(), 1);
+    assert_eq!(all.iter().filter(|listed| listed.name.starts_with(rig.device.id.as_str())).count(), 1);
     if strategy == "StartFirst" {
         assert_eq!(back.state.started_at, old.state.started_at, "it never stopped");
     } else {
@@ -108,7 +56,7 @@ async fn a_bad_update_comes_back(place: String, strategy: &str, bad: Value) {
         })
     };
     until("the old one runs again", LONG, again).await;
-    rig.rolled_back().await;
+    rolled_back(&rig).await;
     rig.clear().await;
 }
 

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use manifest_types::name::ResourceId;
+use reconcilers::reconciler::Lines;
+use tokio::sync::oneshot::Sender;
 
 use super::{Driver, phases};
 use crate::{
     admit::{Terms, admit},
-    ask::{Ask, Explanation, Metrics, Refused},
+    ask::{Ask, Explanation, Logs, Metrics, Preview, Refused},
     clock::{BootTime, Now},
     engine::{Engine, event::Event, resource::Resource},
     ledger::row::Row,
@@ -44,6 +46,7 @@ impl Driver {
                 self.judge_again(now);
                 let _ = reply.send(());
             }
+            Ask::Logs(id, lines, reply) => self.logs(&id, lines, reply),
             Ask::Metrics(reply) => {
                 let _ = reply.send(self.metrics(now));
             }
@@ -55,11 +58,7 @@ impl Driver {
     }
 
     /// What a manifest would change is found out beside the loop: it looks at the device.
-    fn preview(
-        &self,
-        text: &[u8],
-        reply: tokio::sync::oneshot::Sender<Result<crate::ask::Preview, Refused>>,
-    ) {
+    fn preview(&self, text: &[u8], reply: Sender<Result<Preview, Refused>>) {
         let terms = Terms {
             agent_id: &self.config.agent_id,
             source: "preview",
@@ -82,6 +81,25 @@ impl Driver {
         let registry = self.registry.clone();
         tokio::spawn(async move {
             drop(reply.send(Ok(preview(&registry, &rows, &admitted.manifest).await)));
+        });
+    }
+
+    /// What a resource prints is read beside the loop, for as long as somebody reads it.
+    fn logs(&self, id: &ResourceId, lines: Lines, reply: Sender<Logs>) {
+        let Some(resource) = self.engine.resources().get(id) else { return drop(reply.send(Logs::Unknown)) };
+        let target = resource.target(id);
+        let spec = target.wanted.as_ref().or(target.owned.as_ref().map(|owned| &owned.spec));
+        let Some(kind) = spec.map(|spec| spec.kind()) else {
+            return drop(reply.send(Logs::Silent { kind: resource.kind().to_owned() }));
+        };
+        let registry = self.registry.clone();
+        tokio::spawn(async move {
+            let logs = match registry.output(kind, &target, lines).await {
+                Ok(Some(printed)) => Logs::Printed(printed),
+                Ok(None) => Logs::Silent { kind: kind.to_owned() },
+                Err(failure) => Logs::Failed(failure),
+            };
+            drop(reply.send(logs));
         });
     }
 

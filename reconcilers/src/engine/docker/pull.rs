@@ -1,4 +1,4 @@
-//! What an engine tells while it pulls an image, and what a container has printed.
+//! What an engine tells while it pulls an image.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -54,21 +54,6 @@ impl Pulling {
     }
 }
 
-/// What was printed, without the headers that tell standard output from standard error; a terminal's output has none.
-pub(super) fn without_frames(printed: &[u8]) -> Vec<u8> {
-    let mut text = Vec::with_capacity(printed.len());
-    let mut rest = printed;
-    while let [stream @ 0..=2, 0, 0, 0, a, b, c, d, after @ ..] = rest {
-        let _ = stream;
-        let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
-        let (frame, others) = after.split_at(length.min(after.len()));
-        text.extend_from_slice(frame);
-        rest = others;
-    }
-    text.extend_from_slice(rest);
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,15 +75,5 @@ mod tests {
             take(r#"{"errorDetail":{"message":"manifest unknown"},"error":"manifest unknown"}"#).unwrap_err();
         assert_eq!(error.cause(), Some(Cause::ImageNotFound));
         assert!(take("what").is_err());
-    }
-
-    #[test]
-    fn frames_are_taken_off() {
-        let mut printed = vec![1, 0, 0, 0, 0, 0, 0, 3];
-        printed.extend(b"out");
-        printed.extend([2, 0, 0, 0, 0, 0, 0, 3]);
-        printed.extend(b"err");
-        assert_eq!(without_frames(&printed), b"outerr");
-        assert_eq!(without_frames(b"plain\n"), b"plain\n");
     }
 }

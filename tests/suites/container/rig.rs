@@ -1,0 +1,60 @@
+//! A device with an engine: its agent runs, as it is shipped.
+
+use e2e::{Device, Fleet, NatsServer, Running, agent::LONG, fleet, until};
+use reconcilers::engine::{ContainerEngine, contract::fresh, docker::Docker, terms::Container};
+use serde_json::{Value, json};
+
+use crate::IMAGE;
+
+/// The device. All that it has in the engine has a name that begins with its id.
+pub(crate) struct Rig {
+    pub(crate) fleet: Fleet,
+    pub(crate) device: Device,
+    pub(crate) engine: Docker,
+    _agent: Running,
+    _server: NatsServer,
+}
+
+impl Rig {
+    pub(crate) async fn on(place: String) -> Self {
+        let server = NatsServer::start().await;
+        let fleet = fleet(&server).await;
+        let device =
+            Device::with_flags(&fresh("pump"), &["--nats-url", &server.url(), "--docker-host", &place]);
+        let agent = device.start();
+        Self { fleet, device, engine: Docker::new(vec![place]), _agent: agent, _server: server }
+    }
+
+    /// Applies a manifest of one container, `web`, whose spec has this and `more`.
+    pub(crate) async fn apply(&self, more: Value) {
+        let mut spec =
+            json!({ "name": self.device.id, "image": IMAGE, "networkMode": "None", "stopGracePeriod": "0s" });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        self.apply_all(json!([{ "id": "web", "kind": "Container", "spec": spec }])).await;
+    }
+
+    pub(crate) async fn apply_all(&self, resources: Value) {
+        let manifest =
+            json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": resources });
+        self.fleet.apply(&self.device.id, &manifest).await;
+    }
+
+    /// The container of [`Rig::apply`].
+    pub(crate) async fn container(&self) -> Option<Container> {
+        self.engine.container(self.device.id.as_str()).await.unwrap()
+    }
+
+    /// Whether nothing of the device is in the engine; volumes may stay.
+    pub(crate) async fn is_clean(&self) -> bool {
+        let all = self.engine.containers().await.unwrap();
+        let networks = self.engine.networks().await.unwrap();
+        let own = |name: &str| name.starts_with(self.device.id.as_str());
+        !all.iter().any(|listed| own(&listed.name)) && !networks.iter().any(|network| own(&network.name))
+    }
+
+    /// Takes all away.
+    pub(crate) async fn clear(&self) {
+        self.apply_all(json!([])).await;
+        until("nothing is left", LONG, async || self.is_clean().await).await;
+    }
+}
