@@ -146,8 +146,7 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
 
     async fn reconcile(&self, cx: &StepContext, put: &Put<'_, ContainerSpec>) -> Outcome<Sight> {
         let name = name_of(put.spec, put.id);
-        self.run(cx, put, &name).await?;
-        Ok(None)
+        self.run(cx, put, &name).await
     }
 
     async fn delete(&self, cx: &StepContext, take: &Take<'_, ContainerSpec>) -> Result<(), ReconcileError> {

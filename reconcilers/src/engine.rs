@@ -6,7 +6,6 @@
 
 use std::{future::Future, time::Duration};
 
-use bytes::Bytes;
 use futures_util::{TryStreamExt, stream::BoxStream};
 use manifest_types::{
     claim::Claim,
@@ -21,7 +20,9 @@ use manifest_types::{
 
 use self::{
     error::EngineError,
-    terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Printed, Volume},
+    terms::{
+        Adjustment, Container, EngineEvent, EngineInfo, Image, Line, Listed, Login, Network, Printed, Volume,
+    },
 };
 use crate::reconciler::Owned;
 
@@ -40,8 +41,8 @@ pub mod terms;
 
 /// What an engine answers.
 pub type Answer<T> = Result<T, EngineError>;
-/// What is printed, as it comes.
-pub type Output = BoxStream<'static, Answer<Bytes>>;
+/// What is printed, line by line, as it comes.
+pub type Output = BoxStream<'static, Answer<Line>>;
 
 /// A container engine. Every call may be dropped at any await; what was asked may come about nevertheless.
 pub trait ContainerEngine: Send + Sync + 'static {
@@ -81,7 +82,7 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Takes a container out of a network. Absent already is success.
     fn disconnect(&self, id: &str, network: &str) -> impl Future<Output = Answer<()>> + Send;
 
-    /// What a container has printed, and prints: of both of its outputs, as bytes, oldest first.
+    /// What a container has printed, and prints: of both of its outputs, oldest first.
     fn output(&self, id: &str, wanted: &Printed) -> impl Future<Output = Answer<Output>> + Send;
 
     /// Runs a program in a container, and says with what it ended.
@@ -142,8 +143,8 @@ pub(crate) async fn last_output(engine: &impl ContainerEngine, id: &str, most: u
     let wanted = Printed { last: Some(LAST_LINES), since: None, follow: false };
     let mut printed = engine.output(id, &wanted).await?;
     let mut end = Vec::new();
-    while let Some(more) = printed.try_next().await? {
-        end.extend_from_slice(&more);
+    while let Some(line) = printed.try_next().await? {
+        end.extend_from_slice(&line.bytes);
         // Twice as much is kept, for the blank end that is cut off.
         end.drain(..end.len().saturating_sub(2 * most));
     }

@@ -239,7 +239,10 @@ async fn whoever_follows_does_not_keep_the_agent_from_ending() {
     let (heard, mut hears) = mpsc::unbounded_channel();
     let client = rig.client.clone();
     let follower = tokio::spawn(async move {
-        let take = |more: &[u8]| Ok::<_, ClientError>(heard.send(more.to_vec()).unwrap());
+        let take = |more: &[u8]| {
+            heard.send(more.to_vec()).unwrap();
+            Ok::<_, ClientError>(())
+        };
         client.logs(&id("web"), Lines { last: None, follow: true }, take).await
     });
     let mut text = Vec::new();

@@ -10,17 +10,14 @@ use jiff::Timestamp;
 use manifest_types::{kinds::container::ContainerSpec, name::ResourceId};
 use tokio::time::Instant;
 
-use super::{ContainerReconciler, fare, probes::Said, sight::Sight};
-use crate::{
-    engine::{
-        ContainerEngine,
-        error::EngineError,
-        last_output,
-        link::{Moment, Names},
-        marks,
-        terms::{Container, Listed, Subject},
-    },
-    observation::Health,
+use super::{ContainerReconciler, fare, sight::Sight};
+use crate::engine::{
+    ContainerEngine,
+    error::EngineError,
+    last_output,
+    link::{Moment, Names},
+    marks,
+    terms::{Container, Listed, Subject},
 };
 
 /// What the list does not tell is read again after so long, whether or not something happened.
@@ -47,7 +44,7 @@ struct Resolved {
 
 /// What was read of one container.
 #[derive(Debug, Clone)]
-struct Read {
+pub(super) struct Read {
     container: Container,
     output: String,
     moment: Moment,
@@ -65,8 +62,19 @@ impl Looks {
         self.read.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn images(&self) -> MutexGuard<'_, BTreeMap<String, Resolved>> {
+        self.images.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn ids(&self) -> Arc<Names> {
         Arc::clone(&self.ids)
+    }
+
+    /// Keeps what was read of a container after that moment.
+    pub(super) fn keep(&self, container: Container, output: String, moment: Moment) -> Read {
+        let read = Read { container, output, moment, at: Instant::now() };
+        self.read().insert(read.container.id.clone(), read.clone());
+        read
     }
 
     /// Forgets what was read of containers that are gone.
@@ -88,33 +96,33 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let listed = known.all.iter().find(|listed| listed.name == name);
         let beside = self.ours(&known.all, id, std::slice::from_ref(&name));
         let beside = beside.into_iter().filter(|other| other.name != name).map(|other| other.name.clone());
-        let mut sight = Sight {
+        let sight = Sight {
             beside: beside.collect(),
-            found: None,
-            is_ours: false,
             image_id: self.image_id(&spec.image.canonical()).await?,
-            health: Health::Starting,
-            said: Said::default(),
-            name,
+            ..Sight::absent(&name)
         };
         let Some(listed) = listed else { return Ok(sight) };
         let Some(read) = self.read(listed, known.before).await? else { return Ok(sight) };
-        sight.is_ours = marks::is_ours(&self.link.agent, &read.container.labels);
+        Ok(self.seen(id, spec, sight, read))
+    }
+
+    /// The sight of a container that is there. When its meaning changes by time alone, it is looked at again.
+    pub(super) fn seen(&self, id: &ResourceId, spec: &ContainerSpec, mut sight: Sight, read: Read) -> Sight {
+        let Read { container, output, .. } = read;
+        sight.is_ours = marks::is_ours(&self.link.agent, &container.labels);
         let now = Timestamp::now();
         if sight.is_ours {
-            sight.said = self.probes.said(&self.link, &read.container, spec);
+            sight.said = self.probes.said(&self.link, &container, spec);
+            self.looks.ids.set(id, [container.id.clone()]);
         }
-        sight.health = fare::health(spec, &read.container.state, sight.said, &read.output, now);
-        if let Some(at) = fare::settles_at(&read.container.state, now).filter(|_| sight.is_ours) {
-            let subject = Subject::Container { id: listed.id.clone(), name: listed.name.clone() };
+        sight.health = fare::health(spec, &container.state, sight.said, &output, now);
+        if let Some(at) = fare::settles_at(&container.state, now).filter(|_| sight.is_ours) {
+            let subject = Subject::Container { id: container.id.clone(), name: container.name.clone() };
             let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             self.link.remind(subject, wait + Duration::from_millis(100));
         }
-        if sight.is_ours {
-            self.looks.ids.set(id, [listed.id.clone()]);
-        }
-        sight.found = Some(read.container);
-        Ok(sight)
+        sight.found = Some(container);
+        sight
     }
 
     /// One container whole: as it was read before, if nothing has happened to it since.
@@ -128,9 +136,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let asks = is_ours && fare::wants_output(&container.state, Timestamp::now());
         let output =
             if asks { last_output(&self.link.engine, &listed.id, OUTPUT).await? } else { String::new() };
-        let read = Read { container, output, moment: before, at: Instant::now() };
-        self.looks.read().insert(listed.id.clone(), read.clone());
-        Ok(Some(read))
+        Ok(Some(self.looks.keep(container, output, before)))
     }
 
     fn is_current(&self, known: &Read, listed: &Listed) -> bool {
@@ -143,19 +149,23 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             && !self.link.may_have_changed(&listed.id, known.moment)
     }
 
-    /// What a reference stands for in the engine now.
-    async fn image_id(&self, reference: &str) -> Result<Option<String>, EngineError> {
-        let images = || self.looks.images.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = images().get(reference).cloned();
+    /// What a reference stands for in the engine: as it was read before, if nothing has happened to images since.
+    pub(super) async fn image_id(&self, reference: &str) -> Result<Option<String>, EngineError> {
+        let known = self.looks.images().get(reference).cloned();
         let is_current = |known: &Resolved| {
             known.at.elapsed() < READ_AGAIN && !self.link.images_may_have_changed(known.moment)
         };
-        if let Some(known) = known.filter(is_current) {
-            return Ok(known.id);
+        match known.filter(is_current) {
+            Some(known) => Ok(known.id),
+            None => self.image_id_now(reference).await,
         }
+    }
+
+    /// What a reference stands for in the engine now.
+    pub(super) async fn image_id_now(&self, reference: &str) -> Result<Option<String>, EngineError> {
         let moment = self.link.moment();
         let id = self.link.engine.image(reference).await?.map(|image| image.id);
-        let mut images = images();
+        let mut images = self.looks.images();
         // What nobody asked for of late is not kept.
         images.retain(|_, known| known.at.elapsed() < 2 * READ_AGAIN);
         images.insert(reference.to_owned(), Resolved { id: id.clone(), moment, at: Instant::now() });

@@ -1,6 +1,6 @@
 //! What a container prints: also across its restarts, and by the one that replaces it.
 
-use std::{sync::Arc, time::Duration};
+use std::{cmp::Ordering, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::{
@@ -14,7 +14,7 @@ use crate::{
     engine::{
         Answer, ContainerEngine, Output,
         link::{Link, Whose},
-        terms::{Container, Printed as Wanted, State, Subject},
+        terms::{Line, Printed as Wanted, Subject},
     },
     error::ObserveError,
     reconciler::{Hint, Lines, Printed},
@@ -22,32 +22,8 @@ use crate::{
 
 /// Without news of the engine, it is looked again after so long.
 const LOOK_AGAIN: Duration = Duration::from_secs(10);
-
-/// One life of a container: from its start on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Life {
-    container: String,
-    started_at: Option<Timestamp>,
-    /// The end of the life before it.
-    after: Option<Timestamp>,
-}
-
-impl Life {
-    fn of(container: &Container) -> Self {
-        let State { started_at, finished_at, .. } = container.state;
-        Self { container: container.id.clone(), started_at, after: finished_at }
-    }
-}
-
-/// Whether there is something to read again, and from when on: a life that has begun, or the one whose output broke off. Pure.
-///
-/// A program may print before its engine says that it was started, but not before the end of its life before.
-fn resume(read: &Life, broke_off: Option<Timestamp>, now: &Life) -> Option<Option<Timestamp>> {
-    if now.container != read.container {
-        return now.started_at.is_some().then_some(None);
-    }
-    if now.started_at != read.started_at { Some(now.after) } else { broke_off.map(Some) }
-}
+/// What has ended is not read again sooner.
+const PAUSE: Duration = Duration::from_millis(100);
 
 /// Reads what the container called `name` prints.
 pub(super) async fn output<E: ContainerEngine>(
@@ -61,17 +37,68 @@ pub(super) async fn output<E: ContainerEngine>(
     let wanted = Wanted { last: lines.last, since: None, follow: lines.follow };
     let printed = link.engine.output(&container.id, &wanted).await?;
     if !lines.follow {
-        return Ok(printed.map_err(ObserveError::from).boxed());
+        return Ok(printed.map_ok(|line| line.bytes).map_err(ObserveError::from).boxed());
     }
     let own = name.clone();
     let news = link.hints(move |subject| match subject {
         Subject::Container { name, .. } if *name == own => Some(Whose::Kind),
         _ => None,
     });
-    let life = Life::of(&container);
-    let followed = Followed { link, name, news, printed: Some(printed), life, broke_off: None };
+    let heard = Heard::nothing_of(container.id);
+    let followed = Followed { link, name, news, printed: Some(printed), heard };
     let all = stream::unfold(followed, |mut followed| async { Some((Ok(followed.next().await), followed)) });
     Ok(all.boxed())
+}
+
+/// What was heard of a container so far. Its lines come again when its output is read again; those of one time, which Podman tells in
+/// whole seconds, in the same order.
+#[derive(Debug)]
+struct Heard {
+    container: String,
+    /// The latest time of a line.
+    last: Option<Timestamp>,
+    /// So many lines of that time were heard.
+    then: usize,
+    /// So many of those are still to come again, while what comes was heard already.
+    again: Option<usize>,
+}
+
+impl Heard {
+    fn nothing_of(container: String) -> Self {
+        Self { container, last: None, then: 0, again: None }
+    }
+
+    fn is_news(&mut self, line: &Line) -> bool {
+        let order = line.at.cmp(&self.last);
+        match &mut self.again {
+            Some(_) if order == Ordering::Less => return false,
+            Some(left @ 1..) if order == Ordering::Equal => {
+                *left -= 1;
+                return false;
+            }
+            _ => self.again = None,
+        }
+        match order {
+            Ordering::Less => {}
+            Ordering::Equal => self.then += 1,
+            Ordering::Greater => (self.last, self.then) = (line.at, 1),
+        }
+        true
+    }
+
+    /// What of a container's output was not heard yet.
+    fn unheard(&self, container: &str) -> Wanted {
+        let since = self.last.filter(|_| self.container == container);
+        Wanted { last: None, since, follow: true }
+    }
+
+    /// From now on it is what [`Self::unheard`] asked for.
+    fn turn_to(&mut self, container: String) {
+        match self.container == container {
+            true => self.again = self.last.map(|_| self.then),
+            false => *self = Self::nothing_of(container),
+        }
+    }
 }
 
 /// A container whose output is read for as long as somebody wants it.
@@ -80,9 +107,7 @@ struct Followed<E> {
     name: String,
     news: BoxStream<'static, Hint>,
     printed: Option<Output>,
-    life: Life,
-    /// When the output of this life came to an end that is not its own.
-    broke_off: Option<Timestamp>,
+    heard: Heard,
 }
 
 impl<E: ContainerEngine> Followed<E> {
@@ -93,23 +118,22 @@ impl<E: ContainerEngine> Followed<E> {
                     biased;
                     told = printed.next() => told,
                     // Podman does not always end the output of a container that has gone.
-                    Some(_) = self.news.next() => match self.again().await {
-                        Ok(Some(next)) => {
+                    Some(_) = self.news.next() => {
+                        if let Ok(Some(next)) = self.open(false).await {
                             self.printed = Some(next);
-                            continue;
                         }
-                        _ => continue,
-                    },
+                        continue;
+                    }
                 };
                 match told {
-                    Some(Ok(more)) => return more,
-                    Some(Err(_)) => self.broke_off = Some(Timestamp::now()),
-                    None => self.broke_off = None,
+                    Some(Ok(line)) if self.heard.is_news(&line) => return line.bytes,
+                    Some(Ok(_)) => {}
+                    Some(Err(_)) | None => self.printed = None,
                 }
-                self.printed = None;
             }
+            tokio::time::sleep(PAUSE).await;
             // An engine that is away comes back, or the resource's status says why not.
-            self.printed = self.again().await.unwrap_or_default();
+            self.printed = self.open(true).await.unwrap_or_default();
             if self.printed.is_none() {
                 // Either of the two is reason enough to look again.
                 let _ = tokio::time::timeout(LOOK_AGAIN, self.news.next()).await;
@@ -117,13 +141,16 @@ impl<E: ContainerEngine> Followed<E> {
         }
     }
 
-    async fn again(&mut self) -> Answer<Option<Output>> {
+    /// The output of the container that has the name now, if that is another one, or if `again` it is that of one that runs.
+    async fn open(&mut self, again: bool) -> Answer<Option<Output>> {
         let Some(container) = self.link.engine.container(&self.name).await? else { return Ok(None) };
-        let life = Life::of(&container);
-        let Some(since) = resume(&self.life, self.broke_off, &life) else { return Ok(None) };
-        let wanted = Wanted { last: None, since, follow: true };
-        let printed = self.link.engine.output(&container.id, &wanted).await?;
-        self.life = life;
+        let is_same = container.id == self.heard.container;
+        let has_more = again && container.state.activity.is_up();
+        if is_same && !has_more {
+            return Ok(None);
+        }
+        let printed = self.link.engine.output(&container.id, &self.heard.unheard(&container.id)).await?;
+        self.heard.turn_to(container.id);
         Ok(Some(printed))
     }
 }
@@ -132,17 +159,39 @@ impl<E: ContainerEngine> Followed<E> {
 mod tests {
     use super::*;
 
+    fn line(second: i64) -> Line {
+        Line { at: Timestamp::from_second(second).ok(), bytes: Bytes::from_static(b"x\n") }
+    }
+
+    /// Which of the lines, told by their times, are news.
+    fn news<const N: usize>(heard: &mut Heard, seconds: [i64; N]) -> Vec<i64> {
+        seconds.into_iter().filter(|second| heard.is_news(&line(*second))).collect()
+    }
+
     #[test]
-    fn a_new_life_is_read_from_its_start_and_a_broken_one_from_where_it_broke() {
-        let at = |second| Timestamp::from_second(second).ok();
-        let life =
-            |id: &str, after, start| Life { container: id.into(), started_at: at(start), after: at(after) };
-        let read = life("a", 0, 10);
-        assert_eq!(resume(&read, None, &read), None, "it has ended, and is still the same");
-        assert_eq!(resume(&read, at(15), &read), Some(at(15)));
-        assert_eq!(resume(&read, None, &life("a", 18, 20)), Some(at(18)), "it was restarted");
-        assert_eq!(resume(&read, at(15), &life("b", 0, 20)), Some(None), "it was replaced");
-        let made = Life { container: "b".into(), started_at: None, after: None };
-        assert_eq!(resume(&read, None, &made), None, "the new one has not begun");
+    fn no_line_is_told_twice_and_none_is_missed() {
+        let mut heard = Heard::nothing_of("a".into());
+        assert_eq!(news(&mut heard, [10, 11, 11, 9]), [10, 11, 11, 9], "two outputs are not quite in order");
+        assert_eq!(heard.unheard("a").since, line(11).at);
+        heard.turn_to("a".into());
+        assert_eq!(
+            news(&mut heard, [10, 11, 11, 11, 12, 9]),
+            [11, 12, 9],
+            "all but the third of 11 was heard"
+        );
+        heard.turn_to("a".into());
+        assert_eq!(news(&mut heard, [13]), [13]);
+        assert_eq!(heard.unheard("b").since, None);
+        heard.turn_to("b".into());
+        assert_eq!(news(&mut heard, [5]), [5], "it was begun before the end of the one that it replaces");
+    }
+
+    #[test]
+    fn what_has_no_time_is_always_told() {
+        let mut heard = Heard::nothing_of("a".into());
+        let timeless = Line { at: None, ..line(0) };
+        assert!(heard.is_news(&timeless) && heard.is_news(&timeless));
+        heard.turn_to("a".into());
+        assert!(heard.is_news(&timeless), "it cannot be told from another");
     }
 }

@@ -15,9 +15,17 @@ use crate::{
     observation::{Difference, Health},
 };
 
+mod cast;
+
+pub(super) use cast::{Part, next_name, prior_name};
+
 /// What is there.
 #[derive(Debug, Default)]
 pub(super) struct Scene {
+    /// The container's own name.
+    name: String,
+    /// The name of what is to have another.
+    former_name: Option<String>,
     /// Under the container's own name.
     pub(super) main: Option<Member>,
     /// The replacement that is being prepared.
@@ -102,16 +110,6 @@ enum Proof {
     Well,
     NotYet,
     Bad(String),
-}
-
-/// The name of a replacement that is being prepared.
-pub(super) fn next_name(name: &str) -> String {
-    format!("{name}.holdfast-next")
-}
-
-/// The name of what is being replaced.
-pub(super) fn prior_name(name: &str) -> String {
-    format!("{name}.holdfast-prior")
 }
 
 impl Member {

@@ -35,6 +35,21 @@ pub struct Sight {
     pub health: Health,
 }
 
+impl Sight {
+    /// Nothing is there.
+    pub(super) fn absent(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            found: None,
+            is_ours: false,
+            beside: Vec::new(),
+            image_id: None,
+            said: Said::default(),
+            health: Health::Starting,
+        }
+    }
+}
+
 impl std::hash::Hash for Sight {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         (&self.name, self.is_ours, &self.beside, &self.image_id, self.said, &self.health).hash(state);

@@ -14,20 +14,23 @@ use tokio::sync::Notify;
 use super::{
     ContainerReconciler,
     error::ContainerError,
-    login,
+    fare, login,
     probes::Said,
-    scene::{Goal, Member, Memory, Move, Scene, next_name, prior_name},
+    scene::{Goal, Member, Memory, Move, Part, Scene},
+    sight::Sight,
 };
 use crate::{
     engine::{
         ContainerEngine, NewContainer,
         error::{Cause, EngineError},
-        held, marks,
+        held,
+        link::Moment,
+        marks,
         shape::Shape,
         terms::{Adjustment, Login},
     },
     error::ReconcileError,
-    reconciler::{Put, StepContext},
+    reconciler::{Outcome, Put, StepContext},
 };
 /// How long it is waited before a candidate is looked at again.
 const AWAIT: Duration = Duration::from_millis(250);
@@ -41,13 +44,13 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         cx: &StepContext,
         put: &Put<'_, ContainerSpec>,
         name: &str,
-    ) -> Result<(), ReconcileError> {
+    ) -> Outcome<Sight> {
         let mut memory = Memory::default();
         let mut moves = 0;
-        let former = self.former(put, name).await?;
+        let mut before = self.link.moment();
+        let mut scene = self.scene(put, name).await?;
         loop {
             cx.check()?;
-            let scene = self.scene(put.spec, name, former.as_deref()).await?;
             let goal = Goal {
                 name,
                 spec: put.spec,
@@ -58,7 +61,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             let next = scene.next_move(&goal, &memory);
             tracing::debug!(resource = %put.id, ?next, "container");
             match next {
-                Move::Done => return Ok(()),
+                Move::Done => return Ok(self.told(put, name, scene, before)),
                 Move::Conflict(name) => return Err(ContainerError::Conflict { name }.into()),
                 Move::NotKept(fields) => {
                     let (name, fields) = (name.to_owned(), fields.join(", "));
@@ -74,9 +77,18 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                         () = tokio::time::sleep(AWAIT) => {}
                         () = cx.cancelled() => {}
                     }
+                    before = self.link.moment();
+                    scene = self.scene(put, name).await?;
                     continue;
                 }
-                other => self.make(cx, put, &scene, &other, &mut memory).await?,
+                other => {
+                    self.make(cx, put, &scene, &other, &mut memory).await?;
+                    // What was seen of the container itself is as old as the last look at it.
+                    if scene.touched_by(&other).contains(&Part::Main) {
+                        before = self.link.moment();
+                    }
+                    self.look_again(&mut scene, put.spec, &other).await?;
+                }
             }
             moves += 1;
             if moves >= MOST_MOVES {
@@ -85,26 +97,57 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         }
     }
 
-    /// What is there under the container's names.
-    async fn scene(
+    /// What is there under the container's names, and what of ours has a name that it is not to have.
+    async fn scene(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Scene, EngineError> {
+        let all = self.link.engine.containers().await?;
+        let held = held(put.owned).into_iter().find(|held| held != name);
+        let former = match held {
+            Some(held) => all.iter().find(|listed| listed.name == held),
+            None => self.renamed(&all, put.id, name),
+        };
+        let mut scene = Scene::new(name, former.map(|former| former.name.clone()));
+        for part in scene.parts() {
+            let is_there =
+                scene.name_of(part).is_some_and(|name| all.iter().any(|listed| listed.name == name));
+            if is_there {
+                self.look_at(&mut scene, part, put.spec).await?;
+            }
+        }
+        scene.image_id = self.image_id(&put.spec.image.canonical()).await?;
+        Ok(scene)
+    }
+
+    /// Looks again at what a move has changed. What else may have changed is for the next look.
+    async fn look_again(
         &self,
+        scene: &mut Scene,
         spec: &ContainerSpec,
-        name: &str,
-        former: Option<&str>,
-    ) -> Result<Scene, EngineError> {
-        Ok(Scene {
-            main: self.member(name, spec).await?,
-            next: self.member(&next_name(name), spec).await?,
-            prior: self.member(&prior_name(name), spec).await?,
-            former: match former {
-                Some(former) => self.member(former, spec).await?.filter(|member| {
-                    let own = [name.to_owned(), next_name(name), prior_name(name)];
-                    member.is_ours && !own.contains(&member.container.name)
-                }),
-                None => None,
-            },
-            image_id: self.link.engine.image(&spec.image.canonical()).await?.map(|image| image.id),
-        })
+        made: &Move,
+    ) -> Result<(), EngineError> {
+        if *made == Move::Pull {
+            scene.image_id = self.image_id_now(&spec.image.canonical()).await?;
+        }
+        for part in scene.touched_by(made) {
+            self.look_at(scene, part, spec).await?;
+        }
+        Ok(())
+    }
+
+    async fn look_at(&self, scene: &mut Scene, part: Part, spec: &ContainerSpec) -> Result<(), EngineError> {
+        let seen = match scene.name_of(part) {
+            Some(name) => self.member(&name, spec).await?,
+            None => None,
+        };
+        scene.put(part, seen);
+        Ok(())
+    }
+
+    /// What the step has seen at its end, where that is all that a look would tell.
+    fn told(&self, put: &Put<'_, ContainerSpec>, name: &str, scene: Scene, before: Moment) -> Option<Sight> {
+        let main = scene.main.filter(|main| !fare::wants_output(&main.container.state, Timestamp::now()))?;
+        let read = self.looks.keep(main.container, String::new(), before);
+        let sight = Sight { image_id: scene.image_id, ..Sight::absent(name) };
+        Some(self.seen(put.id, put.spec, sight, read))
     }
 
     async fn member(&self, name: &str, spec: &ContainerSpec) -> Result<Option<Member>, EngineError> {
@@ -231,18 +274,6 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
         };
         tokio::task::spawn_blocking(free).await.ok().flatten()
-    }
-
-    /// Ours under a name that it is not to have any more: the one that is held, or the one that somebody gave it.
-    async fn former(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Option<String>, EngineError> {
-        let held = held(put.owned).into_iter().find(|held| held != name);
-        match held {
-            Some(held) => Ok(Some(held)),
-            None => {
-                let all = self.link.engine.containers().await?;
-                Ok(self.renamed(&all, put.id, name).map(|listed| listed.id.clone()))
-            }
-        }
     }
 }
 

@@ -406,7 +406,7 @@ pub async fn programs_are_run_in_containers<E: ContainerEngine>(rig: &Rig<E>) {
     let wanted = Printed { last: Some(1), since: None, follow: true };
     let mut followed = rig.engine.output(&id, &wanted).await.expect("the engine does as it is asked");
     let first = tokio::time::timeout(SOON, followed.next()).await.expect("what it printed is told");
-    assert_eq!(first.expect("it has printed").expect("it is told"), "the fake was here\n");
+    assert_eq!(first.expect("it has printed").expect("it is told").bytes, "the fake was here\n");
     assert!(followed.next().now_or_never().is_none(), "it runs and prints nothing more");
     rig.engine.remove(&id).await.expect("the engine does as it is asked");
     let end = tokio::time::timeout(SOON, followed.next()).await.expect("it ends with the container");

@@ -266,7 +266,7 @@ impl ContainerEngine for Docker {
     async fn output(&self, id: &str, wanted: &Printed) -> Answer<Output> {
         let found = self.found().await?;
         let call = printed::call(&found, id, wanted);
-        Ok(printed::without_frames(self.note(stream(&found.endpoint, call).await)?))
+        Ok(printed::lines(self.note(stream(&found.endpoint, call).await)?))
     }
 
     async fn run_in(&self, id: &str, command: &[String]) -> Answer<i64> {

@@ -28,8 +28,8 @@ use super::{
     error::{Cause, EngineError},
     shape::{Shape, USUAL_NETWORK},
     terms::{
-        Activity, Adjustment, Checked, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network,
-        Printed, State, Subject, Volume,
+        Activity, Adjustment, Checked, Container, EngineEvent, EngineInfo, Image, Line, Listed, Login,
+        Network, Printed, State, Subject, Volume,
     },
 };
 
@@ -273,7 +273,8 @@ impl ContainerEngine for FakeEngine {
 
     async fn output(&self, id: &str, wanted: &Printed) -> Answer<Output> {
         self.world()?.container(id, "tell what it printed")?;
-        let printed = stream::once(ready(Ok(Bytes::from_static(b"the fake was here\n"))));
+        let printed =
+            stream::once(ready(Ok(Line { at: None, bytes: Bytes::from_static(b"the fake was here\n") })));
         let fake = self.clone();
         let ends = fake.ends(id.to_owned());
         if wanted.follow {

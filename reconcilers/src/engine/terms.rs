@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
+use bytes::Bytes;
 use jiff::Timestamp;
 use manifest_types::{
     kinds::{
@@ -46,6 +47,15 @@ pub struct Printed {
     pub since: Option<Timestamp>,
     /// Also what it prints from now on, until it ends.
     pub follow: bool,
+}
+
+/// A line that a container has printed, or a part of a long one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Line {
+    /// When it was printed, by the engine's clock: Podman tells whole seconds.
+    pub at: Option<Timestamp>,
+    /// The line, with its end.
+    pub bytes: Bytes,
 }
 
 /// What the list of containers says of one.

@@ -1,0 +1,88 @@
+//! Who belongs in which place of a scene, and which places a move touches. Pure.
+
+use super::{Member, Move, Scene};
+
+/// A place in the scene.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::container) enum Part {
+    Main,
+    Next,
+    Prior,
+    Former,
+}
+
+/// The name of a replacement that is being prepared.
+pub(in crate::container) fn next_name(name: &str) -> String {
+    format!("{name}.holdfast-next")
+}
+
+/// The name of what is being replaced.
+pub(in crate::container) fn prior_name(name: &str) -> String {
+    format!("{name}.holdfast-prior")
+}
+
+impl Scene {
+    /// An empty scene of a container called `name`. Ours that is called `former` is to have another name.
+    pub(in crate::container) fn new(name: &str, former: Option<String>) -> Self {
+        Self { name: name.to_owned(), former_name: former, ..Self::default() }
+    }
+
+    /// All places.
+    pub(in crate::container) fn parts(&self) -> [Part; 4] {
+        [Part::Main, Part::Next, Part::Prior, Part::Former]
+    }
+
+    /// The name of who belongs in a place.
+    pub(in crate::container) fn name_of(&self, part: Part) -> Option<String> {
+        let own = [self.name.clone(), next_name(&self.name), prior_name(&self.name)];
+        let [main, next, prior] = own.clone();
+        match part {
+            Part::Main => Some(main),
+            Part::Next => Some(next),
+            Part::Prior => Some(prior),
+            Part::Former => self.former_name.clone().filter(|former| !own.contains(former)),
+        }
+    }
+
+    /// Puts who was seen in a place.
+    pub(in crate::container) fn put(&mut self, part: Part, seen: Option<Member>) {
+        match part {
+            Part::Main => self.main = seen,
+            Part::Next => self.next = seen,
+            Part::Prior => self.prior = seen,
+            // Somebody else's may have the name by now.
+            Part::Former => self.former = seen.filter(|member| member.is_ours),
+        }
+    }
+
+    /// The places that are not as they were once a move was made.
+    pub(in crate::container) fn touched_by(&self, made: &Move) -> Vec<Part> {
+        let (id, name) = match made {
+            Move::Create(name) => (None, Some(name)),
+            Move::Rename(id, name) => (Some(id), Some(name)),
+            Move::Start(id)
+            | Move::Unpause(id)
+            | Move::Stop(id)
+            | Move::Restart(id)
+            | Move::Remove(id)
+            | Move::Adjust(id)
+            | Move::Connect(id, _)
+            | Move::Disconnect(id, _) => (Some(id), None),
+            Move::Done
+            | Move::Conflict(_)
+            | Move::NotKept(_)
+            | Move::GiveUp(_)
+            | Move::Pull
+            | Move::Await(_)
+            | Move::Fail(..) => (None, None),
+        };
+        let members = [&self.main, &self.next, &self.prior, &self.former];
+        let is_touched = |part: Part, member: &Option<Member>| {
+            let has_id = member.as_ref().is_some_and(|member| Some(&member.container.id) == id);
+            has_id || name.is_some_and(|name| self.name_of(part).as_ref() == Some(name))
+        };
+        let touched =
+            self.parts().into_iter().zip(members).filter(|(part, member)| is_touched(*part, member));
+        touched.map(|(part, _)| part).collect()
+    }
+}
