@@ -36,7 +36,7 @@ use crate::{
 /// The image that the tests' engines have.
 const IMAGE: &str = "localhost/holdfast/busybox:1";
 /// So many containers at once, and how often.
-const CONVERGED: [(usize, usize); 3] = [(1, 20), (10, 8), (20, 5)];
+const CONVERGED: [(usize, usize); 3] = [(1, 20), (10, 10), (20, 10)];
 const MANY: usize = 100;
 const IDLE: usize = 20;
 const ROUNDS: usize = 20;

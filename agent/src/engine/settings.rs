@@ -36,8 +36,9 @@ pub struct Settings {
     pub sabotage: Sabotage,
 }
 
-/// How many steps of a kind are under way unless it is said otherwise.
-pub(crate) const PARALLEL: usize = 8;
+/// How many steps of a kind are under way unless it is said otherwise. Most of a step's time is spent waiting for a disk or an engine, which knows
+/// better than we do how much it can do at once.
+pub(crate) const PARALLEL: usize = 32;
 
 impl Settings {
     /// Settings with everything at its default.
