@@ -20,7 +20,13 @@ use manifest_types::{
     status::AgentStatus,
 };
 use reconcilers::{
-    engine::{ContainerEngine, NewContainer, docker::Docker, marks, shape::Shape, terms::EngineEvent},
+    engine::{
+        ContainerEngine, NewContainer,
+        docker::Docker,
+        marks,
+        shape::Shape,
+        terms::{Adjustment, Container, EngineEvent, Subject},
+    },
     observation::Observation,
     registry::{AnyTarget, Registry},
 };
@@ -35,6 +41,8 @@ use crate::{
 
 /// The image that the tests' engines have.
 const IMAGE: &str = "localhost/holdfast/busybox:1";
+/// What each may use: 256 MiB.
+const MEMORY: u64 = 256 << 20;
 /// So many containers at once, and how often.
 const CONVERGED: [(usize, usize); 3] = [(1, 20), (10, 10), (20, 10)];
 const MANY: usize = 100;
@@ -50,7 +58,7 @@ fn fresh(name: &str) -> String {
 }
 
 fn spec(name: &str) -> Value {
-    json!({ "name": name, "image": IMAGE, "networkMode": "None", "stopGracePeriod": "0s", "command": ["sleep", "10000"] })
+    json!({ "name": name, "image": IMAGE, "networkMode": "None", "stopGracePeriod": "0s", "command": ["sleep", "10000"], "resources": { "memory": MEMORY } })
 }
 
 fn entry(name: &str, number: usize) -> Value {
@@ -176,22 +184,23 @@ pub(crate) async fn converge() -> Vec<Row> {
     rows
 }
 
-/// What people do to a container behind the agent's back.
-const ABUSES: [&str; 4] = ["killed", "removed", "renamed", "limit changed"];
+/// What people do to a container behind the agent's back, and the call that begins its repair.
+const ABUSES: [(&str, &str); 4] =
+    [("killed", "/start"), ("removed", "/create"), ("renamed", "/rename"), ("limit changed", "/update")];
 
 /// From the engine's event to the moment when the agent asks for the repair.
 pub(crate) async fn drift() -> Vec<Row> {
     let tap = Tap::on(&parts::docker()).await;
     let mut bench = Bench::start(&tap.place()).await;
     let name = bench.name().to_owned();
-    bench.apply(vec![entry(&name, 0)]).await;
-    let own = format!("{name}-0");
+    // One for each: what is repaired too often in a minute is left for a while.
+    bench.apply((0..ABUSES.len()).map(|number| entry(&name, number)).collect()).await;
     let mut rows = Vec::new();
-    for abuse in ABUSES {
+    for (number, (abuse, repair)) in ABUSES.into_iter().enumerate() {
         let mut times = Vec::new();
         for _ in 0..ROUNDS {
             tokio::time::sleep(REST).await;
-            times.push(bench.repair(&tap, &own, abuse).await);
+            times.push(bench.repair(&tap, &format!("{name}-{number}"), abuse, repair).await);
         }
         times.sort_by(f64::total_cmp);
         let row = Row::value(&format!("drift-container: {abuse}"), percentile(&times, 50), "ms", 20.0);
@@ -204,49 +213,59 @@ pub(crate) async fn drift() -> Vec<Row> {
 }
 
 impl Bench {
-    async fn repair(&self, tap: &Tap, name: &str, abuse: &str) -> f64 {
-        let container = self.engine.container(name).await.expect("the engine answers").expect("it is there");
-        let id = container.id;
-        let since = i64::try_from(Timestamp::now().as_nanosecond()).expect("it is not 2262 yet");
-        let mut events = self.engine.events(since);
+    async fn repair(&self, tap: &Tap, name: &str, abuse: &str, repair: &str) -> f64 {
+        let id = self.engine.container(name).await.expect("the engine answers").expect("it is there").id;
         let before = Timestamp::now();
+        let since = i64::try_from(before.as_nanosecond()).expect("it is not 2262 yet");
+        let mut events = self.engine.events(since);
         match abuse {
             "killed" => self.engine.stop(&id, Duration::ZERO).await,
             "removed" => self.engine.remove(&id).await,
             "renamed" => self.engine.rename(&id, &format!("{name}-elsewhere")).await,
-            _ => self.engine.adjust(&id, &half_a_gigabyte(name)).await,
+            _ => self.engine.adjust(&id, &limits("512Mi")).await,
         }
         .expect("the engine does as it is asked");
-        let EngineEvent { at, .. } = loop {
-            let event = events.next().await.expect("events go on").expect("events go on");
-            if event.at >= since {
-                break event;
-            }
-        };
-        let asked = loop {
-            if let Some(asked) = tap.first_change_after(before) {
-                break asked;
+        let begun = loop {
+            if let Some(begun) = tap.first_call_after(before, repair) {
+                break begun;
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
-        let is_whole = async || {
-            let now = self.engine.container(name).await.expect("the engine answers");
-            now.is_some_and(|now| {
-                now.state.activity.is_up() && now.shape.get("resources.memory") == Some(&json!(0))
-            })
+        let own = async || self.engine.container(name).await.expect("the engine answers");
+        let whole = loop {
+            let is_whole = |now: &Container| {
+                now.state.activity.is_up() && now.shape.get("resources.memory") == Some(&json!(MEMORY))
+            };
+            match own().await.filter(is_whole) {
+                Some(whole) => break whole,
+                None => tokio::time::sleep(Duration::from_millis(10)).await,
+            }
         };
-        while !is_whole().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        // The kill itself is told before the container has ended.
+        if abuse == "killed" {
+            return between(whole.state.finished_at.expect("it has ended"), begun);
         }
-        asked.as_nanosecond().saturating_sub(at.into()) as f64 / 1e6
+        let mut told = before;
+        while let Some(Ok(EngineEvent { at, subject: Subject::Container { id: of, .. } })) =
+            events.next().await
+        {
+            let at = Timestamp::from_nanosecond(at.into()).expect("it is a time");
+            if at > begun {
+                break;
+            }
+            if of == id {
+                told = at;
+            }
+        }
+        between(told, begun)
     }
 }
 
-fn half_a_gigabyte(name: &str) -> reconcilers::engine::terms::Adjustment {
-    let mut spec = spec(name);
-    spec["resources"] = json!({ "memory": "512Mi" });
+fn limits(memory: &str) -> Adjustment {
+    let mut spec = spec("limits");
+    spec["resources"] = json!({ "memory": memory });
     let spec = Spec::read("Container", &spec).expect("there is such a kind").expect("it is a good spec");
-    reconcilers::engine::terms::Adjustment::of(ContainerSpec::of(&spec).expect("it is a container's"))
+    Adjustment::of(ContainerSpec::of(&spec).expect("it is a container's"))
 }
 
 /// Many containers observed without a change, against the one call that lists them.
