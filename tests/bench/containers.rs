@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use e2e::{Device, Fleet, NatsServer, agent::is_ready, fleet, parts};
+use e2e::{Device, Fleet, NatsServer, agent::is_ready, fleet, parts, running::Start};
 use futures_util::{StreamExt, future::join_all};
 use holdfast::clock::Now;
 use jiff::Timestamp;
@@ -25,7 +25,7 @@ use reconcilers::{
         docker::Docker,
         marks,
         shape::Shape,
-        terms::{Adjustment, Container, EngineEvent, Subject},
+        terms::{Adjustment, EngineEvent, Subject},
     },
     observation::Observation,
     registry::{AnyTarget, Registry},
@@ -48,6 +48,8 @@ const CONVERGED: [(usize, usize); 3] = [(1, 20), (10, 10), (20, 10)];
 const MANY: usize = 100;
 const IDLE: usize = 20;
 const ROUNDS: usize = 20;
+/// So long Docker's command line may take.
+const KILL: Duration = Duration::from_secs(20);
 /// Between two measurements, until the engine has put away what the first has left.
 const REST: Duration = Duration::from_millis(500);
 
@@ -219,7 +221,11 @@ impl Bench {
         let since = i64::try_from(before.as_nanosecond()).expect("it is not 2262 yet");
         let mut events = self.engine.events(since);
         match abuse {
-            "killed" => self.engine.stop(&id, Duration::ZERO).await,
+            "killed" => {
+                let docker = Start::new("docker", "docker").args(["--host", &parts::docker(), "kill", name]);
+                assert!(docker.start().wait(KILL).await.success(), "it runs");
+                Ok(())
+            }
             "removed" => self.engine.remove(&id).await,
             "renamed" => self.engine.rename(&id, &format!("{name}-elsewhere")).await,
             _ => self.engine.adjust(&id, &limits("512Mi")).await,
@@ -231,20 +237,16 @@ impl Bench {
             }
             tokio::time::sleep(Duration::from_millis(1)).await;
         };
-        let own = async || self.engine.container(name).await.expect("the engine answers");
-        let whole = loop {
-            let is_whole = |now: &Container| {
+        let is_whole = async || {
+            let now = self.engine.container(name).await.expect("the engine answers");
+            now.is_some_and(|now| {
                 now.state.activity.is_up() && now.shape.get("resources.memory") == Some(&json!(MEMORY))
-            };
-            match own().await.filter(is_whole) {
-                Some(whole) => break whole,
-                None => tokio::time::sleep(Duration::from_millis(10)).await,
-            }
+            })
         };
-        // The kill itself is told before the container has ended.
-        if abuse == "killed" {
-            return between(whole.state.finished_at.expect("it has ended"), begun);
+        while !is_whole().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
+        // A kill is told, and then the end that it brought about; a removal even more: the last one before the repair counts.
         let mut told = before;
         while let Some(Ok(EngineEvent { at, subject: Subject::Container { id: of, .. } })) =
             events.next().await

@@ -49,8 +49,10 @@ pub(super) fn health(
             Some(Checked::Healthy) | None => readiness(spec, said),
         },
         Activity::Restarting if state.restarts >= LOOP => crash_loop(state, output),
+        Activity::Created | Activity::Exited | Activity::Dead if spec.desired == Desired::Stopped => {
+            Health::Healthy
+        }
         Activity::Restarting | Activity::Created | Activity::Paused | Activity::Removing => Health::Starting,
-        Activity::Exited | Activity::Dead if spec.desired == Desired::Stopped => Health::Healthy,
         Activity::Exited | Activity::Dead if is_to_run(spec, state) => Health::Starting,
         Activity::Exited if state.exit_code == 0 => Health::Completed,
         Activity::Exited | Activity::Dead => Health::unhealthy("Exited", with_output(&ended(state), output)),
@@ -72,16 +74,9 @@ pub(super) fn settles_at(state: &State, now: Timestamp) -> Option<Timestamp> {
     (state.activity == Activity::Running && state.restarts > 0 && at > now).then_some(at)
 }
 
-/// Whether it is worth asking for what it has printed.
-pub(super) fn wants_output(state: &State, now: Timestamp) -> bool {
-    match state.activity {
-        Activity::Exited | Activity::Dead => state.exit_code != 0,
-        Activity::Restarting => true,
-        Activity::Running => {
-            fails_again_and_again(state, now) || state.healthcheck == Some(Checked::Unhealthy)
-        }
-        Activity::Created | Activity::Paused | Activity::Removing => false,
-    }
+/// Whether it is worth asking for what it has printed: where that would be told.
+pub(super) fn wants_output(spec: &ContainerSpec, state: &State, now: Timestamp) -> bool {
+    matches!(health(spec, state, Said::default(), "", now), Health::Unhealthy { .. })
 }
 
 fn is_fresh_after_failure(state: &State, now: Timestamp) -> bool {
@@ -174,6 +169,7 @@ mod tests {
             other => format!("{other:?}"),
         };
         let (always, once) = (spec(json!({})), spec(json!({ "restartPolicy": "No" })));
+        let stopped = spec(json!({ "desired": "Stopped" }));
         let running = state(Activity::Running);
         let checked = |checked| State { healthcheck: Some(checked), ..running.clone() };
         let failing = |restarts, activity| State { restarts, activity, exit_code: 1, ..running.clone() };
@@ -189,6 +185,9 @@ mod tests {
             (&always, ended(3), 105, "Starting"),
             (&once, ended(0), 105, "Completed"),
             (&once, ended(3), 105, "Exited"),
+            (&stopped, state(Activity::Created), 105, "Healthy"),
+            (&stopped, ended(3), 105, "Healthy"),
+            (&always, state(Activity::Created), 105, "Starting"),
         ] {
             assert_eq!(reason(spec, &state, now), told, "{state:?}");
         }

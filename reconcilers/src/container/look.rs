@@ -102,7 +102,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             ..Sight::absent(&name)
         };
         let Some(listed) = listed else { return Ok(sight) };
-        let Some(read) = self.read(listed, known.before).await? else { return Ok(sight) };
+        let Some(read) = self.read(listed, spec, known.before).await? else { return Ok(sight) };
         Ok(self.seen(id, spec, sight, read))
     }
 
@@ -126,14 +126,19 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     }
 
     /// One container whole: as it was read before, if nothing has happened to it since.
-    async fn read(&self, listed: &Listed, before: Moment) -> Result<Option<Read>, EngineError> {
+    async fn read(
+        &self,
+        listed: &Listed,
+        spec: &ContainerSpec,
+        before: Moment,
+    ) -> Result<Option<Read>, EngineError> {
         let known = self.looks.read().get(&listed.id).cloned();
         if let Some(known) = known.filter(|known| self.is_current(known, listed)) {
             return Ok(Some(known));
         }
         let Some(container) = self.link.engine.container(&listed.id).await? else { return Ok(None) };
         let is_ours = marks::is_ours(&self.link.agent, &container.labels);
-        let asks = is_ours && fare::wants_output(&container.state, Timestamp::now());
+        let asks = is_ours && fare::wants_output(spec, &container.state, Timestamp::now());
         let output =
             if asks { last_output(&self.link.engine, &listed.id, OUTPUT).await? } else { String::new() };
         Ok(Some(self.looks.keep(container, output, before)))

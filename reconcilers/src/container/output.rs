@@ -13,8 +13,8 @@ use super::error::ContainerError;
 use crate::{
     engine::{
         Answer, ContainerEngine, Output,
-        link::{Link, Whose},
-        terms::{Line, Printed as Wanted, Subject},
+        link::Link,
+        terms::{Line, Printed as Wanted},
     },
     error::ObserveError,
     reconciler::{Hint, Lines, Printed},
@@ -39,11 +39,7 @@ pub(super) async fn output<E: ContainerEngine>(
     if !lines.follow {
         return Ok(printed.map_ok(|line| line.bytes).map_err(ObserveError::from).boxed());
     }
-    let own = name.clone();
-    let news = link.hints(move |subject| match subject {
-        Subject::Container { name, .. } if *name == own => Some(Whose::Kind),
-        _ => None,
-    });
+    let news = link.news_of([name.clone()]);
     let heard = Heard::nothing_of(container.id);
     let followed = Followed { link, name, news, printed: Some(printed), heard };
     let all = stream::unfold(followed, |mut followed| async { Some((Ok(followed.next().await), followed)) });

@@ -62,6 +62,8 @@ pub(super) struct Memory {
     pub(super) made: Vec<String>,
     /// Whether the engine cannot change limits in place.
     pub(super) cannot_adjust: bool,
+    /// How often something was no longer there when it was to be changed.
+    pub(super) surprises: u32,
 }
 
 /// What is wanted.
@@ -97,6 +99,8 @@ pub(super) enum Move {
     Adjust(String),
     Connect(String, Attachment),
     Disconnect(String, String),
+    /// Wait a little: something is on its way out.
+    Wait,
     /// Wait a little: the candidate has not proved well yet.
     Await(String),
     /// The candidate has not proved well.
@@ -128,6 +132,10 @@ impl Scene {
         let all = [&self.main, &self.next, &self.prior];
         if let Some(foreign) = all.into_iter().flatten().find(|member| !member.is_ours) {
             return Move::Conflict(foreign.container.name.clone());
+        }
+        let leaves = |member: &Member| member.container.state.activity == Activity::Removing;
+        if all.into_iter().chain([&self.former]).flatten().any(leaves) {
+            return Move::Wait;
         }
         match (&memory.failed, &self.prior, &self.next) {
             (Some((candidate, why)), ..) => self.back(candidate, why, goal),

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::{StreamExt, stream::BoxStream};
 use jiff::{SignedDuration, Timestamp};
 use manifest_types::{kinds::container::ContainerSpec, quantity::Size, status::Progress};
 use nix::sys::statvfs::statvfs;
@@ -16,7 +17,7 @@ use super::{
     error::ContainerError,
     fare, login,
     probes::Said,
-    scene::{Goal, Member, Memory, Move, Part, Scene},
+    scene::{Goal, Member, Memory, Move, Part, Scene, next_name, prior_name},
     sight::Sight,
 };
 use crate::{
@@ -30,12 +31,14 @@ use crate::{
         terms::{Adjustment, Login},
     },
     error::ReconcileError,
-    reconciler::{Outcome, Put, StepContext},
+    reconciler::{Hint, Outcome, Put, StepContext},
 };
 /// How long it is waited before a candidate is looked at again.
 const AWAIT: Duration = Duration::from_millis(250);
 /// A step that has not come to its end after so many moves is working against somebody.
 const MOST_MOVES: usize = 200;
+/// What is not there so often is not there for another reason than that somebody takes it away.
+const MOST_SURPRISES: u32 = 5;
 
 impl<E: ContainerEngine> ContainerReconciler<E> {
     /// Brings a container to its spec, from wherever it is.
@@ -48,6 +51,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let mut memory = Memory::default();
         let mut moves = 0;
         let mut before = self.link.moment();
+        let mut news = self.link.news_of([name.to_owned(), next_name(name), prior_name(name)]);
         let mut scene = self.scene(put, name).await?;
         loop {
             cx.check()?;
@@ -73,13 +77,15 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     let within = SignedDuration::try_from(put.spec.healthy_within());
                     let deadline = goal.now.saturating_add(within.unwrap_or(SignedDuration::MAX));
                     memory.deadline.get_or_insert(deadline.unwrap_or(Timestamp::MAX));
-                    tokio::select! {
-                        () = tokio::time::sleep(AWAIT) => {}
-                        () = cx.cancelled() => {}
-                    }
+                    self.news(cx, &mut news).await;
                     before = self.link.moment();
                     scene = self.scene(put, name).await?;
                     continue;
+                }
+                Move::Wait => {
+                    self.news(cx, &mut news).await;
+                    before = self.link.moment();
+                    scene = self.scene(put, name).await?;
                 }
                 other => {
                     self.make(cx, put, &scene, &other, &mut memory).await?;
@@ -94,6 +100,15 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             if moves >= MOST_MOVES {
                 return Err(ContainerError::Contended { moves }.into());
             }
+        }
+    }
+
+    /// Returns when something has happened to the step's containers, or after a little while.
+    async fn news(&self, cx: &StepContext, news: &mut BoxStream<'static, Hint>) {
+        tokio::select! {
+            _ = news.next() => {}
+            () = tokio::time::sleep(AWAIT) => {}
+            () = cx.cancelled() => {}
         }
     }
 
@@ -144,7 +159,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 
     /// What the step has seen at its end, where that is all that a look would tell.
     fn told(&self, put: &Put<'_, ContainerSpec>, name: &str, scene: Scene, before: Moment) -> Option<Sight> {
-        let main = scene.main.filter(|main| !fare::wants_output(&main.container.state, Timestamp::now()))?;
+        let now = Timestamp::now();
+        let main = scene.main.filter(|main| !fare::wants_output(put.spec, &main.container.state, now))?;
         let read = self.looks.keep(main.container, String::new(), before);
         let sight = Sight { image_id: scene.image_id, ..Sight::absent(name) };
         Some(self.seen(put.id, put.spec, sight, read))
@@ -211,11 +227,16 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             | Move::Conflict(_)
             | Move::NotKept(_)
             | Move::GiveUp(_)
+            | Move::Wait
             | Move::Await(_)
             | Move::Fail(..) => Ok(()),
         };
         match made {
             Ok(()) => Ok(()),
+            Err(error) if memory.surprises < MOST_SURPRISES && has_gone(next, &error) => {
+                memory.surprises += 1;
+                Ok(())
+            }
             Err(error) => failed(scene, put.spec, next, error, memory),
         }
     }
@@ -275,6 +296,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         };
         tokio::task::spawn_blocking(free).await.ok().flatten()
     }
+}
+
+/// Whether what was to be changed is no longer there, or is on its way out: then it is looked at again.
+fn has_gone(next: &Move, error: &EngineError) -> bool {
+    let is_there_already = !matches!(next, Move::Pull | Move::Create(_));
+    is_there_already && matches!(error.cause(), Some(Cause::NotFound | Cause::Leaving))
 }
 
 /// What a move that failed means: of a candidate, that it is not well; of anything else, that the step ends here.

@@ -76,6 +76,8 @@ pub enum Cause {
     NotFound,
     /// It is there already, or in use.
     InConflict,
+    /// It is on its way out.
+    Leaving,
     /// The registry does not know the image.
     ImageNotFound,
     /// The registry wants other credentials.
@@ -121,6 +123,8 @@ const MEANINGS: &[(&str, Cause)] = &[
     ("could not find free subnet", Cause::NoAddresses),
     ("port is already allocated", Cause::PortTaken),
     ("address already in use", Cause::PortTaken),
+    ("marked for removal", Cause::Leaving),
+    ("removal of container", Cause::Leaving),
     ("has active endpoints", Cause::InConflict),
     ("is in use", Cause::InConflict),
     ("already in use", Cause::InConflict),
@@ -162,7 +166,7 @@ impl Cause {
     fn reason(self) -> &'static str {
         match self {
             Self::NotFound => "NotFound",
-            Self::InConflict => "InUse",
+            Self::InConflict | Self::Leaving => "InUse",
             Self::ImageNotFound => "ImageNotFound",
             Self::Unauthorized => "Unauthorized",
             Self::RegistryUnreachable => "RegistryUnreachable",

@@ -170,6 +170,14 @@ impl<E: ContainerEngine> Link<E> {
         !state.is_listening || state.changes.images.max(state.changes.everything) > since.0
     }
 
+    /// News of the containers with these names.
+    pub fn news_of<const N: usize>(&self, names: [String; N]) -> BoxStream<'static, Hint> {
+        self.hints(move |subject| match subject {
+            Subject::Container { name, .. } if names.contains(name) => Some(Whose::Kind),
+            _ => None,
+        })
+    }
+
     /// Hints for one kind: `of` says which resource something happened to, if any of this kind.
     pub fn hints(&self, of: impl Fn(&Subject) -> Option<Whose> + Send + 'static) -> BoxStream<'static, Hint> {
         let heard = stream::unfold(self.news.subscribe(), |mut news| async move {

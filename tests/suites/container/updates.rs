@@ -93,6 +93,31 @@ async fn with_start_first_what_ends_at_once_costs_nothing_on_podman() {
     a_bad_update_comes_back(parts::podman(), "StartFirst", ends_at_once()).await;
 }
 
+async fn it_runs_when_it_is_wanted_to(place: String) {
+    let rig = Rig::on(place).await;
+    let wants = async |generation: u64, desired: &str, activity: Activity| {
+        rig.apply(json!({ "desired": desired })).await;
+        rig.device.ready(&rig.fleet, generation).await;
+        let container = rig.container().await.unwrap();
+        assert_eq!(container.state.activity, activity, "{desired}");
+        container.id
+    };
+    let made = wants(1, "Stopped", Activity::Created).await;
+    assert_eq!(wants(2, "Running", Activity::Running).await, made);
+    assert_eq!(wants(3, "Stopped", Activity::Exited).await, made, "it is stopped, not replaced");
+    rig.clear().await;
+}
+
+#[tokio::test]
+async fn it_runs_when_it_is_wanted_to_on_docker() {
+    it_runs_when_it_is_wanted_to(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn it_runs_when_it_is_wanted_to_on_podman() {
+    it_runs_when_it_is_wanted_to(parts::podman()).await;
+}
+
 #[tokio::test]
 async fn a_crash_loop_is_told_with_what_it_printed() {
     let rig = Rig::on(parts::docker()).await;

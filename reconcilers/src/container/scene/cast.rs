@@ -73,6 +73,7 @@ impl Scene {
             | Move::NotKept(_)
             | Move::GiveUp(_)
             | Move::Pull
+            | Move::Wait
             | Move::Await(_)
             | Move::Fail(..) => (None, None),
         };

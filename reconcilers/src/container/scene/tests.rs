@@ -122,6 +122,16 @@ fn what_is_not_ours_is_never_moved() {
 }
 
 #[test]
+fn what_is_on_its_way_out_is_waited_for() {
+    let spec = spec(json!({}));
+    let leaving = || member("a", &spec, Activity::Removing);
+    assert_eq!(next(&Scene { main: leaving(), ..scene() }, &spec), Move::Wait);
+    let running = || member("b", &spec, Activity::Running);
+    assert_eq!(next(&Scene { main: running(), prior: leaving(), ..scene() }, &spec), Move::Wait);
+    assert_eq!(next(&Scene { main: running(), former: leaving(), ..scene() }, &spec), Move::Wait);
+}
+
+#[test]
 fn a_replacement_goes_one_step_at_a_time_from_wherever_it_is() {
     let (old, new) = (spec(json!({ "env": { "A": "1" } })), spec(json!({ "env": { "A": "2" } })));
     let first = spec(json!({ "env": { "A": "2" }, "update": { "strategy": "StartFirst" } }));

@@ -6,15 +6,15 @@ use serde_json::{Value, json};
 use super::{found::Found, http::Call, wire::Told};
 use crate::engine::terms::{EngineEvent, Subject};
 
-/// What happens to containers and matters. A healthcheck's own runs do not: they would tell something every few seconds.
-const CONTAINER: [&str; 15] = [
+/// What happens to containers and matters. A healthcheck's own runs do not: they would tell something every few seconds. Nor does a signal, whose
+/// effect is told by itself: while it has none yet, Docker lets whoever asks for the container wait.
+const CONTAINER: [&str; 14] = [
     "create",
     "start",
     "restart",
     "stop",
     "die",
     "died",
-    "kill",
     "oom",
     "pause",
     "unpause",
