@@ -178,6 +178,11 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         output::output(Arc::clone(&self.link), name, lines).await.map(Some)
     }
 
+    async fn find_capability(&self) -> Result<Option<(&'static str, Capability)>, Unseen> {
+        self.link.open().await?;
+        Ok(self.capability())
+    }
+
     fn capability(&self) -> Option<(&'static str, Capability)> {
         Some(("containerEngine", self.link.capability()?))
     }

@@ -186,6 +186,11 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
         Ok(())
     }
 
+    async fn find_capability(&self) -> Result<Option<(&'static str, Capability)>, Unseen> {
+        self.link.open().await?;
+        Ok(self.capability())
+    }
+
     fn capability(&self) -> Option<(&'static str, Capability)> {
         Some(("containerEngine", self.link.capability()?))
     }

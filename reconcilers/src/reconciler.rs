@@ -84,6 +84,13 @@ pub trait Reconciler: Send + Sync + 'static {
         None
     }
 
+    /// Looks for what this kind needs of the device. Default: it needs nothing.
+    fn find_capability(
+        &self,
+    ) -> impl Future<Output = Result<Option<(&'static str, Capability)>, Unseen>> + Send {
+        async { Ok(None) }
+    }
+
     /// What a resource has printed, and with `follow` what it prints from now on; `None`: this kind prints nothing. Default: that.
     fn output(
         &self,

@@ -143,6 +143,17 @@ impl Registry {
         found.map(|(name, capability)| (name.to_owned(), capability)).collect()
     }
 
+    /// Looks for what each kind needs of the device; kinds that need nothing are not told.
+    pub async fn find_capabilities(&self) -> Vec<(&'static str, Result<(&'static str, Capability), Unseen>)> {
+        let mut found = Vec::new();
+        for (kind, reconciler) in &self.kinds {
+            if let Some(sought) = reconciler.find_capability().await.transpose() {
+                found.push((*kind, sought));
+            }
+        }
+        found
+    }
+
     /// What a resource prints; `None`: its kind prints nothing.
     pub async fn output(
         &self,
@@ -169,6 +180,7 @@ trait AnyReconciler: Send + Sync {
     fn step<'a>(&'a self, cx: &'a StepContext, changes: &'a [AnyChange]) -> BoxFuture<'a, Stepped>;
     fn batch(&self, spec: &Spec) -> Option<Batch>;
     fn capability(&self) -> Option<(&'static str, Capability)>;
+    fn find_capability(&self) -> BoxFuture<'_, Result<Option<(&'static str, Capability)>, Unseen>>;
     fn output<'a>(
         &'a self,
         target: &'a AnyTarget,
@@ -220,6 +232,10 @@ impl<R: Reconciler> AnyReconciler for R {
 
     fn capability(&self) -> Option<(&'static str, Capability)> {
         Reconciler::capability(self)
+    }
+
+    fn find_capability(&self) -> BoxFuture<'_, Result<Option<(&'static str, Capability)>, Unseen>> {
+        Reconciler::find_capability(self).boxed()
     }
 
     fn output<'a>(

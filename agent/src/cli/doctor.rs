@@ -33,9 +33,9 @@ pub(super) enum Verdict {
 pub(super) struct Check {
     /// What was looked at.
     pub(super) name: String,
-    /// The kind that needs it; the agent itself, without one.
+    /// The kinds that need it; the agent itself, without one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) kind: Option<&'static str>,
+    pub(super) kind: Option<String>,
     /// How it ended.
     pub(super) verdict: Verdict,
     /// What was found.
@@ -50,8 +50,9 @@ impl Check {
         Self { name: name.to_owned(), kind: None, verdict, found: found.into(), advice: None }
     }
 
-    fn of(self, kind: &'static str) -> Self {
-        Self { kind: Some(kind), ..self }
+    fn of(self, kind: &str) -> Self {
+        let before = self.kind.map(|kinds| kinds + ", ").unwrap_or_default();
+        Self { kind: Some(before + kind), ..self }
     }
 
     fn advise(self, advice: impl Into<String>) -> Self {
@@ -63,20 +64,18 @@ impl Check {
 pub(super) async fn examine(client: &Client, place: Place) -> Vec<Check> {
     let answer = client.status().await;
     let mut checks = vec![configuration(&place), judge::clock(Now::read().wall), agent(client, &answer)];
-    if let Ok(status) = &answer {
-        checks.extend(judge::capabilities(status));
-    }
-    if let Ok(config) = place.resolve() {
+    if let Ok(config) = place.clone().resolve() {
         checks.extend(probe::device(&config.state_dir, &config.root));
+    }
+    if let Ok(registry) = place.registry() {
+        checks.extend(judge::capabilities(registry.find_capabilities().await));
     }
     checks
 }
 
 /// Whether an agent could start with the configuration as it is.
 fn configuration(place: &Place) -> Check {
-    let Place { config, state_dir, root } = place.clone();
-    let args = RunArgs { config, state_dir, root, ..RunArgs::default() };
-    match args.with_file().and_then(RunArgs::resolve) {
+    match place.clone().args().with_file().and_then(RunArgs::resolve) {
         Ok(config) => Check::new("configuration", Verdict::Ok, format!("agent {}, source {}", config.agent_id, config.source)),
         Err(error) => Check::new("configuration", Verdict::Fail, chain(&error))
             .advise("`holdfast run --print-config` shows what results; flags and variables of the service are not seen here"),
@@ -109,7 +108,7 @@ pub(super) fn render(checks: &[Check], paint: Paint) -> String {
             Verdict::Warn => ("warn", Tone::Wait),
             Verdict::Fail => ("fail", Tone::Bad),
         };
-        let kind = check.kind.unwrap_or("agent");
+        let kind = check.kind.as_deref().unwrap_or("agent");
         [Cell::new(word, tone), check.name.as_str().into(), kind.into(), check.found.as_str().into()]
     };
     let rows: Vec<_> = checks.iter().map(row).collect();

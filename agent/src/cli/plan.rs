@@ -1,8 +1,6 @@
 //! `holdfast plan`: what a manifest would change on this device, asked of the agent or found out alone.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
-
-use reconcilers::{host::Host, registry::Registry};
+use std::{collections::BTreeMap, path::Path};
 
 use super::{
     client::{Client, ClientError},
@@ -15,7 +13,6 @@ use super::{
 };
 use crate::{
     ask::{Forecast, Preview, Refused},
-    blobs::Fetcher,
     preview::preview,
 };
 
@@ -47,17 +44,8 @@ pub(super) async fn alone(bytes: &[u8], place: Place) -> Result<Result<Preview, 
         Ok(manifest) => manifest,
         Err(refusal) => return Ok(Err(manifest::refused(&refusal))),
     };
-    let config = place.resolve()?;
-    let blobs = Arc::new(Fetcher::new(None));
-    let host = Host {
-        root: config.root,
-        state_dir: config.state_dir,
-        protected: Vec::new(),
-        agent_id: config.agent_id,
-        engine_places: config.engine_places,
-        blobs,
-    };
-    Ok(Ok(preview(&Registry::new(&host), &BTreeMap::new(), &manifest).await))
+    let registry = place.registry()?;
+    Ok(Ok(preview(&registry, &BTreeMap::new(), &manifest).await))
 }
 
 /// What would happen, a resource at a time; what stays is only counted. Pure.

@@ -3,7 +3,8 @@
 use std::{io, path::Path};
 
 use jiff::{Timestamp, civil::date, tz::TimeZone};
-use manifest_types::status::AgentStatus;
+use manifest_types::status::{AgentStatus, Capability};
+use reconcilers::error::Unseen;
 
 use super::{Check, Verdict};
 
@@ -41,14 +42,30 @@ pub(super) fn agent(status: &AgentStatus, socket: &Path) -> Check {
     Check::new("agent", Verdict::Warn, found).advise(advice)
 }
 
-/// What the agent found for kinds that need more than a file system.
-pub(super) fn capabilities(status: &AgentStatus) -> Vec<Check> {
-    let found = status.capabilities.iter();
-    found
-        .map(|(name, capability)| {
-            Check::new(name, Verdict::Ok, format!("{} {}", capability.name, capability.version))
-        })
-        .collect()
+/// What a kind needs of the device and has found there, by its name; or why not.
+type Found = Result<(&'static str, Capability), Unseen>;
+
+/// What was found on the device of what kinds need: what several need is told once.
+pub(super) fn capabilities(found: Vec<(&'static str, Found)>) -> Vec<Check> {
+    let mut checks: Vec<Check> = Vec::new();
+    for (kind, found) in found {
+        let check = capability(found);
+        let same = checks.iter().position(|known| known.name == check.name && known.found == check.found);
+        let known = same.map(|index| checks.remove(index));
+        checks.push(known.unwrap_or(check).of(kind));
+    }
+    checks
+}
+
+fn capability(found: Found) -> Check {
+    match found {
+        Ok((name, Capability { name: what, version, api_version })) => {
+            let api = api_version.map(|version| format!(", API {version}")).unwrap_or_default();
+            Check::new(name, Verdict::Ok, format!("{what} {version}{api}"))
+        }
+        Err(Unseen { reason, message }) => Check::new(reason, Verdict::Warn, message)
+            .advise("what is of these kinds waits until it is there; nothing else does"),
+    }
 }
 
 /// Nothing decides by the wall clock, but certificates are judged by it and people read it.

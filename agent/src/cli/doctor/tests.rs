@@ -1,5 +1,8 @@
 use std::{fs, io, path::Path};
 
+use manifest_types::status::Capability;
+use reconcilers::error::Unseen;
+
 use super::*;
 
 fn verdicts(checks: &[Check]) -> Vec<Verdict> {
@@ -40,6 +43,30 @@ fn what_is_found_is_judged() {
 }
 
 #[test]
+fn what_several_kinds_need_is_told_once() {
+    let engine =
+        || Capability { name: "docker".into(), version: "26".into(), api_version: Some("1.45".into()) };
+    let away = || Unseen { reason: "NoEngine", message: "no container engine answers".into() };
+    let told = |found| {
+        let checks = judge::capabilities(found);
+        checks.into_iter().map(|check| (check.verdict, check.kind.unwrap(), check.found)).collect::<Vec<_>>()
+    };
+    let both = "Container, Volume".to_owned();
+    assert_eq!(
+        told(vec![
+            ("Container", Ok(("containerEngine", engine()))),
+            ("Volume", Ok(("containerEngine", engine())))
+        ]),
+        [(Verdict::Ok, both.clone(), "docker 26, API 1.45".to_owned())]
+    );
+    assert_eq!(
+        told(vec![("Container", Err(away())), ("Volume", Err(away()))]),
+        [(Verdict::Warn, both, "no container engine answers".to_owned())]
+    );
+    assert!(told(vec![]).is_empty());
+}
+
+#[test]
 fn missing_rights_are_told_with_their_use() {
     // All but CAP_CHOWN.
     let check = judge::rights(true, Some(0x1ff_ffff_fffe));
@@ -67,11 +94,18 @@ async fn a_device_is_examined_and_left_as_it_was() {
     let (state, root) = (dir.path().join("state"), dir.path().join("root"));
     fs::create_dir(&state).unwrap();
     fs::create_dir(&root).unwrap();
-    let place = Place { state_dir: Some(state.clone()), root: Some(root), ..Place::default() };
+    let docker_host = Some(format!("unix://{}", dir.path().join("none.sock").display()));
+    let place = Place { state_dir: Some(state.clone()), root: Some(root), docker_host, ..Place::default() };
     let client = Client::new(dir.path().join("none.sock"));
     let checks = examine(&client, place).await;
     let names: Vec<_> = checks.iter().map(|check| check.name.as_str()).collect();
-    assert_eq!(names, ["configuration", "clock", "agent", "state-dir", "space", "root", "rights", "inotify"]);
+    assert_eq!(
+        names,
+        ["configuration", "clock", "agent", "state-dir", "space", "root", "rights", "inotify", "NoEngine"]
+    );
+    let engine = checks.last().unwrap();
+    assert_eq!(engine.kind.as_deref(), Some("Container, ContainerNetwork, Volume"));
+    assert_eq!(engine.verdict, Verdict::Warn, "the agent works without one");
     let agent = checks.iter().find(|check| check.name == "agent").unwrap();
     assert_eq!(agent.verdict, Verdict::Warn, "no agent is no failure: {agent:?}");
     assert_eq!(fs::read_dir(&state).unwrap().count(), 0);
@@ -84,5 +118,5 @@ async fn what_cannot_work_fails() {
     let checks = probe::device(&dir.path().join("file/state"), &dir.path().join("file"));
     assert_eq!(verdicts(&checks[..1]), [Verdict::Fail], "{checks:?}");
     let root = checks.iter().find(|check| check.name == "root").unwrap();
-    assert_eq!((root.verdict, root.kind), (Verdict::Fail, Some("File")), "{root:?}");
+    assert_eq!((root.verdict, root.kind.as_deref()), (Verdict::Fail, Some("File")), "{root:?}");
 }

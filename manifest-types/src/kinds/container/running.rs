@@ -52,7 +52,7 @@ pub enum PullPolicy {
     /// When the engine has no image of that name.
     #[default]
     IfNotPresent,
-    /// Before every start that the agent makes, and to see whether a tag has moved.
+    /// Before every start that the agent makes: a tag that has moved in the registry is noticed then.
     Always,
     /// Never: it must be there.
     Never,
