@@ -135,6 +135,8 @@ pub trait ContainerEngine: Send + Sync + 'static {
     fn events(&self, since: i64) -> BoxStream<'static, Answer<EngineEvent>>;
 }
 
+/// So long it may take to tell the last of what was printed.
+const LAST_WORDS: Duration = Duration::from_secs(20);
 /// So many lines are read to tell the last of what was printed.
 const LAST_LINES: u32 = 50;
 
@@ -143,11 +145,16 @@ pub(crate) async fn last_output(engine: &impl ContainerEngine, id: &str, most: u
     let wanted = Printed { last: Some(LAST_LINES), since: None, follow: false };
     let mut printed = engine.output(id, &wanted).await?;
     let mut end = Vec::new();
-    while let Some(line) = printed.try_next().await? {
-        end.extend_from_slice(&line.bytes);
-        // Twice as much is kept, for the blank end that is cut off.
-        end.drain(..end.len().saturating_sub(2 * most));
-    }
+    let read = async {
+        while let Some(line) = printed.try_next().await? {
+            end.extend_from_slice(&line.bytes);
+            // Twice as much is kept, for the blank end that is cut off.
+            end.drain(..end.len().saturating_sub(2 * most));
+        }
+        Ok(())
+    };
+    let late = |_| EngineError::TooSlow { doing: format!("tell what {id} printed"), limit: LAST_WORDS };
+    tokio::time::timeout(LAST_WORDS, read).await.map_err(late)??;
     let text = String::from_utf8_lossy(&end);
     let text = text.trim_end();
     let start = text.len().saturating_sub(most);

@@ -114,7 +114,8 @@ impl Engine {
             return;
         }
         resource.sight = None;
-        resource.look.due = sight.is_none();
+        // A hint that came during the step may be of something later than what the step has seen.
+        resource.look.due |= sight.is_none();
         if let Some(seen) = sight {
             self.take_sight(id, Sight { against: running.puts, foreseen: false, seen, at: now.boot }, now);
         }

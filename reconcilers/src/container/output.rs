@@ -14,7 +14,7 @@ use crate::{
     engine::{
         Answer, ContainerEngine, Output,
         link::Link,
-        terms::{Line, Printed as Wanted},
+        terms::{Line, Printed as Wanted, State},
     },
     error::ObserveError,
     reconciler::{Hint, Lines, Printed},
@@ -40,7 +40,8 @@ pub(super) async fn output<E: ContainerEngine>(
         return Ok(printed.map_ok(|line| line.bytes).map_err(ObserveError::from).boxed());
     }
     let news = link.news_of([name.clone()]);
-    let heard = Heard::nothing_of(container.id);
+    let begun = lines.last.map(|_| Timestamp::now());
+    let heard = Heard { begun, ..Heard::nothing_of(container.id, container.state.started_at) };
     let followed = Followed { link, name, news, printed: Some(printed), heard };
     let all = stream::unfold(followed, |mut followed| async { Some((Ok(followed.next().await), followed)) });
     Ok(all.boxed())
@@ -51,6 +52,10 @@ pub(super) async fn output<E: ContainerEngine>(
 #[derive(Debug)]
 struct Heard {
     container: String,
+    /// When the life began that was read last.
+    started_at: Option<Timestamp>,
+    /// What is older is not wanted, as long as nothing was heard.
+    begun: Option<Timestamp>,
     /// The latest time of a line.
     last: Option<Timestamp>,
     /// So many lines of that time were heard.
@@ -60,8 +65,8 @@ struct Heard {
 }
 
 impl Heard {
-    fn nothing_of(container: String) -> Self {
-        Self { container, last: None, then: 0, again: None }
+    fn nothing_of(container: String, started_at: Option<Timestamp>) -> Self {
+        Self { container, started_at, begun: None, last: None, then: 0, again: None }
     }
 
     fn is_news(&mut self, line: &Line) -> bool {
@@ -84,16 +89,23 @@ impl Heard {
 
     /// What of a container's output was not heard yet.
     fn unheard(&self, container: &str) -> Wanted {
-        let since = self.last.filter(|_| self.container == container);
+        let since = self.last.or(self.begun).filter(|_| self.container == container);
         Wanted { last: None, since, follow: true }
     }
 
     /// From now on it is what [`Self::unheard`] asked for.
-    fn turn_to(&mut self, container: String) {
-        match self.container == container {
-            true => self.again = self.last.map(|_| self.then),
-            false => *self = Self::nothing_of(container),
+    fn turn_to(&mut self, container: String, started_at: Option<Timestamp>) {
+        if self.container == container {
+            self.again = self.last.map(|_| self.then);
+            self.started_at = started_at;
+        } else {
+            *self = Self::nothing_of(container, started_at);
         }
+    }
+
+    /// Whether there may be more to hear, once its output has come to an end: it runs, or it ran meanwhile.
+    fn may_go_on(&self, state: &State) -> bool {
+        state.activity.is_up() || state.started_at != self.started_at
     }
 }
 
@@ -141,12 +153,12 @@ impl<E: ContainerEngine> Followed<E> {
     async fn open(&mut self, again: bool) -> Answer<Option<Output>> {
         let Some(container) = self.link.engine.container(&self.name).await? else { return Ok(None) };
         let is_same = container.id == self.heard.container;
-        let has_more = again && container.state.activity.is_up();
+        let has_more = again && self.heard.may_go_on(&container.state);
         if is_same && !has_more {
             return Ok(None);
         }
         let printed = self.link.engine.output(&container.id, &self.heard.unheard(&container.id)).await?;
-        self.heard.turn_to(container.id);
+        self.heard.turn_to(container.id, container.state.started_at);
         Ok(Some(printed))
     }
 }
@@ -154,6 +166,7 @@ impl<E: ContainerEngine> Followed<E> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::terms::Activity;
 
     fn line(second: i64) -> Line {
         Line { at: Timestamp::from_second(second).ok(), bytes: Bytes::from_static(b"x\n") }
@@ -166,28 +179,43 @@ mod tests {
 
     #[test]
     fn no_line_is_told_twice_and_none_is_missed() {
-        let mut heard = Heard::nothing_of("a".into());
+        let mut heard = Heard::nothing_of("a".into(), None);
         assert_eq!(news(&mut heard, [10, 11, 11, 9]), [10, 11, 11, 9], "two outputs are not quite in order");
         assert_eq!(heard.unheard("a").since, line(11).at);
-        heard.turn_to("a".into());
+        heard.turn_to("a".into(), None);
         assert_eq!(
             news(&mut heard, [10, 11, 11, 11, 12, 9]),
             [11, 12, 9],
             "all but the third of 11 was heard"
         );
-        heard.turn_to("a".into());
+        heard.turn_to("a".into(), None);
         assert_eq!(news(&mut heard, [13]), [13]);
         assert_eq!(heard.unheard("b").since, None);
-        heard.turn_to("b".into());
+        heard.turn_to("b".into(), None);
         assert_eq!(news(&mut heard, [5]), [5], "it was begun before the end of the one that it replaces");
     }
 
     #[test]
+    fn of_the_last_lines_no_older_ones_come_with_the_next_life() {
+        let begun = line(50).at;
+        let heard = Heard { begun, ..Heard::nothing_of("a".into(), None) };
+        assert_eq!((heard.unheard("a").since, heard.unheard("b").since), (begun, None));
+    }
+
+    #[test]
+    fn a_short_life_is_heard_when_it_is_over() {
+        let heard = Heard::nothing_of("a".into(), line(10).at);
+        let ended = |second| State { started_at: line(second).at, ..State::of(Activity::Exited) };
+        assert!(!heard.may_go_on(&ended(10)) && heard.may_go_on(&ended(20)));
+        assert!(heard.may_go_on(&State { started_at: line(10).at, ..State::of(Activity::Running) }));
+    }
+
+    #[test]
     fn what_has_no_time_is_always_told() {
-        let mut heard = Heard::nothing_of("a".into());
+        let mut heard = Heard::nothing_of("a".into(), None);
         let timeless = Line { at: None, ..line(0) };
         assert!(heard.is_news(&timeless) && heard.is_news(&timeless));
-        heard.turn_to("a".into());
+        heard.turn_to("a".into(), None);
         assert!(heard.is_news(&timeless), "it cannot be told from another");
     }
 }

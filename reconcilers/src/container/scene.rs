@@ -19,13 +19,18 @@ mod cast;
 
 pub(super) use cast::{Part, next_name, prior_name};
 
+/// So often it is waited for something to go, before it is sent away again.
+const PATIENCE: u32 = 20;
+
 /// What is there.
 #[derive(Debug, Default)]
 pub(super) struct Scene {
     /// The container's own name.
     name: String,
-    /// The name of what is to have another.
-    former_name: Option<String>,
+    /// The id of what is to have another name.
+    former_id: Option<String>,
+    /// Whether there is more of ours that is nobody else's.
+    pub(super) has_strays: bool,
     /// Under the container's own name.
     pub(super) main: Option<Member>,
     /// The replacement that is being prepared.
@@ -62,6 +67,8 @@ pub(super) struct Memory {
     pub(super) made: Vec<String>,
     /// Whether the engine cannot change limits in place.
     pub(super) cannot_adjust: bool,
+    /// How often it was waited for something to go.
+    pub(super) waits: u32,
     /// How often something was no longer there when it was to be changed.
     pub(super) surprises: u32,
 }
@@ -133,9 +140,10 @@ impl Scene {
         if let Some(foreign) = all.into_iter().flatten().find(|member| !member.is_ours) {
             return Move::Conflict(foreign.container.name.clone());
         }
-        let leaves = |member: &Member| member.container.state.activity == Activity::Removing;
-        if all.into_iter().chain([&self.former]).flatten().any(leaves) {
-            return Move::Wait;
+        let leaves = |member: &&Member| member.container.state.activity == Activity::Removing;
+        if let Some(leaving) = all.into_iter().chain([&self.former]).flatten().find(leaves) {
+            // Whoever began to remove it may have been killed: then nobody else goes on.
+            return if memory.waits < PATIENCE { Move::Wait } else { Move::Remove(leaving.id()) };
         }
         match (&memory.failed, &self.prior, &self.next) {
             (Some((candidate, why)), ..) => self.back(candidate, why, goal),

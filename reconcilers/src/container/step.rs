@@ -28,7 +28,7 @@ use crate::{
         link::Moment,
         marks,
         shape::Shape,
-        terms::{Adjustment, Login},
+        terms::{Adjustment, Listed, Login},
     },
     error::ReconcileError,
     reconciler::{Hint, Outcome, Put, StepContext},
@@ -83,16 +83,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     continue;
                 }
                 Move::Wait => {
+                    memory.waits += 1;
                     self.news(cx, &mut news).await;
                     before = self.link.moment();
                     scene = self.scene(put, name).await?;
                 }
                 other => {
                     self.make(cx, put, &scene, &other, &mut memory).await?;
-                    // What was seen of the container itself is as old as the last look at it.
-                    if scene.touched_by(&other).contains(&Part::Main) {
-                        before = self.link.moment();
-                    }
+                    before = self.link.moment();
                     self.look_again(&mut scene, put.spec, &other).await?;
                 }
             }
@@ -115,16 +113,16 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     /// What is there under the container's names, and what of ours has a name that it is not to have.
     async fn scene(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Scene, EngineError> {
         let all = self.link.engine.containers().await?;
-        let held = held(put.owned).into_iter().find(|held| held != name);
-        let former = match held {
-            Some(held) => all.iter().find(|listed| listed.name == held),
-            None => self.renamed(&all, put.id, name),
-        };
-        let mut scene = Scene::new(name, former.map(|former| former.name.clone()));
+        let own = [name.to_owned(), next_name(name), prior_name(name)];
+        let held = held(put.owned).into_iter().find(|held| !own.contains(held));
+        let former = held.and_then(|held| all.iter().find(|listed| listed.name == held));
+        let former = former.or_else(|| self.renamed(&all, put.id, name)).map(|former| former.id.clone());
+        let is_known = |listed: &&Listed| own.contains(&listed.name) || Some(&listed.id) == former.as_ref();
+        let has_strays = !self.ours(&all, put.id, std::slice::from_ref(&own[0])).iter().all(is_known);
+        let mut scene = Scene::new(name, former, has_strays);
         for part in scene.parts() {
-            let is_there =
-                scene.name_of(part).is_some_and(|name| all.iter().any(|listed| listed.name == name));
-            if is_there {
+            let key = scene.key_of(part);
+            if key.is_some_and(|key| all.iter().any(|listed| listed.name == key || listed.id == key)) {
                 self.look_at(&mut scene, part, put.spec).await?;
             }
         }
@@ -142,15 +140,17 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         if *made == Move::Pull {
             scene.image_id = self.image_id_now(&spec.image.canonical()).await?;
         }
-        for part in scene.touched_by(made) {
+        // How the container itself fares may have changed while the move was made, and what comes next hangs on it.
+        let others = scene.touched_by(made).into_iter().filter(|part| *part != Part::Main);
+        for part in others.chain([Part::Main]) {
             self.look_at(scene, part, spec).await?;
         }
         Ok(())
     }
 
     async fn look_at(&self, scene: &mut Scene, part: Part, spec: &ContainerSpec) -> Result<(), EngineError> {
-        let seen = match scene.name_of(part) {
-            Some(name) => self.member(&name, spec).await?,
+        let seen = match scene.key_of(part) {
+            Some(key) => self.member(&key, spec).await?,
             None => None,
         };
         scene.put(part, seen);
@@ -160,7 +160,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     /// What the step has seen at its end, where that is all that a look would tell.
     fn told(&self, put: &Put<'_, ContainerSpec>, name: &str, scene: Scene, before: Moment) -> Option<Sight> {
         let now = Timestamp::now();
-        let main = scene.main.filter(|main| !fare::wants_output(put.spec, &main.container.state, now))?;
+        let main = scene.main.filter(|_| !scene.has_strays);
+        let main = main.filter(|main| !fare::wants_output(put.spec, &main.container.state, now))?;
         let read = self.looks.keep(main.container, String::new(), before);
         let sight = Sight { image_id: scene.image_id, ..Sight::absent(name) };
         Some(self.seen(put.id, put.spec, sight, read))

@@ -227,7 +227,13 @@ impl ContainerEngine for FakeEngine {
             // As Podman does.
             return Err(refused(format!("stop {id}"), Cause::Other));
         }
-        self.end(id, 143)
+        let falls = {
+            let mut world = self.world()?;
+            let name = world.container(id, "stop it")?.name.clone();
+            world.falls_with.clone().filter(|(stopped, _)| *stopped == name)
+        };
+        self.end(id, 143)?;
+        falls.map_or(Ok(()), |(_, falls)| self.end(&falls, 1))
     }
 
     async fn unpause(&self, id: &str) -> Answer<()> {

@@ -22,9 +22,9 @@ pub(in crate::container) fn prior_name(name: &str) -> String {
 }
 
 impl Scene {
-    /// An empty scene of a container called `name`. Ours that is called `former` is to have another name.
-    pub(in crate::container) fn new(name: &str, former: Option<String>) -> Self {
-        Self { name: name.to_owned(), former_name: former, ..Self::default() }
+    /// An empty scene of a container called `name`. Ours with the id `former` is to have another name.
+    pub(in crate::container) fn new(name: &str, former: Option<String>, has_strays: bool) -> Self {
+        Self { name: name.to_owned(), former_id: former, has_strays, ..Self::default() }
     }
 
     /// All places.
@@ -32,15 +32,13 @@ impl Scene {
         [Part::Main, Part::Next, Part::Prior, Part::Former]
     }
 
-    /// The name of who belongs in a place.
-    pub(in crate::container) fn name_of(&self, part: Part) -> Option<String> {
-        let own = [self.name.clone(), next_name(&self.name), prior_name(&self.name)];
-        let [main, next, prior] = own.clone();
+    /// By what the engine knows who belongs in a place: a name, or an id where the name may be somebody else's by now.
+    pub(in crate::container) fn key_of(&self, part: Part) -> Option<String> {
         match part {
-            Part::Main => Some(main),
-            Part::Next => Some(next),
-            Part::Prior => Some(prior),
-            Part::Former => self.former_name.clone().filter(|former| !own.contains(former)),
+            Part::Main => Some(self.name.clone()),
+            Part::Next => Some(next_name(&self.name)),
+            Part::Prior => Some(prior_name(&self.name)),
+            Part::Former => self.former_id.clone(),
         }
     }
 
@@ -50,8 +48,11 @@ impl Scene {
             Part::Main => self.main = seen,
             Part::Next => self.next = seen,
             Part::Prior => self.prior = seen,
-            // Somebody else's may have the name by now.
-            Part::Former => self.former = seen.filter(|member| member.is_ours),
+            // Once it has the name that it is to have, it is in that place.
+            Part::Former => {
+                let has_moved = |member: &Member| member.container.name == self.name;
+                self.former = seen.filter(|member| member.is_ours && !has_moved(member));
+            }
         }
     }
 
@@ -80,7 +81,7 @@ impl Scene {
         let members = [&self.main, &self.next, &self.prior, &self.former];
         let is_touched = |part: Part, member: &Option<Member>| {
             let has_id = member.as_ref().is_some_and(|member| Some(&member.container.id) == id);
-            has_id || name.is_some_and(|name| self.name_of(part).as_ref() == Some(name))
+            has_id || name.is_some_and(|name| self.key_of(part).as_ref() == Some(name))
         };
         let touched =
             self.parts().into_iter().zip(members).filter(|(part, member)| is_touched(*part, member));

@@ -129,6 +129,8 @@ fn what_is_on_its_way_out_is_waited_for() {
     let running = || member("b", &spec, Activity::Running);
     assert_eq!(next(&Scene { main: running(), prior: leaving(), ..scene() }, &spec), Move::Wait);
     assert_eq!(next(&Scene { main: running(), former: leaving(), ..scene() }, &spec), Move::Wait);
+    let tired = Memory { waits: 20, ..Memory::default() };
+    assert_eq!(next_at(&Scene { main: leaving(), ..scene() }, &spec, &tired, 100), Move::Remove("a".into()));
 }
 
 #[test]

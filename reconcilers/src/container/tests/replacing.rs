@@ -44,6 +44,18 @@ async fn what_does_not_prove_well_leaves_the_old_one_in_its_place() {
 }
 
 #[tokio::test]
+async fn what_falls_while_the_old_one_is_stopped_has_not_proved_well() {
+    let rig = Rig::new().await;
+    let update = json!({ "update": { "strategy": "StartFirst", "healthyWithin": "1s" } });
+    let (old, new) = (spec(GOOD, update.clone()), spec(BETTER, update));
+    rig.put(None, &old, false).await.unwrap();
+    rig.fake.fall_with("web.holdfast-prior", "web");
+    let failure = rig.put(Some(&old), &new, false).await.unwrap_err();
+    assert_eq!(failure.reason, "UpdateRolledBack");
+    assert_eq!(rig.all().await, [runs("web", "good")]);
+}
+
+#[tokio::test]
 async fn what_cannot_be_started_or_ends_at_once_leaves_the_old_one_too() {
     for behaviour in [Behaviour::CannotStart, Behaviour::Ends(3)] {
         let rig = Rig::new().await;

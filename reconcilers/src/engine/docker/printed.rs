@@ -18,6 +18,8 @@ use crate::engine::{
 
 /// Which output it is, three zeros, and the length.
 const HEADER: usize = 8;
+/// Podman takes memory for as many lines as it is asked for.
+const MOST_LINES: u32 = 100_000;
 /// A line that is longer is handed over in parts.
 const LONGEST: usize = 1 << 20;
 
@@ -26,7 +28,7 @@ pub(super) fn call(found: &Found, id: &str, wanted: &Printed) -> Call {
     let path = format!("/containers/{}/logs?stdout=true&stderr=true&timestamps=true", encode(id));
     let mut call = found.call(Method::GET, &path, format!("tell what {id} prints"));
     if let Some(last) = wanted.last {
-        call = call.query("tail", last);
+        call = call.query("tail", last.min(MOST_LINES));
     }
     if let Some(since) = wanted.since {
         call = call.query("since", format!("{}.{:09}", since.as_second(), since.subsec_nanosecond()));
@@ -61,6 +63,8 @@ pub(super) fn lines(told: stream::BoxStream<'static, Answer<Bytes>>) -> Output {
 struct Frames {
     /// What came and is not whole yet.
     waits: BytesMut,
+    /// So much of the present line is still to come.
+    left: usize,
     /// Whether there are headers, once that can be said.
     framed: Option<bool>,
 }
@@ -80,12 +84,16 @@ impl Frames {
 
     fn next(&mut self) -> Option<Bytes> {
         if self.framed? {
-            let length = self.waits.get(4..HEADER)?.get_u32() as usize;
-            if self.waits.len() < HEADER + length {
+            if self.left == 0 {
+                self.left = self.waits.get(4..HEADER)?.get_u32() as usize;
+                self.waits.advance(HEADER);
+            }
+            let part = self.left.min(LONGEST);
+            if self.waits.len() < part {
                 return None;
             }
-            self.waits.advance(HEADER);
-            Some(self.waits.split_to(length).freeze())
+            self.left -= part;
+            Some(self.waits.split_to(part).freeze())
         } else {
             let end = self.waits.iter().position(|byte| *byte == b'\n').map(|end| end + 1);
             let end = end.or_else(|| (self.waits.len() > LONGEST).then_some(self.waits.len()))?;

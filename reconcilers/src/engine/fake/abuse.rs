@@ -55,6 +55,11 @@ impl FakeEngine {
         Ok(())
     }
 
+    /// When the container of the first name is stopped, the one of the second name ends with code 1.
+    pub fn fall_with(&self, stopped: &str, falls: &str) {
+        self.lock().falls_with = Some((stopped.to_owned(), falls.to_owned()));
+    }
+
     /// Somebody removes a container.
     pub fn lose(&self, name: &str) -> Answer<()> {
         let mut world = self.world()?;

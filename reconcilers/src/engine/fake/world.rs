@@ -15,6 +15,8 @@ use crate::engine::{
 pub(super) struct World {
     pub(super) is_away: bool,
     pub(super) made: u64,
+    /// Two names: when the first one is stopped, the second one falls with it.
+    pub(super) falls_with: Option<(String, String)>,
     /// A setting that it takes and does not keep.
     pub(super) forgets: Option<String>,
     pub(super) clock: i64,
