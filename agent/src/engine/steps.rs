@@ -114,8 +114,7 @@ impl Engine {
             return;
         }
         resource.sight = None;
-        // A hint that came during the step may be of something later than what the step has seen.
-        resource.look.due |= sight.is_none();
+        resource.look.due = sight.is_none();
         if let Some(seen) = sight {
             self.take_sight(id, Sight { against: running.puts, foreseen: false, seen, at: now.boot }, now);
         }

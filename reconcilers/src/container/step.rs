@@ -160,7 +160,9 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     /// What the step has seen at its end, where that is all that a look would tell.
     fn told(&self, put: &Put<'_, ContainerSpec>, name: &str, scene: Scene, before: Moment) -> Option<Sight> {
         let now = Timestamp::now();
-        let main = scene.main.filter(|_| !scene.has_strays);
+        // What has happened since, or is told only now, is for a look of its own.
+        let is_as_seen = |main: &Member| !self.link.may_have_changed(&main.container.id, before);
+        let main = scene.main.filter(|main| !scene.has_strays && is_as_seen(main));
         let main = main.filter(|main| !fare::wants_output(put.spec, &main.container.state, now))?;
         let read = self.looks.keep(main.container, String::new(), before);
         let sight = Sight { image_id: scene.image_id, ..Sight::absent(name) };

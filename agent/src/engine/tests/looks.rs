@@ -61,18 +61,6 @@ fn what_may_be_right_or_was_not_right_or_may_have_changed_is_looked_at_first() {
 }
 
 #[test]
-fn a_hint_during_a_step_is_followed_though_the_step_tells_what_it_saw() {
-    let mut bench = Bench::new();
-    bench.bring(1, &[file("a", "/a", "x")]);
-    bench.see(|_| Ok(absent()));
-    bench.remembered();
-    bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("a".parse().unwrap()) });
-    bench.end(Ok(()), &right(1));
-    assert_eq!(bench.phase("a").0, Phase::Ready, "what the step saw is told at once");
-    assert_eq!(bench.told(), ["observe File a"], "the hint may be of something later");
-}
-
-#[test]
 fn a_kind_that_cannot_be_seen_is_not_gone() {
     let mut bench = Bench::new();
     bench.bring(1, &[file("a", "/a", "x")]);
