@@ -16,7 +16,7 @@ use manifest_types::{
 use self::{
     look::{Known, Looks},
     probes::Probes as Asked,
-    scene::{next_name, prior_name},
+    scene::own_names,
     sight::Sight,
 };
 use crate::{
@@ -79,13 +79,13 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 
     /// From now on what happens under these names is a hint on `id`.
     fn watch(&self, id: &ResourceId, names: &[String]) {
-        let all = names.iter().flat_map(|name| [name.clone(), next_name(name), prior_name(name)]);
+        let all = names.iter().flat_map(|name| own_names(name));
         self.names.set(id, all);
     }
 
     /// Ours that was made for `id`, under a name that is no resource's.
     fn renamed<'a>(&self, all: &'a [Listed], id: &ResourceId, name: &str) -> Option<&'a Listed> {
-        let own = [name.to_owned(), next_name(name), prior_name(name)];
+        let own = own_names(name);
         all.iter().find(|listed| {
             marks::is_ours(&self.link.agent, &listed.labels)
                 && listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str())
@@ -96,8 +96,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 
     /// All of ours that is under `names`, or was made for `id` and is nobody else's.
     fn ours<'a>(&self, all: &'a [Listed], id: &ResourceId, names: &[String]) -> Vec<&'a Listed> {
-        let own: Vec<_> =
-            names.iter().flat_map(|name| [name.clone(), next_name(name), prior_name(name)]).collect();
+        let own: Vec<_> = names.iter().flat_map(|name| own_names(name)).collect();
         let is_own = |listed: &&Listed| {
             let born_here =
                 listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str());

@@ -17,7 +17,8 @@ use crate::{
 
 mod cast;
 
-pub(super) use cast::{Part, next_name, prior_name};
+pub(super) use cast::{Part, own_names};
+use cast::{next_name, prior_name};
 
 /// So often it is waited for something to go, before it is sent away again.
 const PATIENCE: u32 = 20;

@@ -17,7 +17,7 @@ use super::{
     error::ContainerError,
     fare, login,
     probes::Said,
-    scene::{Goal, Member, Memory, Move, Part, Scene, next_name, prior_name},
+    scene::{Goal, Member, Memory, Move, Part, Scene, own_names},
     sight::Sight,
 };
 use crate::{
@@ -51,7 +51,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let mut memory = Memory::default();
         let mut moves = 0;
         let mut before = self.link.moment();
-        let mut news = self.link.news_of([name.to_owned(), next_name(name), prior_name(name)]);
+        let mut news = self.link.news_of(own_names(name));
         let mut scene = self.scene(put, name).await?;
         loop {
             cx.check()?;
@@ -113,7 +113,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     /// What is there under the container's names, and what of ours has a name that it is not to have.
     async fn scene(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Scene, EngineError> {
         let all = self.link.engine.containers().await?;
-        let own = [name.to_owned(), next_name(name), prior_name(name)];
+        let own = own_names(name);
         let held = held(put.owned).into_iter().find(|held| !own.contains(held));
         let former = held.and_then(|held| all.iter().find(|listed| listed.name == held));
         let former = former.or_else(|| self.renamed(&all, put.id, name)).map(|former| former.id.clone());

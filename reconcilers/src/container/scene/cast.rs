@@ -21,6 +21,11 @@ pub(in crate::container) fn prior_name(name: &str) -> String {
     format!("{name}.holdfast-prior")
 }
 
+/// All names of a container called `name` and of its replacements.
+pub(in crate::container) fn own_names(name: &str) -> [String; 3] {
+    [name.to_owned(), next_name(name), prior_name(name)]
+}
+
 impl Scene {
     /// An empty scene of a container called `name`. Ours with the id `former` is to have another name.
     pub(in crate::container) fn new(name: &str, former: Option<String>, has_strays: bool) -> Self {
