@@ -2,7 +2,8 @@
 //!
 //! One list tells of all (`look`); what it does not tell is inspected when something happened to a container, and now and then. What was seen
 //! (`sight`, with how it `fare`s) is compared with what is wanted field by field. `probes` ask it again and again. A `step` looks at the `scene`, which decides on the next move, and makes it,
-//! until nothing is left to do: so that a replacement that was killed anywhere is taken up by the next step. `login` finds a registry's credentials.
+//! until nothing is left to do: so that a replacement that was killed anywhere is taken up by the next step. `login` finds a registry's credentials;
+//! `images` removes what was pulled and is no longer needed.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
@@ -14,6 +15,7 @@ use manifest_types::{
 };
 
 use self::{
+    images::{Images, tidy_beside},
     look::{Known, Looks},
     probes::Probes as Asked,
     scene::own_names,
@@ -35,6 +37,7 @@ pub mod error;
 mod fare;
 #[cfg(any(test, feature = "testing"))]
 pub mod fixture;
+mod images;
 mod login;
 mod look;
 mod output;
@@ -53,6 +56,7 @@ pub struct ContainerReconciler<E> {
     names: Arc<Names>,
     looks: Looks,
     probes: Asked,
+    images: Arc<Images>,
     /// What paths of the device are below, for the file with the credentials.
     root: PathBuf,
     settle: Duration,
@@ -66,6 +70,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             names: Arc::default(),
             looks: Looks::default(),
             probes: Asked::default(),
+            images: Arc::new(Images::new(&host.state_dir)),
             root: host.root.clone(),
             settle: SETTLE,
         }
@@ -162,6 +167,8 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
             self.link.engine.remove(&listed.id).await?;
         }
         self.names.set(take.id, None);
+        self.images.forget(&held(take.owned)).await;
+        tidy_beside(&self.images, &self.link, &self.names);
         Ok(())
     }
 

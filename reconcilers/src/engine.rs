@@ -21,7 +21,8 @@ use manifest_types::{
 use self::{
     error::EngineError,
     terms::{
-        Adjustment, Container, EngineEvent, EngineInfo, Image, Line, Listed, Login, Network, Printed, Volume,
+        Adjustment, Container, EngineEvent, EngineInfo, Image, Line, Listed, Login, NamedImage, Network,
+        Printed, Volume,
     },
 };
 use crate::reconciler::Owned;
@@ -99,8 +100,11 @@ pub trait ContainerEngine: Send + Sync + 'static {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> impl Future<Output = Answer<()>> + Send;
 
-    /// Removes an image that nothing uses. Absent already is success.
-    fn remove_image(&self, id: &str) -> impl Future<Output = Answer<()>> + Send;
+    /// All images.
+    fn images(&self) -> impl Future<Output = Answer<Vec<NamedImage>>> + Send;
+
+    /// Removes a name of an image, and with its last name, or by its id, the image, if nothing uses it. Absent already is success.
+    fn remove_image(&self, name: &str) -> impl Future<Output = Answer<()>> + Send;
 
     /// All volumes.
     fn volumes(&self) -> impl Future<Output = Answer<Vec<Volume>>> + Send;

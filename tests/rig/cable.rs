@@ -1,8 +1,11 @@
 //! A connection to a server that can be cut: at once, or silently, as when a modem loses its carrier.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
 };
 
 use tokio::{
@@ -15,11 +18,16 @@ use tokio::{
     task::{JoinHandle, JoinSet},
 };
 
+/// A slow cable waits so long with each piece of 16 KiB.
+const SLOW: Duration = Duration::from_millis(5);
+
 /// What a cable does with what is sent through it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
     /// It carries it.
     Whole,
+    /// It carries it slowly: three mebibytes a second at most.
+    Slow,
     /// It carries nothing, and nobody is told: what is sent waits.
     Silent,
     /// Connections through it end, and new ones are refused.
@@ -49,6 +57,11 @@ impl Cable {
     /// Its other end, for NATS clients.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its other end's port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// How many bytes it has carried to the server.
@@ -94,7 +107,10 @@ async fn pump(
     let carrying = async {
         let mut buffer = vec![0; 16 * 1024];
         while let Ok(count @ 1..) = from.read(&mut buffer).await {
-            if state.wait_for(|state| *state == State::Whole).await.is_err()
+            if *state.borrow() == State::Slow {
+                tokio::time::sleep(SLOW).await;
+            }
+            if state.wait_for(|state| *state != State::Silent).await.is_err()
                 || to.write_all(&buffer[..count]).await.is_err()
             {
                 return;
@@ -110,8 +126,6 @@ async fn pump(
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use tokio::time::timeout;
 
     use super::*;

@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::{
+    disk::SmallDisk,
     running::{Running, Start},
     until::until,
 };
@@ -17,13 +18,29 @@ const ENGINE: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct DockerEngine {
     home: TempDir,
+    /// The size of the disk for its data, where that is one of its own.
+    disk: Option<String>,
     running: Option<Running>,
 }
 
 impl DockerEngine {
     /// An engine that does not run yet.
     pub fn new() -> Self {
-        Self { home: TempDir::new().expect("there is a folder for temporary files"), running: None }
+        let home = TempDir::new().expect("there is a folder for temporary files");
+        Self { home, disk: None, running: None }
+    }
+
+    /// The same, with its data on a disk of so many mebibytes. It shares the machine's network.
+    pub fn with_disk(mebibytes: u64) -> Self {
+        let mut engine = Self::new();
+        engine.disk = Some(format!("size={mebibytes}m"));
+        engine
+    }
+
+    /// Starts something that sees the engine's disk.
+    pub fn start_beside(&self, start: Start) -> Running {
+        let engine = self.running.as_ref().expect("the engine was started").pid().to_string();
+        start.by("nsenter", ["--target", &engine, "--mount", "--wdns=/", "--"]).start()
     }
 
     /// Where it listens.
@@ -51,7 +68,14 @@ impl DockerEngine {
         for (flag, name) in [("--data-root", "data"), ("--exec-root", "run"), ("--pidfile", "docker.pid")] {
             dockerd = dockerd.arg(flag).arg(self.path(name));
         }
-        self.running = Some(dockerd.by("unshare", ["--net"]).start());
+        self.running = Some(match &self.disk {
+            None => dockerd.by("unshare", ["--net"]).start(),
+            Some(options) => {
+                let data = self.path("data");
+                fs::create_dir_all(&data).expect("the folder is ours");
+                SmallDisk::start(dockerd, &data, options).running
+            }
+        });
         until("the engine answers", ENGINE, async || self.docker(["version"]).await).await;
     }
 

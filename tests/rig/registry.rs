@@ -1,7 +1,8 @@
 //! A registry of images, on a port that the engines of the tests may speak with in the clear.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::{self, Read},
     net::TcpListener,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU16, Ordering},
@@ -79,31 +80,47 @@ impl Registry {
         format!("127.0.0.1:{}/{name}", self.port)
     }
 
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
     /// Puts an image that the engine at `engine` has here, as `name`.
     pub async fn push(&self, engine: &str, image: &str, name: &str) {
         let own = self.image(name);
-        for arguments in [vec!["tag", image, &own], vec!["push", &own], vec!["rmi", &own]] {
-            let mut docker = Start::new("docker", "docker").args(["--host", engine]).args(arguments).start();
-            let ended = docker.wait(SOON).await;
-            assert!(ended.success(), "{}", docker.stderr());
-        }
+        docker(engine, ["tag", image, &own]).await;
+        self.take_from(engine, &own).await;
     }
 
-    /// Puts an image here that no engine has any layer of.
-    pub async fn push_unknown(&self, engine: &str, name: &str) {
+    /// Puts an image here that is like one that the engine at `engine` has, and yet another one.
+    pub async fn push_variant(&self, engine: &str, image: &str, name: &str) {
+        let own = self.image(name);
+        let label = format!("LABEL variant={own}");
+        let container = docker(engine, ["create", image]).await;
+        docker(engine, ["commit", "--change", &label, container.trim(), &own]).await;
+        docker(engine, ["rm", container.trim()]).await;
+        self.take_from(engine, &own).await;
+    }
+
+    /// Puts an image here that no engine has any layer of: so many mebibytes that cannot be made smaller.
+    pub async fn push_unknown(&self, engine: &str, name: &str, mebibytes: u64) {
         let folder = TempDir::new().expect("there is a folder for temporary files");
-        let mark = folder.path().display().to_string().repeat(1000);
-        fs::write(folder.path().join("mark"), mark).expect("the folder is ours");
+        let chance = File::open("/dev/urandom").expect("every system has it");
+        let mut mark = File::create(folder.path().join("mark")).expect("the folder is ours");
+        io::copy(&mut chance.take(mebibytes << 20), &mut mark).expect("there is room");
         let archive = self.home.path().join("image.tar");
         let mut tar =
             Start::new("tar", "tar").arg("-C").arg(folder.path()).arg("-cf").arg(&archive).arg(".").start();
         assert!(tar.wait(SOON).await.success(), "{}", tar.stderr());
-        let (own, archive) = (self.image(name), archive.display().to_string());
-        for arguments in [["import", &archive, &own].as_slice(), &["push", &own], &["rmi", &own]] {
-            let mut docker = Start::new("docker", "docker").args(["--host", engine]).args(arguments).start();
-            let ended = docker.wait(SOON).await;
-            assert!(ended.success(), "{}", docker.stderr());
-        }
+        let own = self.image(name);
+        docker(engine, ["import", "--change", "CMD [\"none\"]", &archive.display().to_string(), &own]).await;
+        self.take_from(engine, &own).await;
+    }
+
+    /// Takes over an image of an engine that has its name here.
+    async fn take_from(&self, engine: &str, own: &str) {
+        docker(engine, ["push", own]).await;
+        docker(engine, ["rmi", own]).await;
     }
 
     /// Ends it; its port stays free for a while, as far as nobody takes it.
@@ -124,6 +141,14 @@ impl Registry {
             }
         }
     }
+}
+
+/// Runs Docker's own command line against the engine at `engine`; what it prints.
+async fn docker<const N: usize>(engine: &str, arguments: [&str; N]) -> String {
+    let mut docker = Start::new("docker", "docker").args(["--host", engine]).args(arguments).start();
+    let ended = docker.wait(SOON).await;
+    assert!(ended.success(), "{}", docker.stderr());
+    docker.stdout()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

@@ -6,6 +6,8 @@ use manifest_types::quantity::Size;
 
 use crate::error::Fault;
 
+const MEBI: u64 = 1024 * 1024;
+
 /// A container that cannot be brought to its spec.
 #[derive(Debug, thiserror::Error)]
 pub enum ContainerError {
@@ -50,7 +52,10 @@ pub enum ContainerError {
         why: String,
     },
     /// The image is larger than what is left of the disk.
-    #[error("{image} needs {needs} at least, and {free} are free where the engine keeps its images")]
+    #[error(
+        "{image} needs {} MiB at least, and {} MiB are free where the engine keeps its images; make room there",
+        needs.0.div_ceil(MEBI), free.0 / MEBI
+    )]
     NoRoom {
         /// The image.
         image: String,
@@ -58,6 +63,15 @@ pub enum ContainerError {
         needs: Size,
         /// What is free.
         free: Size,
+    },
+    /// That an image is about to be pulled cannot be written down.
+    #[error("cannot remember in {} which images are pulled", path.display())]
+    NotRemembered {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
     },
     /// What was done was undone again and again.
     #[error("after {moves} moves it is still not as wanted: something else keeps changing it")]
@@ -76,6 +90,10 @@ impl Fault for ContainerError {
             Self::NotKept { .. } => "NotKeptByEngine",
             Self::Credentials { .. } => "CredentialsUnusable",
             Self::NoRoom { .. } => "InsufficientStorage",
+            Self::NotRemembered { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
+                "InsufficientStorage"
+            }
+            Self::NotRemembered { .. } => "StateUnwritable",
             Self::Contended { .. } => "Contended",
         }
     }

@@ -17,7 +17,7 @@ use crate::engine::{
     last_output,
     link::{Moment, Names},
     marks,
-    terms::{Container, Listed, Subject},
+    terms::{Container, Image, Listed, Subject},
 };
 
 /// What the list does not tell is read again after so long, whether or not something happened.
@@ -37,7 +37,7 @@ pub(super) struct Looks {
 /// What a reference stood for.
 #[derive(Debug, Clone)]
 struct Resolved {
-    id: Option<String>,
+    image: Option<Image>,
     moment: Moment,
     at: Instant,
 }
@@ -77,6 +77,13 @@ impl Looks {
         read
     }
 
+    /// The digest by which registries know an image, if the reference stands for it.
+    fn digest(&self, reference: &str, image_id: &str) -> Option<String> {
+        let images = self.images();
+        let image = images.get(reference)?.image.as_ref().filter(|image| image.id == image_id)?;
+        image.digests.first().cloned()
+    }
+
     /// Forgets what was read of containers that are gone.
     pub(super) fn forget_all_but(&self, all: &[Listed]) {
         let there: BTreeSet<_> = all.iter().map(|listed| listed.id.as_str()).collect();
@@ -101,6 +108,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             image_id: self.image_id(&spec.image.canonical()).await?,
             ..Sight::absent(&name)
         };
+        self.images.wants(&name, sight.image_id.as_deref());
         let Some(listed) = listed else { return Ok(sight) };
         let Some(read) = self.read(listed, spec, known.before).await? else { return Ok(sight) };
         Ok(self.seen(id, spec, sight, read))
@@ -121,6 +129,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             self.link.remind(subject, wait + Duration::from_millis(100));
         }
+        sight.image_digest = self.looks.digest(&spec.image.canonical(), &container.image_id);
         sight.found = Some(container);
         sight
     }
@@ -161,7 +170,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             known.at.elapsed() < READ_AGAIN && !self.link.images_may_have_changed(known.moment)
         };
         match known.filter(is_current) {
-            Some(known) => Ok(known.id),
+            Some(known) => Ok(known.image.map(|image| image.id)),
             None => self.image_id_now(reference).await,
         }
     }
@@ -169,11 +178,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     /// What a reference stands for in the engine now.
     pub(super) async fn image_id_now(&self, reference: &str) -> Result<Option<String>, EngineError> {
         let moment = self.link.moment();
-        let id = self.link.engine.image(reference).await?.map(|image| image.id);
+        let image = self.link.engine.image(reference).await?;
+        let id = image.as_ref().map(|image| image.id.clone());
         let mut images = self.looks.images();
         // What nobody asked for of late is not kept.
         images.retain(|_, known| known.at.elapsed() < 2 * READ_AGAIN);
-        images.insert(reference.to_owned(), Resolved { id: id.clone(), moment, at: Instant::now() });
+        images.insert(reference.to_owned(), Resolved { image, moment, at: Instant::now() });
         Ok(id)
     }
 }

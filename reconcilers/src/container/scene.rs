@@ -22,12 +22,14 @@ use cast::{next_name, prior_name};
 
 /// So often it is waited for something to go, before it is sent away again.
 const PATIENCE: u32 = 20;
+/// What was made and is not as wanted was changed by somebody; after so many of them, it is the engine that makes it so.
+const MOST_MISFITS: u32 = 2;
 
 /// What is there.
 #[derive(Debug, Default)]
 pub(super) struct Scene {
     /// The container's own name.
-    name: String,
+    pub(super) name: String,
     /// The id of what is to have another name.
     former_id: Option<String>,
     /// Whether there is more of ours that is nobody else's.
@@ -64,8 +66,10 @@ pub(super) struct Memory {
     pub(super) failed: Option<(String, String)>,
     /// Until when a candidate must prove well.
     pub(super) deadline: Option<Timestamp>,
-    /// What this step has made: were it not as wanted, another one would not be, either.
+    /// What this step has made.
     pub(super) made: Vec<String>,
+    /// How much of that it took away again, because it was not as wanted.
+    pub(super) misfits: u32,
     /// Whether the engine cannot change limits in place.
     pub(super) cannot_adjust: bool,
     /// How often it was waited for something to go.
@@ -230,11 +234,12 @@ impl Scene {
         if pulls && (replaces || starts || restarts) {
             return Move::Pull;
         }
-        if replaces && memory.made.contains(&main.id()) {
-            return Move::NotKept(paths(&differences, memory));
-        }
         if replaces {
-            return Move::Create(next_name(goal.name));
+            return match memory.made.contains(&main.id()) {
+                false => Move::Create(next_name(goal.name)),
+                true if memory.misfits < MOST_MISFITS => Move::Remove(main.id()),
+                true => Move::NotKept(paths(&differences, memory)),
+            };
         }
         if let Some(change) = differences.iter().find_map(|difference| in_place(main, difference, goal)) {
             return change;
@@ -254,7 +259,7 @@ impl Scene {
 
     /// What becomes of a replacement that is not what is wanted.
     fn unfit(&self, member: &Member, goal: &Goal<'_>, memory: &Memory) -> Move {
-        if !memory.made.contains(&member.id()) {
+        if !memory.made.contains(&member.id()) || memory.misfits < MOST_MISFITS {
             return Move::Remove(member.id());
         }
         let fields = paths(&self.differences(member, goal), memory).join(", ");

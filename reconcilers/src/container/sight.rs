@@ -29,6 +29,8 @@ pub struct Sight {
     pub beside: Vec<String>,
     /// What the wanted image stands for in the engine now, if it is there.
     pub image_id: Option<String>,
+    /// The digest by which registries know its image, if they do.
+    pub image_digest: Option<String>,
     /// What its probes have said.
     pub said: Said,
     /// How it fares.
@@ -44,6 +46,7 @@ impl Sight {
             is_ours: false,
             beside: Vec::new(),
             image_id: None,
+            image_digest: None,
             said: Said::default(),
             health: Health::Starting,
         }
@@ -112,6 +115,11 @@ fn told_health(healthcheck: Option<Checked>, ready: Option<bool>) -> Option<Cont
     }
 }
 
+/// The digest in a reference.
+fn pinned(reference: &str) -> Option<String> {
+    reference.split_once('@').map(|(_, digest)| digest.to_owned())
+}
+
 impl Observed<ContainerSpec> for Sight {
     fn is_present(&self) -> bool {
         self.found.is_some()
@@ -155,7 +163,7 @@ impl Observed<ContainerSpec> for Sight {
             state: state.activity.to_string(),
             image: found.image.clone(),
             image_id: found.image_id.clone(),
-            image_digest: found.image.split_once('@').map(|(_, digest)| digest.to_owned()),
+            image_digest: pinned(&found.image).or_else(|| self.image_digest.clone()),
             started_at: state.started_at,
             finished_at: state.finished_at,
             restarts: state.restarts,

@@ -15,7 +15,9 @@ use tokio::sync::Notify;
 use super::{
     ContainerReconciler,
     error::ContainerError,
-    fare, login,
+    fare,
+    images::tidy_beside,
+    login,
     probes::Said,
     scene::{Goal, Member, Memory, Move, Part, Scene, own_names},
     sight::Sight,
@@ -65,7 +67,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             let next = scene.next_move(&goal, &memory);
             tracing::debug!(resource = %put.id, ?next, "container");
             match next {
-                Move::Done => return Ok(self.told(put, name, scene, before)),
+                Move::Done => {
+                    self.settled(put, &scene).await;
+                    return Ok(self.told(put, name, scene, before));
+                }
                 Move::Conflict(name) => return Err(ContainerError::Conflict { name }.into()),
                 Move::NotKept(fields) => {
                     let (name, fields) = (name.to_owned(), fields.join(", "));
@@ -127,7 +132,15 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             }
         }
         scene.image_id = self.image_id(&put.spec.image.canonical()).await?;
+        self.images.wants(name, scene.image_id.as_deref());
         Ok(scene)
+    }
+
+    /// A container is as wanted: what it was made of before the last time may not be needed any more.
+    async fn settled(&self, put: &Put<'_, ContainerSpec>, scene: &Scene) {
+        let Some(main) = &scene.main else { return };
+        self.images.settled(&main.container.name, &held(put.owned), &main.container.image_id).await;
+        tidy_beside(&self.images, &self.link, &self.names);
     }
 
     /// Looks again at what a move has changed. What else may have changed is for the next look.
@@ -138,7 +151,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         made: &Move,
     ) -> Result<(), EngineError> {
         if *made == Move::Pull {
-            scene.image_id = self.image_id_now(&spec.image.canonical()).await?;
+            scene.image_id = self.image_id(&spec.image.canonical()).await?;
         }
         // How the container itself fares may have changed while the move was made, and what comes next hangs on it.
         let others = scene.touched_by(made).into_iter().filter(|part| *part != Part::Main);
@@ -194,7 +207,11 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let grace = Duration::from_secs(put.spec.stop_seconds().into());
         let made = match next {
             Move::Pull => {
-                self.pull(cx, put, scene.image_id.is_some()).await?;
+                let pull = async {
+                    self.pull(cx, put, scene.image_id.is_some()).await?;
+                    Ok(self.image_id_now(&put.spec.image.canonical()).await?)
+                };
+                self.images.pull(engine, &scene.name, &put.spec.image, pull).await?;
                 memory.has_pulled = true;
                 Ok(())
             }
@@ -215,7 +232,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     error => error,
                 }
             }
-            Move::Remove(id) => engine.remove(id).await,
+            Move::Remove(id) => {
+                memory.misfits += u32::from(memory.failed.is_none() && memory.made.contains(id));
+                engine.remove(id).await
+            }
             Move::Rename(id, name) => engine.rename(id, name).await,
             Move::Adjust(id) => match engine.adjust(id, &Adjustment::of(put.spec)).await {
                 Err(EngineError::Unsupported { .. }) => {

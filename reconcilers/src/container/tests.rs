@@ -1,11 +1,15 @@
 //! Containers keep the contract in the fake engine, and what is replaced there is replaced safely.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
 
 use manifest_types::{
-    claim::Claim, digest::Digest, kinds::ResourceSpec, kinds::container::ContainerSpec, name::ResourceId,
+    claim::Claim,
+    digest::Digest,
+    kinds::{ResourceSpec, container::ContainerSpec, engine::Texts},
+    name::ResourceId,
 };
 use serde_json::{Value, json};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -15,19 +19,21 @@ use super::{
 use crate::{
     contract::drop_after,
     engine::{
-        ContainerEngine,
+        ContainerEngine, NewContainer,
         bed::FakeBed,
         fake::{Behaviour, FakeEngine},
         link::Link,
         terms::Activity,
     },
     error::Failure,
+    host::Host,
     observation::{Before, Health, Observation, Observed},
     reconciler::{Owned, Put, Reconciler, StepContext, Take, Target},
     registry::observation,
 };
 
 mod abuse;
+mod images;
 mod replacing;
 
 crate::promises!(Containers<FakeBed>);
@@ -41,6 +47,7 @@ struct Rig {
     fake: FakeEngine,
     reconciler: ContainerReconciler<FakeEngine>,
     id: ResourceId,
+    state: TempDir,
 }
 
 impl Rig {
@@ -49,12 +56,13 @@ impl Rig {
         fake.add_image(GOOD, "sha256:good", Behaviour::Runs);
         fake.add_image(BETTER, "sha256:better", Behaviour::Runs);
         fake.add_image(BAD, "sha256:bad", Behaviour::IsUnwell);
-        Self { reconciler: reconciler(&fake).await, fake, id: "web".parse().unwrap() }
+        let state = tempfile::tempdir().unwrap();
+        Self { reconciler: reconciler(&fake, state.path()).await, fake, id: "web".parse().unwrap(), state }
     }
 
     /// The same device after its agent was started again.
     async fn restarted(self) -> Self {
-        Self { reconciler: reconciler(&self.fake).await, ..self }
+        Self { reconciler: reconciler(&self.fake, self.state.path()).await, ..self }
     }
 
     async fn put(
@@ -109,10 +117,11 @@ impl Rig {
     }
 }
 
-async fn reconciler(fake: &FakeEngine) -> ContainerReconciler<FakeEngine> {
+async fn reconciler(fake: &FakeEngine, state_dir: &Path) -> ContainerReconciler<FakeEngine> {
     let link = Link::new(fake.clone(), "pump-17".parse().unwrap());
     link.open().await.unwrap();
-    ContainerReconciler::new(&host(), Arc::clone(&link)).settling(Duration::ZERO)
+    let host = Host { state_dir: state_dir.to_owned(), ..host() };
+    ContainerReconciler::new(&host, Arc::clone(&link)).settling(Duration::ZERO)
 }
 
 fn held(spec: &ContainerSpec, id: &ResourceId) -> BTreeMap<Claim, Before> {

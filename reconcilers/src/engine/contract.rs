@@ -12,6 +12,7 @@ use manifest_types::kinds::{
 };
 use serde_json::{Value, json};
 
+pub use self::full::full;
 use super::{
     Answer, ContainerEngine, NewContainer,
     error::{Cause, EngineError},
@@ -19,6 +20,8 @@ use super::{
     shape::{Birth, Shape},
     terms::{Activity, Container, Printed, Subject},
 };
+
+mod full;
 
 /// How long an engine may take to tell of something.
 const SOON: Duration = Duration::from_secs(20);
@@ -57,6 +60,7 @@ macro_rules! engine_promises {
             volumes_are_made_and_removed_when_nothing_uses_them,
             what_happens_is_told,
             programs_are_run_in_containers,
+            images_are_listed_and_not_removed_while_they_are_used,
         );
     };
     (@each $rig:expr; $($promise:ident),+ $(,)?) => {
@@ -197,36 +201,6 @@ async fn create_and_start<E: ContainerEngine>(rig: &Rig<E>, name: &str, spec: &C
     rig.engine.start(&id).await
 }
 
-/// A spec in which every setting that engines know is set, some of them in two ways.
-fn full<E: ContainerEngine>(rig: &Rig<E>, network: &str, volume: &str, ip: &str) -> Value {
-    let mut spec = json!({
-        "command": ["-c", "sleep 10000"], "entrypoint": ["/bin/sh"], "env": { "MODE": "kiosk", "EMPTY": "", "EQUALS": "a=b" },
-        "workingDir": "/srv", "user": "0:0", "groups": ["10"], "hostname": "web",
-        "ports": [{ "container": 80, "host": 18080, "ip": "127.0.0.1" }, { "container": "9000-9001", "host": "19100-19101", "protocol": "Udp" }, { "container": 81 }],
-        "mounts": [
-            { "type": "Bind", "source": "/etc", "target": "/mnt/etc", "readOnly": true },
-            { "type": "Bind", "source": "/usr", "target": "/mnt/usr", "propagation": "Private" },
-            { "type": "Volume", "source": volume, "target": "/data" },
-            { "type": "Tmpfs", "target": "/cache", "size": "16Mi", "mode": "0700" }
-        ],
-        "networks": [{ "name": network, "aliases": ["www"], "ip": [ip] }],
-        "dns": ["10.0.0.1"], "dnsSearch": ["example"], "dnsOptions": ["ndots:2"], "extraHosts": { "db": "10.0.0.2" },
-        "resources": { "memory": "64Mi", "memoryReservation": "32Mi", "cpus": 0.5, "cpuShares": 512, "pids": 100 },
-        "restartPolicy": "OnFailure", "maxRestarts": 5,
-        "healthcheck": { "command": ["true"], "interval": "30s", "timeout": "2s", "startPeriod": "10s", "retries": 2 },
-        "stopSignal": "SIGINT", "stopGracePeriod": "3s", "init": false, "tty": true,
-        "capabilities": { "add": ["NET_ADMIN"], "drop": ["MKNOD"] },
-        "devices": [{ "host": "/dev/null", "container": "/dev/modem", "permissions": "rw" }], "deviceCgroupRules": ["c 188:* rwm"],
-        "sysctls": { "net.ipv4.ip_forward": "1" }, "ulimits": { "nofile": { "soft": 1024, "hard": 2048 }, "nproc": { "soft": 500, "hard": 1000 } },
-        "securityOpt": ["no-new-privileges"], "readOnlyRootFilesystem": true, "shmSize": "32Mi", "ipc": "private", "pid": "host",
-        "logging": { "driver": "json-file", "options": { "max-size": "1m" } }, "labels": { "tier": "front" }
-    });
-    if rig.annotates {
-        spec["annotations"] = json!({ "a.b/c": "d" });
-    }
-    spec
-}
-
 /// What was set is what is read, before and after the start, however often.
 pub async fn every_setting_is_read_back<E: ContainerEngine>(rig: &Rig<E>) {
     let (network, volume, name) = (fresh("net"), fresh("vol"), fresh("full"));
@@ -247,7 +221,7 @@ pub async fn every_setting_is_read_back<E: ContainerEngine>(rig: &Rig<E>) {
         .create_volume(&volume, &of_volume, &Texts::new())
         .await
         .expect("the engine does as it is asked");
-    let spec = rig.spec(full(rig, &network, &volume, &format!("{subnet}.5")));
+    let spec = rig.spec(full(rig.annotates, &network, &volume, &format!("{subnet}.5")));
     let bare = rig.spec(json!({}));
     let bare_name = fresh("bare");
     for (name, spec) in [(&name, &spec), (&bare_name, &bare)] {
@@ -411,4 +385,19 @@ pub async fn programs_are_run_in_containers<E: ContainerEngine>(rig: &Rig<E>) {
     rig.engine.remove(&id).await.expect("the engine does as it is asked");
     let end = tokio::time::timeout(SOON, followed.next()).await.expect("it ends with the container");
     assert!(end.is_none_or(|told| told.is_err()), "nothing was printed at its end");
+}
+
+/// All images are listed by id, with their names; one in use stays, and one that is not there is as good as removed.
+pub async fn images_are_listed_and_not_removed_while_they_are_used<E: ContainerEngine>(rig: &Rig<E>) {
+    let id = rig.make(&fresh("uses"), &rig.spec(json!({}))).await.expect("the engine does as it is asked");
+    let image = rig.see(&id).await.image_id;
+    let listed = rig.engine.images().await.expect("the engine does as it is asked");
+    let own = listed.iter().find(|listed| listed.id == image).expect("it is listed");
+    assert!(own.names.contains(&rig.image), "{own:?}");
+    assert_eq!(cause(rig.engine.remove_image(&image).await), Cause::InConflict);
+    assert_eq!(cause(rig.engine.remove_image(&rig.image).await), Cause::InConflict);
+    for absent in [format!("localhost/holdfast/{}:1", fresh("none")), format!("sha256:{}", "01".repeat(32))] {
+        rig.engine.remove_image(&absent).await.expect("absent already is success");
+    }
+    rig.engine.remove(&id).await.expect("the engine does as it is asked");
 }

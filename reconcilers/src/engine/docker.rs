@@ -36,7 +36,10 @@ use super::{
     Answer, ContainerEngine, NewContainer, Output,
     error::{Cause, EngineError},
     shape::USUAL_NETWORK,
-    terms::{Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, Network, Printed, Volume},
+    terms::{
+        Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, NamedImage, Network, Printed,
+        Volume,
+    },
 };
 
 mod create;
@@ -314,8 +317,13 @@ impl ContainerEngine for Docker {
         Ok(())
     }
 
-    async fn remove_image(&self, id: &str) -> Answer<()> {
-        let answer = self.delete(format!("/images/{}", encode(id)), format!("remove image {id}")).await;
+    async fn images(&self) -> Answer<Vec<NamedImage>> {
+        let all = self.get("/images/json?all=true".into(), "list images").await?;
+        Ok(all.as_array().into_iter().flatten().map(|told| read::named_image(Told(told))).collect())
+    }
+
+    async fn remove_image(&self, name: &str) -> Answer<()> {
+        let answer = self.delete(format!("/images/{}", encode(name)), format!("remove image {name}")).await;
         match answer {
             Err(error) if error.cause() == Some(Cause::ImageNotFound) => Ok(()),
             answer => answer,

@@ -29,7 +29,7 @@ use super::{
     shape::{Shape, USUAL_NETWORK},
     terms::{
         Activity, Adjustment, Checked, Container, EngineEvent, EngineInfo, Image, Line, Listed, Login,
-        Network, Printed, State, Subject, Volume,
+        NamedImage, Network, Printed, State, Subject, Volume,
     },
 };
 
@@ -152,7 +152,7 @@ impl ContainerEngine for FakeEngine {
         if world.id_of(new.name).is_some() {
             return Err(refused(doing, Cause::InConflict));
         }
-        let image = world.images.get(&new.spec.image.canonical()).cloned();
+        let image = world.image(&new.spec.image.canonical()).cloned();
         let image = image.ok_or_else(|| refused(&doing, Cause::ImageNotFound))?;
         if new.spec.networks.iter().any(|network| !world.networks.contains_key(network.name.as_str())) {
             return Err(refused(doing, Cause::NetworkNotFound));
@@ -297,9 +297,7 @@ impl ContainerEngine for FakeEngine {
 
     async fn image(&self, reference: &str) -> Answer<Option<Image>> {
         let world = self.world()?;
-        let by_id = world.images.values().find(|image| image.id == reference);
-        let found = world.images.get(reference).or(by_id);
-        Ok(found.map(|image| Image {
+        Ok(world.image(reference).map(|image| Image {
             id: image.id.clone(),
             digests: vec![image.id.clone()],
             labels: Texts::new(),
@@ -314,26 +312,35 @@ impl ContainerEngine for FakeEngine {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Answer<()> {
         tokio::task::yield_now().await;
-        let mut world = self.world()?;
-        let found = world.registry.get(&image.canonical()).cloned();
-        let found = found.ok_or_else(|| refused(format!("pull {image}"), Cause::ImageNotFound))?;
-        progress(Progress {
-            message: "pulling the image".into(),
-            done: 1,
-            total: Some(1),
-            unit: "bytes".into(),
-        });
-        world.images.insert(image.canonical(), found);
-        self.tell(&mut world, Subject::Image);
+        {
+            let mut world = self.world()?;
+            let found = world.registry.get(&image.canonical()).cloned();
+            let found = found.ok_or_else(|| refused(format!("pull {image}"), Cause::ImageNotFound))?;
+            progress(Progress {
+                message: "pulling the image".into(),
+                done: 1,
+                total: Some(1),
+                unit: "bytes".into(),
+            });
+            world.bring(&image.canonical(), found);
+            self.tell(&mut world, Subject::Image);
+        }
+        // It is there, and whoever asked for it does not know yet.
+        tokio::task::yield_now().await;
         Ok(())
     }
 
-    async fn remove_image(&self, id: &str) -> Answer<()> {
+    async fn images(&self) -> Answer<Vec<NamedImage>> {
+        let world = self.world()?;
+        let names = |id: &String| {
+            world.names.iter().filter(|(_, of)| *of == id).map(|(name, _)| name.clone()).collect()
+        };
+        Ok(world.images.keys().map(|id| NamedImage { id: id.clone(), names: names(id) }).collect())
+    }
+
+    async fn remove_image(&self, name: &str) -> Answer<()> {
         let mut world = self.world()?;
-        if world.containers.values().any(|container| container.image_id == id) {
-            return Err(refused(format!("remove image {id}"), Cause::InConflict));
-        }
-        world.images.retain(|_, image| image.id != id);
+        world.remove_image(name)?;
         self.tell(&mut world, Subject::Image);
         Ok(())
     }

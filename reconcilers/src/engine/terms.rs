@@ -232,6 +232,15 @@ pub struct Image {
     pub size: u64,
 }
 
+/// What the list of images says of one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NamedImage {
+    /// Its id.
+    pub id: String,
+    /// The references in full that stand for it: by tag, and by digest where it was pulled so.
+    pub names: Vec<String>,
+}
+
 /// Who asks a registry.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Login {

@@ -4,12 +4,14 @@
 
 mod away;
 mod engines;
+mod images;
 mod kinds;
 mod logs;
 mod probes;
 mod pulls;
 mod rig;
 mod seeds;
+mod settings;
 mod stack;
 mod updates;
 

@@ -80,7 +80,7 @@ async fn an_image_that_is_not_what_its_digest_says_is_refused() {
     for place in [parts::docker(), parts::podman()] {
         let engine = Docker::new(vec![place.clone()]);
         let registry = Registry::open().await;
-        registry.push_unknown(&parts::docker(), "shop/spoiled:1").await;
+        registry.push_unknown(&parts::docker(), "shop/spoiled:1", 1).await;
         registry.spoil();
         assert_eq!(
             refused(&engine, &registry.image("shop/spoiled:1"), None).await,

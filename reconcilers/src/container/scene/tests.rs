@@ -291,3 +291,16 @@ fn what_the_engine_can_change_is_changed_in_place() {
     let aliased = spec(json!({ "networks": [{ "name": "shop", "aliases": ["www"] }] }));
     assert_eq!(next(&main(shop), &aliased), Move::Disconnect("main".into(), "shop".into()));
 }
+
+#[test]
+fn what_was_made_and_is_not_as_wanted_is_made_anew_before_the_engine_is_blamed() {
+    let (wanted, other) = (spec(json!({ "user": "1" })), spec(json!({ "user": "2" })));
+    let memory = |misfits| Memory { made: vec!["made".into()], misfits, ..Memory::default() };
+    let unfit = || member("made", &other, Activity::Running);
+    let alone = Scene { main: unfit(), ..scene() };
+    assert_eq!(next_at(&alone, &wanted, &memory(1), 100), Move::Remove("made".into()));
+    assert_eq!(next_at(&alone, &wanted, &memory(2), 100), Move::NotKept(vec!["user".into()]));
+    let beside = Scene { main: member("old", &wanted, Activity::Running), next: unfit(), ..scene() };
+    assert_eq!(next_at(&beside, &wanted, &memory(1), 100), Move::Remove("made".into()));
+    assert!(matches!(next_at(&beside, &wanted, &memory(2), 100), Move::Fail(id, _) if id == "made"));
+}

@@ -1,12 +1,12 @@
 //! What an engine says of a container, read into our own terms: what one engine normalizes, and the other writes in another way, is one thing here.
 
 use jiff::Timestamp;
-use manifest_types::kinds::container::RestartPolicy;
+use manifest_types::kinds::{container::RestartPolicy, engine::ImageRef};
 
 use super::wire::{Told, WireListed};
 use crate::engine::{
     shape::{NAMED_NETWORKS, Shape, USUAL_NETWORK, bind_text, capability, signal_name, tmpfs_text},
-    terms::{Activity, Checked, Container, Image, Listed, State},
+    terms::{Activity, Checked, Container, Image, Listed, NamedImage, State},
 };
 
 impl WireListed {
@@ -71,6 +71,13 @@ pub(super) fn image(told: Told<'_>) -> Image {
         labels: told.at("Config").texts("Labels"),
         size: told.amount("Size"),
     }
+}
+
+pub(super) fn named_image(told: Told<'_>) -> NamedImage {
+    let names = told.words("RepoTags").into_iter().chain(told.words("RepoDigests"));
+    // What has no name is told as `<none>:<none>`.
+    let names = names.filter_map(|name| Some(name.parse::<ImageRef>().ok()?.canonical()));
+    NamedImage { id: with_algorithm(told.text("Id")), names: names.collect() }
 }
 
 fn shape(told: Told<'_>) -> Shape {

@@ -12,7 +12,7 @@ impl FakeEngine {
     pub fn add_image(&self, reference: &str, id: &str, behaviour: Behaviour) {
         let image = FakeImage { id: id.to_owned(), behaviour };
         let mut world = self.lock();
-        world.images.insert(reference.to_owned(), image);
+        world.bring(reference, image);
         self.tell(&mut world, Subject::Image);
     }
 

@@ -23,8 +23,10 @@ pub(super) struct World {
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) volumes: BTreeMap<String, Volume>,
     pub(super) networks: BTreeMap<String, Network>,
-    /// The images there are, by reference.
+    /// The images there are, by id.
     pub(super) images: BTreeMap<String, FakeImage>,
+    /// What each reference stands for.
+    pub(super) names: BTreeMap<String, String>,
     /// The images that a pull gives, by reference.
     pub(super) registry: BTreeMap<String, FakeImage>,
     pub(super) past: Vec<EngineEvent>,
@@ -53,6 +55,35 @@ pub enum Behaviour {
 }
 
 impl World {
+    /// From now on a reference stands for this image.
+    pub(super) fn bring(&mut self, reference: &str, image: FakeImage) {
+        self.names.insert(reference.to_owned(), image.id.clone());
+        self.images.insert(image.id.clone(), image);
+    }
+
+    /// The image of this reference or id.
+    pub(super) fn image(&self, name: &str) -> Option<&FakeImage> {
+        self.images.get(self.names.get(name).map_or(name, String::as_str))
+    }
+
+    /// Takes a name away, and the image with its last one.
+    pub(super) fn remove_image(&mut self, name: &str) -> Answer<()> {
+        let doing = format!("remove image {name}");
+        let Some(id) = self.image(name).map(|image| image.id.clone()) else { return Ok(()) };
+        let of_it = self.names.values().filter(|of| **of == id).count();
+        let by_id = !self.names.contains_key(name);
+        let is_last = by_id || of_it == 1;
+        let is_used = self.containers.values().any(|container| container.image_id == id);
+        if (is_last && is_used) || (by_id && of_it > 1) {
+            return Err(refused(doing, Cause::InConflict));
+        }
+        self.names.retain(|other, of| if by_id { *of != id } else { other != name });
+        if is_last {
+            self.images.remove(&id);
+        }
+        Ok(())
+    }
+
     pub(super) fn now(&mut self) -> i64 {
         let now = i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or(i64::MAX);
         self.clock = now.max(self.clock + 1);

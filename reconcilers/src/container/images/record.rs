@@ -1,0 +1,146 @@
+//! Which images our pulls brought, and which of them are still needed. Pure.
+//!
+//! Names are those of containers in the engine: they stay when only a resource's id changes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::engine::terms::NamedImage;
+
+/// What is remembered of images.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Record {
+    /// The images that were not there before a pull of ours, by id, and the references that were pulled.
+    brought: BTreeMap<String, BTreeSet<String>>,
+    /// What each container is made of, and was made of before, where one of the two was brought.
+    made_of: BTreeMap<String, MadeOf>,
+    /// The pulls that were begun and are not known to have ended, by container.
+    pulls: BTreeMap<String, Pull>,
+}
+
+/// What a container is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MadeOf {
+    present: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    previous: Option<String>,
+}
+
+/// A pull.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Pull {
+    /// What is pulled.
+    pub(super) reference: String,
+    /// The ids of the images that were there before.
+    pub(super) before: BTreeSet<String>,
+}
+
+/// What becomes of the images that were brought.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Leftovers {
+    /// Those that are no longer there.
+    pub(super) gone: Vec<String>,
+    /// Those that nothing needs, and the names by which they are removed.
+    pub(super) unneeded: Vec<(String, Vec<String>)>,
+}
+
+impl Record {
+    /// A pull for a container begins.
+    pub(super) fn pull_begins(&mut self, container: &str, pull: Pull) {
+        self.pulls.insert(container.to_owned(), pull);
+    }
+
+    /// The pull for a container has ended, and what was pulled is `image`, if it is there.
+    pub(super) fn pull_ended(&mut self, container: &str, image: Option<&str>) {
+        let Some(pull) = self.pulls.remove(container) else { return };
+        let Some(image) = image else { return };
+        let is_new = !pull.before.contains(image);
+        if is_new || self.brought.contains_key(image) {
+            self.brought.entry(image.to_owned()).or_default().insert(pull.reference);
+        }
+    }
+
+    /// The pulls of which nobody knows how they ended: container and reference.
+    pub(super) fn open_pulls(&self) -> Vec<(String, String)> {
+        self.pulls.iter().map(|(container, pull)| (container.clone(), pull.reference.clone())).collect()
+    }
+
+    /// A container is as wanted, and made of `image`. What has another name by now than it had is told by `former`.
+    pub(super) fn settled(&mut self, container: &str, former: &[String], image: &str) {
+        for former in former.iter().filter(|former| *former != container) {
+            if let Some(made_of) = self.made_of.remove(former) {
+                self.made_of.entry(container.to_owned()).or_insert(made_of);
+            }
+        }
+        let was = self.made_of.get(container);
+        if was.is_some_and(|was| was.present == image) {
+            return;
+        }
+        let previous = was.map(|was| was.present.clone());
+        let is_brought = |id: &String| self.brought.contains_key(id);
+        if previous.as_ref().is_some_and(is_brought) || self.brought.contains_key(image) {
+            let present = image.to_owned();
+            self.made_of.insert(container.to_owned(), MadeOf { present, previous });
+        } else {
+            self.made_of.remove(container);
+        }
+    }
+
+    /// The containers are gone, and nobody wants them any more.
+    pub(super) fn forget(&mut self, containers: &[String]) {
+        for container in containers {
+            self.made_of.remove(container);
+        }
+    }
+
+    /// Whether there is anything that could be removed.
+    pub(super) fn may_have_leftovers(&self, wanted: &BTreeSet<String>) -> bool {
+        !self.pulls.is_empty() || self.brought.keys().any(|image| !self.is_needed(image, wanted))
+    }
+
+    /// What of the images that are there is not needed: neither wanted, nor a container's present or previous one, nor in use by anybody.
+    pub(super) fn leftovers(
+        &self,
+        there: &[NamedImage],
+        wanted: &BTreeSet<String>,
+        in_use: &BTreeSet<String>,
+    ) -> Leftovers {
+        let mut leftovers = Leftovers::default();
+        for (image, pulled) in &self.brought {
+            match there.iter().find(|there| there.id == *image) {
+                None => leftovers.gone.push(image.clone()),
+                Some(_) if self.is_needed(image, wanted) || in_use.contains(image) => {}
+                Some(there) => leftovers.unneeded.push((image.clone(), removed_by(there, pulled))),
+            }
+        }
+        leftovers
+    }
+
+    /// An image is no longer there, or no longer ours to remove. If it is there when a pull has ended, the pull has brought it.
+    pub(super) fn let_go(&mut self, image: &str) {
+        self.brought.remove(image);
+        for pull in self.pulls.values_mut() {
+            pull.before.remove(image);
+        }
+    }
+
+    fn is_needed(&self, image: &str, wanted: &BTreeSet<String>) -> bool {
+        let keeps = |made_of: &MadeOf| made_of.present == image || made_of.previous.as_deref() == Some(image);
+        wanted.contains(image) || self.made_of.values().any(keeps)
+    }
+}
+
+/// The names under which we brought it; if it has none by now, the image itself. A tag that somebody else gave it keeps it.
+fn removed_by(image: &NamedImage, pulled: &BTreeSet<String>) -> Vec<String> {
+    let (ours, others): (Vec<_>, Vec<_>) = image.names.iter().partition(|name| pulled.contains(*name));
+    // A name by digest comes with every pull.
+    let is_kept = others.iter().any(|name| !name.contains('@'));
+    if ours.is_empty() && !is_kept { vec![image.id.clone()] } else { ours.into_iter().cloned().collect() }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,115 @@
+use super::*;
+
+fn set(ids: &[&str]) -> BTreeSet<String> {
+    ids.iter().map(|id| (*id).to_owned()).collect()
+}
+
+fn there(images: &[(&str, &[&str])]) -> Vec<NamedImage> {
+    let named = |(id, names): &(&str, &[&str])| NamedImage {
+        id: (*id).to_owned(),
+        names: names.iter().map(|name| (*name).to_owned()).collect(),
+    };
+    images.iter().map(named).collect()
+}
+
+fn pulled(record: &mut Record, container: &str, reference: &str, before: &[&str], image: &str) {
+    record.pull_begins(container, Pull { reference: reference.to_owned(), before: set(before) });
+    record.pull_ended(container, Some(image));
+}
+
+/// The ids of what would be removed.
+fn unneeded(record: &Record, ids: &[&str], wanted: &[&str], in_use: &[&str]) -> Vec<String> {
+    let images: Vec<_> = ids.iter().map(|id| (*id, &[][..])).collect();
+    let leftovers = record.leftovers(&there(&images), &set(wanted), &set(in_use));
+    leftovers.unneeded.into_iter().map(|(id, _)| id).collect()
+}
+
+#[test]
+fn the_present_and_the_previous_image_are_kept_and_older_ones_go() {
+    let mut record = Record::default();
+    for (turn, image) in ["a", "b", "c"].into_iter().enumerate() {
+        pulled(&mut record, "web", &format!("web:{turn}"), &["a", "b"][..turn], image);
+        record.settled("web", &[], image);
+    }
+    assert_eq!(unneeded(&record, &["a", "b", "c"], &["c"], &["c"]), ["a"]);
+    assert_eq!(
+        unneeded(&record, &["a", "b", "c"], &["c"], &["c", "a"]),
+        Vec::<String>::new(),
+        "it is in use"
+    );
+    assert_eq!(unneeded(&record, &["a", "b", "c"], &["c", "a"], &[]), Vec::<String>::new(), "it is wanted");
+    assert!(record.may_have_leftovers(&set(&["c"])));
+    record.let_go("a");
+    assert!(!record.may_have_leftovers(&set(&["c"])));
+    record.settled("web", &[], "c");
+    assert_eq!(unneeded(&record, &["b", "c"], &[], &[]), Vec::<String>::new(), "it was settled twice");
+    record.forget(&["web".to_owned()]);
+    assert_eq!(unneeded(&record, &["b", "c"], &[], &[]), ["b", "c"]);
+}
+
+#[test]
+fn what_was_there_before_a_pull_is_never_removed() {
+    let mut record = Record::default();
+    pulled(&mut record, "web", "web:1", &["theirs"], "theirs");
+    record.settled("web", &[], "theirs");
+    record.forget(&["web".to_owned()]);
+    assert!(!record.may_have_leftovers(&BTreeSet::new()));
+    // A pull that failed has brought nothing, whatever is there later.
+    record.pull_begins("web", Pull { reference: "web:2".into(), before: set(&["theirs"]) });
+    record.pull_ended("web", None);
+    assert_eq!(record, Record::default());
+    record.pull_ended("web", Some("new"));
+    assert_eq!(record, Record::default());
+}
+
+#[test]
+fn a_container_keeps_its_images_under_another_name() {
+    let mut record = Record::default();
+    pulled(&mut record, "old", "web:1", &[], "a");
+    record.settled("old", &[], "a");
+    pulled(&mut record, "old", "web:2", &["a"], "b");
+    record.settled("new", &["old".to_owned(), "new".to_owned()], "b");
+    assert_eq!(unneeded(&record, &["a", "b"], &[], &[]), Vec::<String>::new());
+    record.forget(&["old".to_owned()]);
+    assert_eq!(unneeded(&record, &["a", "b"], &[], &[]), Vec::<String>::new());
+}
+
+#[test]
+fn an_image_is_removed_by_the_names_that_we_gave_it() {
+    let mut record = Record::default();
+    pulled(&mut record, "web", "r/web:1", &[], "a");
+    let removed_by = |names: &[&str]| {
+        let leftovers = record.leftovers(&there(&[("a", names)]), &BTreeSet::new(), &BTreeSet::new());
+        leftovers.unneeded.into_iter().next().unwrap().1
+    };
+    assert_eq!(removed_by(&["r/web:1", "r/web@sha256:1"]), ["r/web:1"]);
+    assert_eq!(removed_by(&["r/web@sha256:1"]), ["a"], "the tag has moved on");
+    assert_eq!(removed_by(&[]), ["a"]);
+    assert_eq!(removed_by(&["r/web:1", "mine:1"]), ["r/web:1"], "somebody's tag keeps it");
+    assert_eq!(removed_by(&["mine:1"]), Vec::<String>::new());
+    let gone = record.leftovers(&[], &BTreeSet::new(), &BTreeSet::new());
+    assert_eq!((gone.gone, gone.unneeded), (vec!["a".to_owned()], vec![]));
+}
+
+#[test]
+fn what_was_removed_while_it_was_pulled_was_brought_by_that_pull() {
+    let mut record = Record::default();
+    pulled(&mut record, "web", "web:1", &[], "a");
+    record.pull_begins("other", Pull { reference: "web:1".into(), before: set(&["a"]) });
+    assert!(record.may_have_leftovers(&set(&["a"])), "nobody knows how the pull ended");
+    record.let_go("a");
+    record.pull_ended("other", Some("a"));
+    assert_eq!(unneeded(&record, &["a"], &[], &[]), ["a"]);
+}
+
+#[test]
+fn it_is_written_and_read() {
+    let mut record = Record::default();
+    pulled(&mut record, "web", "web:1", &[], "a");
+    record.settled("web", &[], "a");
+    record.pull_begins("web", Pull { reference: "web:2".into(), before: set(&["a"]) });
+    let text = serde_json::to_string(&record).unwrap();
+    assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
+    assert_eq!(record.open_pulls(), [("web".to_owned(), "web:2".to_owned())]);
+    assert_eq!(serde_json::from_str::<Record>("{}").unwrap(), Record::default());
+}
