@@ -169,3 +169,6 @@ fn read<S: ResourceSpec>(value: &Value) -> Result<S, Vec<Problem>> {
     let problems = spec.problems();
     if problems.is_empty() { Ok(spec) } else { Err(problems) }
 }
+
+#[cfg(test)]
+mod tests;
