@@ -30,7 +30,7 @@ use crate::{
         link::Moment,
         marks,
         shape::Shape,
-        terms::{Adjustment, Listed, Login},
+        terms::{Adjustment, Container, Listed, Login},
     },
     error::ReconcileError,
     reconciler::{Hint, Outcome, Put, StepContext},
@@ -117,7 +117,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 
     /// What is there under the container's names, and what of ours has a name that it is not to have.
     async fn scene(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Scene, EngineError> {
-        let all = self.link.engine.containers().await?;
+        // The list does not wait for what an engine is about to do with the container itself.
+        let (all, main) = futures_util::try_join!(self.link.engine.containers(), self.member(name, put.spec))?;
         let own = own_names(name);
         let held = held(put.owned).into_iter().find(|held| !own.contains(held));
         let former = held.and_then(|held| all.iter().find(|listed| listed.name == held));
@@ -125,7 +126,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let is_known = |listed: &&Listed| own.contains(&listed.name) || Some(&listed.id) == former.as_ref();
         let has_strays = !self.ours(&all, put.id, std::slice::from_ref(&own[0])).iter().all(is_known);
         let mut scene = Scene::new(name, former, has_strays);
-        for part in scene.parts() {
+        scene.main = main;
+        for part in scene.parts().into_iter().filter(|part| *part != Part::Main) {
             let key = scene.key_of(part);
             if key.is_some_and(|key| all.iter().any(|listed| listed.name == key || listed.id == key)) {
                 self.look_at(&mut scene, part, put.spec).await?;
@@ -184,7 +186,9 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 
     async fn member(&self, name: &str, spec: &ContainerSpec) -> Result<Option<Member>, EngineError> {
         let found = self.link.engine.container(name).await?;
-        Ok(found.map(|container| {
+        // An engine takes the beginning of an id for a name.
+        let is_it = |found: &Container| found.name == name || found.id == name;
+        Ok(found.filter(is_it).map(|container| {
             let is_ours = marks::is_ours(&self.link.agent, &container.labels);
             let said = match is_ours {
                 true => self.probes.said(&self.link, &container, spec),
