@@ -345,7 +345,7 @@ impl Engine {
             }
         }
         // What lets go of things is tried by itself next, from the reserve.
-        let lets_go = |row: &Option<Row>| row.as_ref().is_none_or(Row::lets_go);
+        let lets_go = |row: &Option<Arc<Row>>| row.as_ref().is_none_or(|row| row.lets_go());
         self.ledger.urgent |= full && !write.lets_go && write.rows.values().any(lets_go);
         let times = self.ledger.broken.as_ref().map_or(0, |fault| fault.times) + 1;
         let retry_at = now.boot + backoff::delay(times.min(6), self.chance("ledger", u64::from(times)));

@@ -3,7 +3,7 @@
 //! Each touched resource is decided on by [`verdict`], in the [`order`] that edges and claims give; [`backoff`] says when to try again;
 //! [`writing`] says what goes to the ledger, and when.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use manifest_types::name::ResourceId;
 use reconcilers::registry::{AnyChange, Work};
@@ -161,7 +161,7 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
         }
         Act::Settle(row) => {
             if let Some(resource) = engine.resources.get_mut(&id) {
-                resource.row = Some(*row);
+                resource.row = Some(row);
                 resource.saved.changed();
             }
             engine.unsaved(&id, now.boot);
@@ -169,7 +169,7 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
         }
         Act::Intend(row) => {
             if let Some(resource) = engine.resources.get_mut(&id) {
-                resource.row = Some(*row);
+                resource.row = Some(row);
                 resource.saved.changed();
             }
             engine.unsaved(&id, now.boot);
@@ -269,8 +269,9 @@ fn together(
 /// Only the id has changed: what `from` owned is `id`'s from now on.
 fn inherit(engine: &mut Engine, id: ResourceId, from: &ResourceId, now: Now) {
     let Some(mut row) = engine.resources.get_mut(from).and_then(|former| former.row.take()) else { return };
-    row.edges.depends_on.remove(&id);
-    row.edges.restart_on.retain(|on| *on != id);
+    let edges = &mut Arc::make_mut(&mut row).edges;
+    edges.depends_on.remove(&id);
+    edges.restart_on.retain(|on| *on != id);
     if let Some(heir) = engine.resources.get_mut(&id) {
         heir.row = Some(row);
         heir.saved.changed();

@@ -1,6 +1,6 @@
 //! What a manifest would change on the device: it is looked at, nothing is touched.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use manifest_types::{
     claim::Claim,
@@ -23,7 +23,7 @@ use crate::{
 /// A kind that takes longer to be looked at cannot be forecast.
 const LOOK: Duration = Duration::from_secs(60);
 
-type Rows = BTreeMap<ResourceId, Row>;
+type Rows = BTreeMap<ResourceId, Arc<Row>>;
 type Sights = BTreeMap<ResourceId, Result<Observation, Failure>>;
 
 /// What `manifest` would change, on a device that holds `rows`.
@@ -51,8 +51,11 @@ fn targets(rows: &Rows, manifest: &AgentManifest) -> BTreeMap<&'static str, Vec<
     for resource in &manifest.resources {
         let Some(spec) = resource.spec() else { continue };
         let row = rows.get(&resource.id).filter(|row| row.kind == spec.kind());
-        let target =
-            AnyTarget { id: resource.id.clone(), wanted: Some(spec.clone()), owned: row.and_then(owned) };
+        let target = AnyTarget {
+            id: resource.id.clone(),
+            wanted: Some(spec.clone()),
+            owned: row.and_then(|row| owned(row)),
+        };
         targets.entry(spec.kind()).or_default().push(target);
     }
     targets
@@ -71,7 +74,7 @@ fn owned(row: &Row) -> Option<AnyOwned> {
 /// The forecast for everything in the manifest, and for everything held that is not in it. Pure.
 fn forecast_all(rows: &Rows, manifest: &AgentManifest, sights: &Sights) -> Preview {
     let wanted = manifest.resources.iter().map(|resource| {
-        let (row, sight) = (rows.get(&resource.id), sights.get(&resource.id));
+        let (row, sight) = (rows.get(&resource.id).map(Arc::as_ref), sights.get(&resource.id));
         (resource.id.clone(), forecast(resource, row, sight))
     });
     let mut resources: BTreeMap<_, _> = wanted.collect();

@@ -94,7 +94,7 @@ impl Engine {
             let mut row = Row::new(aim.spec.kind());
             row.held = Arc::new(aim.claims.iter().map(|claim| (claim.clone(), Before::Absent)).collect());
             row.applied = Some(Applied { digest: aim.digest, spec: aim.spec });
-            resource.row = Some(row);
+            resource.row = Some(Arc::new(row));
             self.ledger.unsaved.insert(id.clone());
             resource.saved.changed();
         }
@@ -128,8 +128,8 @@ impl Engine {
                 resource.look.not_before = None;
                 resource.drift_lasts &= resource.is_applied();
                 resource.repairs = Repairs::default();
-                if let Some(row) = &mut resource.row {
-                    row.attempts = 0;
+                if let Some(row) = resource.row.as_mut().filter(|row| row.attempts > 0) {
+                    Arc::make_mut(row).attempts = 0;
                 }
             }
         }
@@ -214,7 +214,7 @@ impl Engine {
 
     /// The batch that a resource changes with, as it is wanted or as it is held.
     pub(crate) fn batch_of(&self, resource: &Resource) -> Option<Batch> {
-        let held = resource.row.as_ref().and_then(Row::spec);
+        let held = resource.row.as_ref().and_then(|row| row.spec());
         match resource.aim() {
             Some(aim) => aim.batch.clone(),
             None => held.and_then(|spec| (self.settings.batch)(spec)),

@@ -32,7 +32,7 @@ pub struct Resource {
     /// What the manifest wants of it, if it is in the manifest.
     pub wanted: Option<Wanted>,
     /// What we own under this id.
-    pub row: Option<Row>,
+    pub row: Option<Arc<Row>>,
     /// What we own under this id and cannot understand.
     pub opaque: Option<OpaqueRow>,
     /// How far the row is on its way to the disk.
@@ -303,7 +303,7 @@ impl Resource {
 
     /// Whether the spec that is wanted is the one that was applied last, whole.
     pub fn is_applied(&self) -> bool {
-        let applied = self.row.as_ref().and_then(Row::applied_digest);
+        let applied = self.row.as_ref().and_then(|row| row.applied_digest());
         applied.is_some() && applied == self.aim().map(|aim| aim.digest)
     }
 
@@ -352,6 +352,7 @@ impl Resource {
         let Some(row) = self.row.as_mut().filter(|row| row.attempts > 0 || row.quarantine.is_some()) else {
             return false;
         };
+        let row = Arc::make_mut(row);
         row.attempts = 0;
         row.quarantine = None;
         self.saved.changed();

@@ -202,7 +202,8 @@ fn note_original(id: &ResourceId, resource: &mut Resource, seen: &Observation) -
     let wrong: Vec<_> = spec.claims(id).into_iter().filter(stale).collect();
     let learned = !wrong.is_empty();
     if learned {
-        Arc::make_mut(&mut row.held).extend(wrong.into_iter().map(|claim| (claim, Before::Original)));
+        Arc::make_mut(&mut Arc::make_mut(row).held)
+            .extend(wrong.into_iter().map(|claim| (claim, Before::Original)));
         resource.saved.changed();
     }
     learned
@@ -217,13 +218,15 @@ fn note_drift(resource: &mut Resource, seen: &Observation, now: Now) -> bool {
     };
     if seen.on_target() {
         resource.drift_lasts = false;
-        let record = row.drift.last.as_mut().filter(|record| record.action == DriftAction::Repairing);
-        let repaired = record.is_some();
-        if let Some(record) = record {
-            record.action = DriftAction::Repaired;
+        let repairing = row.drift.last.as_ref().filter(|record| record.action == DriftAction::Repairing);
+        let repaired =
+            repairing.map(|record| DriftRecord { action: DriftAction::Repaired, ..record.clone() });
+        let is_repaired = repaired.is_some();
+        if is_repaired {
+            Arc::make_mut(row).drift.last = repaired;
             resource.saved.changed();
         }
-        return repaired;
+        return is_repaired;
     }
     if policy == DriftPolicy::Ignore {
         return false;
@@ -237,8 +240,9 @@ fn note_drift(resource: &mut Resource, seen: &Observation, now: Now) -> bool {
         DriftPolicy::Report => DriftAction::Reported,
         DriftPolicy::Enforce | DriftPolicy::Ignore => DriftAction::Repairing,
     };
-    row.drift.count += 1;
-    row.drift.last = Some(DriftRecord { at: now.wall, action, fields });
+    let drift = &mut Arc::make_mut(row).drift;
+    drift.count += 1;
+    drift.last = Some(DriftRecord { at: now.wall, action, fields });
     resource.drift_lasts = true;
     resource.saved.changed();
     true

@@ -80,14 +80,14 @@ impl Engine {
             }
             (Err(failure), _) if failure.reason == CANCELLED || running.cancelled => {}
             (Err(failure), Some(digest)) if failure.rolled_back && resource.row.is_some() => {
-                let row = resource.row.as_mut();
+                let row = resource.row.as_mut().map(Arc::make_mut);
                 quarantine(row.expect("a step has a row"), digest, &failure);
             }
             (Err(failure), of) => {
                 let until = failure.can_retry.then(|| now.boot + delay);
                 resource.trouble = Some(Trouble { failure, of, attempts: attempts + 1, until, left });
                 if let Some(row) = &mut resource.row {
-                    row.attempts += 1;
+                    Arc::make_mut(row).attempts += 1;
                 }
             }
         }
@@ -136,7 +136,7 @@ fn applied(id: &ResourceId, resource: &mut Resource) {
     resource.trouble = None;
     let aim = resource.aim().map(|aim| aim.digest);
     let wanted = resource.wanted.as_ref().map(|wanted| wanted.edges.clone());
-    let Some(row) = &mut resource.row else { return };
+    let Some(row) = resource.row.as_mut().map(Arc::make_mut) else { return };
     let Some(Intent::Put { target, saw }) = row.intent.take() else { return };
     if let Some(edges) = wanted.filter(|_| aim == Some(target.digest)) {
         row.edges = edges;

@@ -279,7 +279,10 @@ fn drift_is_counted_and_repaired_or_reported() {
         bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("a".parse().unwrap()) });
         bench.see(|_| Ok(wrong(9)));
         let row = bench.engine.resources["a"].row.clone().unwrap();
-        assert_eq!((row.drift.count, format!("{:?}", row.drift.last.unwrap().action)), (1, action.into()));
+        assert_eq!(
+            (row.drift.count, format!("{:?}", row.drift.last.as_ref().unwrap().action)),
+            (1, action.into())
+        );
         assert_eq!(bench.phase("a").0, phase);
         // The same once more is the same drift.
         bench.tell(Event::Hint { kind: "File", hint: Hint::Kind });

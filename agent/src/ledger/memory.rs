@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt,
+    sync::Arc,
 };
 
 use manifest_types::{digest::Digest, manifest::Generation, name::ResourceId};
@@ -18,7 +19,7 @@ pub struct Memory {
     /// The last generation admitted from each source.
     pub generations: BTreeMap<String, Admission>,
     /// What we own.
-    pub rows: BTreeMap<ResourceId, Row>,
+    pub rows: BTreeMap<ResourceId, Arc<Row>>,
     /// What we own and cannot understand.
     pub opaque: BTreeMap<ResourceId, OpaqueRow>,
     /// The instance ids of this device's agent so far.
@@ -59,7 +60,7 @@ pub struct LedgerWrite {
     /// The manifest that was admitted, and its admission.
     pub manifest: Option<(SavedManifest, Admission)>,
     /// Rows to write, or to remove.
-    pub rows: BTreeMap<ResourceId, Option<Row>>,
+    pub rows: BTreeMap<ResourceId, Option<Arc<Row>>>,
     /// Whether the last generation of each source is forgotten.
     pub forgets_generations: bool,
     /// Whether it only lets go of things: then the reserve may be used on a full disk.

@@ -5,6 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use manifest_types::name::ResourceId;
@@ -307,7 +308,7 @@ fn remember_row(memory: &mut Memory, id: &str, bytes: &[u8]) {
         return;
     };
     if let Ok(row) = serde_json::from_slice::<Row>(bytes) {
-        memory.rows.insert(id, row);
+        memory.rows.insert(id, Arc::new(row));
         return;
     }
     match serde_json::from_slice::<OpaqueRow>(bytes) {

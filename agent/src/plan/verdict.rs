@@ -44,9 +44,9 @@ pub(crate) enum Act {
     /// Tell its step to stop.
     Cancel(u64),
     /// Write the row when it suits; nothing on the device changes.
-    Settle(Box<Row>),
+    Settle(Arc<Row>),
     /// Write the row now: a change is about to be made.
-    Intend(Box<Row>),
+    Intend(Arc<Row>),
     /// Make the change: its intent is durable.
     Start {
         work: Work,

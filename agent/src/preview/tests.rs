@@ -36,6 +36,10 @@ fn row(path: &str) -> Row {
     Row { held: Arc::new(held), applied, reached: true, ..Row::new("File") }
 }
 
+fn rows<const N: usize>(rows: [(&str, &str); N]) -> Rows {
+    rows.into_iter().map(|(own, path)| (id(own), Arc::new(row(path)))).collect()
+}
+
 fn seen(present: bool, differences: &[(&str, &str, &str)]) -> Result<Observation, Failure> {
     let difference = |(path, want, got): &(&str, &str, &str)| Difference::in_place(*path, *want, *got);
     Ok(Observation {
@@ -104,7 +108,7 @@ fn another_place_or_kind_is_a_change() {
     let change = Forecast::Change { fields: vec![field("kind", "File", "Hologram")] };
     assert_eq!(forecast(&wanted, Some(&other), None), change);
     assert!(
-        targets(&Rows::from([(id("a"), other)]), &manifest(json!([file("a", "/b")])))["File"][0]
+        targets(&Rows::from([(id("a"), Arc::new(other))]), &manifest(json!([file("a", "/b")])))["File"][0]
             .owned
             .is_none()
     );
@@ -121,7 +125,7 @@ fn a_spec_in_quarantine_is_not_tried() {
 
 #[test]
 fn what_is_held_and_not_wanted_goes_unless_it_is_handed_over() {
-    let rows = Rows::from([(id("old"), row("/a")), (id("gone"), row("/b"))]);
+    let rows = rows([("old", "/a"), ("gone", "/b")]);
     let wanted = manifest(json!([file("new", "/a"), { "id": "bad", "kind": "File", "spec": {} }]));
     let sights = Sights::from([(id("new"), seen(true, &[]))]);
     let preview = forecast_all(&rows, &wanted, &sights);
@@ -130,7 +134,7 @@ fn what_is_held_and_not_wanted_goes_unless_it_is_handed_over() {
     assert_eq!((actions[0].0, reason(actions[0].1)), ("bad", "InvalidSpec"));
     assert!(!preview.problems.is_empty() && !preview.is_quiet());
     // Two files of one row's claims would not be an heir; neither is one that holds something already.
-    let rows = Rows::from([(id("old"), row("/a")), (id("new"), row("/a"))]);
+    let rows = self::rows([("old", "/a"), ("new", "/a")]);
     assert_eq!(forecast_all(&rows, &wanted, &sights).resources[&id("old")], Forecast::Delete);
 }
 
@@ -165,7 +169,7 @@ async fn the_device_is_looked_at_and_not_touched() {
             format!("  - id: {name}\n    kind: File\n    spec: {{ path: /etc/{name}, mode: \"0644\", content: {{ inline: x }} }}\n")
         }).concat();
     let manifest = AgentManifest::read(&document::from_yaml(&text).unwrap()).unwrap();
-    let rows = Rows::from([(id("unwanted"), row("/etc/unwanted"))]);
+    let rows = rows([("unwanted", "/etc/unwanted")]);
     let preview = preview(&Registry::new(&host), &rows, &manifest).await;
     let change = Forecast::Change { fields: vec![field("mode", "0644", "0600")] };
     let expected = BTreeMap::from([

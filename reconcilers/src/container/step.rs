@@ -118,7 +118,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     /// What is there under the container's names, and what of ours has a name that it is not to have.
     async fn scene(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Scene, EngineError> {
         // The list does not wait for what an engine is about to do with the container itself.
-        let (all, main) = futures_util::try_join!(self.link.engine.containers(), self.member(name, put.spec))?;
+        let (all, main) =
+            futures_util::try_join!(self.link.engine.containers(), self.member(name, put.spec))?;
         let own = own_names(name);
         let held = held(put.owned).into_iter().find(|held| !own.contains(held));
         let former = held.and_then(|held| all.iter().find(|listed| listed.name == held));

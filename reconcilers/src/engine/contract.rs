@@ -59,6 +59,7 @@ macro_rules! engine_promises {
             networks_are_made_joined_left_and_removed,
             volumes_are_made_and_removed_when_nothing_uses_them,
             what_happens_is_told,
+            who_leaves_a_network_is_told,
             programs_are_run_in_containers,
             images_are_listed_and_not_removed_while_they_are_used,
         );
@@ -103,6 +104,11 @@ impl<E: ContainerEngine> Rig<E> {
         };
         tokio::time::timeout(SOON, wait).await.unwrap_or_else(|_| panic!("{name} is not {what}"))
     }
+}
+
+/// This moment, as engines tell it.
+fn now() -> i64 {
+    i64::try_from(jiff::Timestamp::now().as_nanosecond()).expect("it is not 2262 yet")
 }
 
 fn cause<T: std::fmt::Debug>(answer: Answer<T>) -> Cause {
@@ -325,7 +331,6 @@ pub async fn volumes_are_made_and_removed_when_nothing_uses_them<E: ContainerEng
 pub async fn what_happens_is_told<E: ContainerEngine>(rig: &Rig<E>) {
     rig.engine.identify().await.expect("the engine does as it is asked");
     let name = fresh("told");
-    let now = || i64::try_from(jiff::Timestamp::now().as_nanosecond()).expect("it is not 2262 yet");
     let mut events = rig.engine.events(now());
     let id = rig.make(&name, &rig.spec(json!({}))).await.expect("the engine does as it is asked");
     let about = |subject: &Subject| matches!(subject, Subject::Container { id: own, .. } if *own == id);
@@ -385,6 +390,42 @@ pub async fn programs_are_run_in_containers<E: ContainerEngine>(rig: &Rig<E>) {
     rig.engine.remove(&id).await.expect("the engine does as it is asked");
     let end = tokio::time::timeout(SOON, followed.next()).await.expect("it ends with the container");
     assert!(end.is_none_or(|told| told.is_err()), "nothing was printed at its end");
+}
+
+/// That a container leaves a network, and comes back, is told of the container.
+pub async fn who_leaves_a_network_is_told<E: ContainerEngine>(rig: &Rig<E>) {
+    rig.engine.identify().await.expect("the engine does as it is asked");
+    let (network, name) = (fresh("net"), fresh("leaves"));
+    let spec = serde_json::from_value(json!({ "internal": true })).expect("the contract writes good specs");
+    rig.engine.create_network(&network, &spec, &Texts::new()).await.expect("the engine does as it is asked");
+    let spec = rig.spec(json!({ "networks": [{ "name": network }] }));
+    let id = rig.make(&name, &spec).await.expect("the engine does as it is asked");
+    rig.engine.start(&id).await.expect("the engine does as it is asked");
+    // Who listens hears nothing of what was before.
+    rig.until(&name, "running", |container| container.state.activity == Activity::Running).await;
+    for is_back in [false, true] {
+        let mut events = rig.engine.events(now());
+        match is_back {
+            false => rig.engine.disconnect(&id, &network).await,
+            true => rig.engine.connect(&id, &spec.networks[0]).await,
+        }
+        .expect("the engine does as it is asked");
+        let is_told = |subject: &Subject| match subject {
+            Subject::Container { id: own, .. } | Subject::Network { container: Some(own), .. } => *own == id,
+            _ => false,
+        };
+        let told = async {
+            while let Some(event) = events.next().await {
+                if is_told(&event.expect("the engine answers").subject) {
+                    return;
+                }
+            }
+            panic!("the stream ends");
+        };
+        tokio::time::timeout(SOON, told).await.unwrap_or_else(|_| panic!("back: {is_back} is not told"));
+    }
+    rig.engine.remove(&id).await.expect("the engine does as it is asked");
+    rig.engine.remove_network(&network).await.expect("the engine does as it is asked");
 }
 
 /// All images are listed by id, with their names; one in use stays, and one that is not there is as good as removed.

@@ -39,8 +39,8 @@ fn what_is_committed_is_remembered() {
     let (mut store, memory) = Store::open(dir.path(), "one").unwrap();
     assert_eq!(memory, Memory { instances: ["one".to_owned()].into(), ..Memory::default() });
     let mut write = LedgerWrite { manifest: Some(manifest(7)), ..LedgerWrite::default() };
-    write.rows.insert(id("a"), Some(row("x")));
-    write.rows.insert(id("b"), Some(row("y")));
+    write.rows.insert(id("a"), Some(Arc::new(row("x"))));
+    write.rows.insert(id("b"), Some(Arc::new(row("y"))));
     store.commit(&write).unwrap();
     let mut later = LedgerWrite::default();
     later.rows.insert(id("b"), None);

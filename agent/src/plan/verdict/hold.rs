@@ -116,10 +116,10 @@ fn rest(case: &Case<'_>) -> Verdict {
     let row = rows::settled(engine, id, me, spec, *digest, seen);
     let reached = row.reached || standing.phase == Phase::Ready;
     let row = Row { reached, ..row };
-    if me.row.as_ref() == Some(&row) || me.is_quarantined() {
+    if me.row.as_deref() == Some(&row) || me.is_quarantined() {
         return Verdict::rest(standing);
     }
-    Verdict::act(Act::Settle(Box::new(row)), standing)
+    Verdict::act(Act::Settle(Arc::new(row)), standing)
 }
 
 fn change(case: &Case<'_>) -> Verdict {
@@ -169,7 +169,7 @@ fn begin(case: &Case<'_>, restart: bool) -> Verdict {
     if !intended {
         let row = rows::putting(engine, id, me, spec, *digest, seen);
         let waiting = not_durable_yet(engine, Phase::Reconciling);
-        return Verdict { act: Act::Intend(Box::new(row)), ..waiting };
+        return Verdict { act: Act::Intend(Arc::new(row)), ..waiting };
     }
     if !me.saved.is_durable() && !engine.breaks(crate::engine::sabotage::Rule::IntentFirst) {
         return not_durable_yet(engine, Phase::Reconciling);

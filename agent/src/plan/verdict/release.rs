@@ -1,5 +1,7 @@
 //! The decision on a resource that is to be taken away.
 
+use std::sync::Arc;
+
 use manifest_types::{name::ResourceId, status::Phase};
 use reconcilers::registry::Work;
 
@@ -57,7 +59,7 @@ fn take(
         return Verdict::rest(standing);
     };
     if !matches!(row.intent, Some(Intent::Take { .. })) {
-        return Verdict { act: Act::Intend(Box::new(rows::taking(row))), ..not_durable_yet(engine, phase) };
+        return Verdict { act: Act::Intend(Arc::new(rows::taking(row))), ..not_durable_yet(engine, phase) };
     }
     if !me.saved.is_durable() && !engine.breaks(Rule::IntentFirst) {
         return not_durable_yet(engine, phase);

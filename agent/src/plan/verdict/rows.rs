@@ -76,7 +76,7 @@ pub(super) fn taking(row: &Row) -> Row {
 }
 
 fn holding(id: &ResourceId, me: &Resource, spec: &Arc<Spec>, seen: &Observation) -> Row {
-    let mut row = me.row.clone().unwrap_or_else(|| Row::new(spec.kind()));
+    let mut row = me.row.as_deref().cloned().unwrap_or_else(|| Row::new(spec.kind()));
     let before = seen.before();
     let held = Arc::make_mut(&mut row.held);
     for claim in spec.claims(id) {

@@ -128,7 +128,7 @@ fn explain(engine: &Engine, id: &ResourceId, now: Now) -> Option<Explanation> {
         id: id.clone(),
         status: report::resource_status(resource, now),
         depends_on: depends_on.filter_map(phase).collect(),
-        holds: row.map(holds).unwrap_or_default(),
+        holds: row.map(|row| holds(row)).unwrap_or_default(),
         differences: differences(resource),
         attempts: row.map_or(0, |row| row.attempts),
         revision: row.map_or(0, |row| row.revision),

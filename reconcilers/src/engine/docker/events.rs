@@ -47,10 +47,38 @@ pub(super) fn event(line: &[u8]) -> Option<EngineEvent> {
         "container" if CONTAINER.contains(&action) => Subject::Container { id, name },
         "image" if OTHERS.contains(&action) => Subject::Image,
         "volume" if OTHERS.contains(&action) => Subject::Volume(id),
-        "network" if OTHERS.contains(&action) => {
-            Subject::Network { name, container: attributes.some_text("container") }
-        }
+        "network" if OTHERS.contains(&action) => match attributes.some_text("container") {
+            // Podman tells of the container alone, by its own id and name.
+            None if matches!(action, "connect" | "disconnect") => Subject::Container { id, name },
+            container => Subject::Network { name, container },
+        },
         _ => return None,
     };
     Some(EngineEvent { at: event.number("timeNano"), subject })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(line: Value) -> Option<Subject> {
+        event(line.to_string().as_bytes()).map(|event| event.subject)
+    }
+
+    #[test]
+    fn what_happens_to_a_network_happens_to_the_container_that_leaves_it() {
+        let docker = json!({ "Type": "network", "Action": "disconnect", "timeNano": 5,
+            "Actor": { "ID": "n1", "Attributes": { "container": "c1", "name": "shop", "type": "bridge" } } });
+        let container = Some("c1".to_owned());
+        assert_eq!(told(docker), Some(Subject::Network { name: "shop".into(), container }));
+        let podman = json!({ "Type": "network", "Action": "disconnect", "timeNano": 5,
+            "Actor": { "ID": "c1", "Attributes": { "image": "", "name": "web", "containerExitCode": "0" } } });
+        assert_eq!(told(podman), Some(Subject::Container { id: "c1".into(), name: "web".into() }));
+        let removed = json!({ "Type": "network", "Action": "remove", "Actor": { "ID": "n1", "Attributes": { "name": "shop" } } });
+        assert_eq!(told(removed), Some(Subject::Network { name: "shop".into(), container: None }));
+        assert_eq!(
+            told(json!({ "Type": "container", "Action": "exec_start: true", "Actor": { "ID": "c1" } })),
+            None
+        );
+    }
 }
