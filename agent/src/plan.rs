@@ -3,7 +3,10 @@
 //! Each touched resource is decided on by [`verdict`], in the [`order`] that edges and claims give; [`backoff`] says when to try again;
 //! [`writing`] says what goes to the ledger, and when.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use manifest_types::name::ResourceId;
 use reconcilers::registry::{AnyChange, Work};
@@ -38,7 +41,8 @@ struct Gathered {
     looks: BTreeMap<String, Vec<ResourceId>>,
     starts: Vec<Command>,
     cancels: Vec<Command>,
-    changes: BTreeMap<ResourceId, Standing>,
+    /// What was decided last on a resource counts.
+    changes: Vec<(ResourceId, Standing)>,
     gone: Vec<ResourceId>,
 }
 
@@ -69,10 +73,30 @@ pub(crate) fn plan(engine: &mut Engine, now: Now) -> Plan {
     Plan {
         commands,
         wake_at: wakes.into_iter().flatten().min(),
-        changes: gathered.changes.into_iter().collect(),
+        changes: last_of_each(gathered.changes, &gathered.gone),
         gone: gathered.gone,
         drifts: std::mem::take(&mut engine.drifts),
     }
+}
+
+/// What was gathered last of each, in the order of the ids, but for those that are gone.
+fn last_of_each(
+    mut changes: Vec<(ResourceId, Standing)>,
+    gone: &[ResourceId],
+) -> Vec<(ResourceId, Standing)> {
+    changes.sort_by(|(one, _), (other, _)| one.cmp(other));
+    changes.dedup_by(|later, earlier| {
+        let is_same = later.0 == earlier.0;
+        if is_same {
+            std::mem::swap(later, earlier);
+        }
+        is_same
+    });
+    if !gone.is_empty() {
+        let gone: BTreeSet<_> = gone.iter().collect();
+        changes.retain(|(id, _)| !gone.contains(id));
+    }
+    changes
 }
 
 /// Touches whatever time alone has changed.
@@ -127,7 +151,7 @@ fn tell(engine: &mut Engine, id: &ResourceId, verdict: &Verdict, gathered: &mut 
         resource.since = now.wall;
     }
     resource.standing = verdict.standing.clone();
-    gathered.changes.insert(id.clone(), verdict.standing.clone());
+    gathered.changes.push((id.clone(), verdict.standing.clone()));
 }
 
 fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathered, now: Now) {
@@ -141,7 +165,6 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
         }
         Act::Forget => {
             engine.resources.remove(&id);
-            gathered.changes.remove(&id);
             gathered.gone.push(id);
         }
         Act::Look => {
@@ -171,10 +194,10 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
             if let Some(resource) = engine.resources.get_mut(&id) {
                 resource.row = Some(row);
                 resource.saved.changed();
+                engine.touched.extend(resource.neighbours.iter().cloned());
             }
             engine.unsaved(&id, now.boot);
             engine.ledger.urgent = true;
-            engine.touch_neighbours(&id);
             if engine.breaks(Rule::IntentFirst) {
                 engine.touched.insert(id);
             }

@@ -68,7 +68,7 @@ pub fn resource_status(resource: &Resource, now: Now) -> ResourceStatus {
         progress: resource.step.as_ref().and_then(|step| step.progress.clone()),
         error: standing.error.clone(),
         retry_after: standing.retry_at.map(|at| to_the_second(now.wall_at(at))),
-        details: seen.and_then(|seen| seen.details.clone()),
+        details: seen.and_then(|seen| seen.details.as_deref().cloned()),
         drifted: standing.drifted,
         drift_count: drift.map_or(0, |drift| drift.count),
         last_drift: drift.and_then(|drift| drift.last.clone()),

@@ -110,7 +110,7 @@ pub struct Observation {
     /// How it fares.
     pub health: Health,
     /// What the status shows of it.
-    pub details: Option<ResourceDetails>,
+    pub details: Option<Box<ResourceDetails>>,
     /// Whether disturbing it would disrupt something that runs.
     pub running: bool,
     /// Whether the device itself bears witness that it is ours.

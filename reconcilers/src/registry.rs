@@ -290,7 +290,7 @@ pub(crate) fn observation<S, O: Observed<S>>(observed: &O, wanted: Option<&S>) -
         present: observed.is_present(),
         differences: wanted.map(|wanted| observed.drift(wanted)).unwrap_or_default(),
         health: observed.health(),
-        details: observed.details(),
+        details: observed.details().map(Box::new),
         running: observed.is_running(),
         marked_ours: observed.is_marked_ours(),
         keeps_original: observed.keeps_original(),

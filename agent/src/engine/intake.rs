@@ -46,7 +46,7 @@ impl Engine {
         }
         for (id, row) in memory.opaque {
             let resource = self.resources.entry(id).or_insert_with(|| Resource::new(now.wall));
-            resource.opaque = Some(row);
+            resource.opaque = Some(Box::new(row));
         }
         self.manifest.admissions = memory.generations;
         let remembered = memory.manifest.as_ref().and_then(readmit);

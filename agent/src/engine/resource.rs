@@ -34,7 +34,7 @@ pub struct Resource {
     /// What we own under this id.
     pub row: Option<Arc<Row>>,
     /// What we own under this id and cannot understand.
-    pub opaque: Option<OpaqueRow>,
+    pub opaque: Option<Box<OpaqueRow>>,
     /// How far the row is on its way to the disk.
     pub(crate) saved: Saved,
     /// Whether and how it is being looked at.
@@ -44,7 +44,7 @@ pub struct Resource {
     /// What is being done with it.
     pub(crate) step: Option<RunningStep>,
     /// The last failure, until something gives reason to hope.
-    pub trouble: Option<Trouble>,
+    pub trouble: Option<Box<Trouble>>,
     /// How often it was changed of late, and when it may be changed again.
     pub(crate) repairs: Repairs,
     /// Until when an operator wants it left alone.

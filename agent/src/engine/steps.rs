@@ -85,7 +85,8 @@ impl Engine {
             }
             (Err(failure), of) => {
                 let until = failure.can_retry.then(|| now.boot + delay);
-                resource.trouble = Some(Trouble { failure, of, attempts: attempts + 1, until, left });
+                let trouble = Trouble { failure, of, attempts: attempts + 1, until, left };
+                resource.trouble = Some(Box::new(trouble));
                 if let Some(row) = &mut resource.row {
                     Arc::make_mut(row).attempts += 1;
                 }

@@ -1,8 +1,8 @@
-use std::collections::BTreeSet;
-
+use manifest_types::status::Phase;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
+use super::*;
 use crate::engine::tests::{Bench, absent, file, right, wrong};
 
 /// Manifests whose entries depend on each other and exchange their paths.
@@ -24,6 +24,16 @@ fn manifest() -> impl Strategy<Value = Vec<Value>> {
             entries.iter().enumerate().map(entry).collect()
         },
     )
+}
+
+#[test]
+fn of_each_resource_the_last_change_is_told_and_none_of_what_is_gone() {
+    let standing = |reason: &'static str| Standing::of(Phase::Pending).because(reason, "");
+    let id = |id: &str| id.parse::<ResourceId>().unwrap();
+    let changes = [("b", "First"), ("a", "First"), ("b", "Second"), ("c", "First"), ("b", "Third")];
+    let changes = changes.map(|(of, reason)| (id(of), standing(reason))).to_vec();
+    let told = last_of_each(changes, &[id("c")]);
+    assert_eq!(told, [(id("a"), standing("First")), (id("b"), standing("Third"))]);
 }
 
 proptest! {

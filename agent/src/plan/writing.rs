@@ -1,11 +1,13 @@
 //! What goes to the ledger, and when: intents and removals at once, everything else when it suits.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use manifest_types::name::ResourceId;
 
 use crate::{
     clock::BootTime,
     engine::{Engine, command::Command},
-    ledger::memory::LedgerWrite,
+    ledger::{memory::LedgerWrite, row::Row},
 };
 
 /// Outcomes are written after so long, unless something else is written earlier: losing one costs an observation.
@@ -20,60 +22,61 @@ pub(super) fn remember(engine: &mut Engine, now: BootTime) -> Option<Command> {
     }
     let broken = engine.ledger.broken.as_ref();
     let only_lets_go = broken.is_some_and(|fault| fault.full && fault.retry_at > now);
+    let seq = engine.fresh_id();
     let mut write = LedgerWrite { lets_go: only_lets_go, ..LedgerWrite::default() };
-    for id in &engine.ledger.unsaved {
-        let Some(resource) = engine.resources.get(id).filter(|resource| resource.saved.is_unsaved()) else {
-            continue;
-        };
-        if let Some(row) = resource.row.as_ref().filter(|row| !only_lets_go || row.lets_go()) {
-            write.rows.insert(id.clone(), Some(row.clone()));
-        }
-    }
-    for id in &engine.ledger.removed {
-        // What is owned anew since then is written as such, or, on a full disk, not yet.
-        let is_owned = engine.resources.get(id).is_some_and(|resource| resource.row.is_some());
-        if !is_owned {
-            write.rows.insert(id.clone(), None);
-        }
-    }
+    write.rows = rows(engine, seq, only_lets_go);
     if !only_lets_go {
         write.forgets_generations = std::mem::take(&mut engine.ledger.forgets_generations);
         write.manifest =
             engine.manifest.unsaved.as_ref().map(|(saved, admission, _)| (saved.clone(), *admission));
+        engine.ledger.lazy_since = None;
+        engine.ledger.flush = false;
     }
-    written(engine, &write, only_lets_go);
+    engine.ledger.urgent = false;
     if write.is_empty() {
         return None;
-    }
-    let seq = engine.fresh_id();
-    for id in write.rows.keys() {
-        if let Some(resource) = engine.resources.get_mut(id) {
-            resource.saved.written(seq);
-        }
     }
     let write = Arc::new(write);
     engine.ledger.in_flight = Some((seq, write.clone()));
     Some(Command::Remember { seq, write })
 }
 
+/// The rows that the write `seq` takes with it: all that have changed, or of those only what lets go of things.
+fn rows(engine: &mut Engine, seq: u64, only_lets_go: bool) -> BTreeMap<ResourceId, Option<Arc<Row>>> {
+    let mut rows = Vec::with_capacity(engine.ledger.unsaved.len() + engine.ledger.removed.len());
+    for id in std::mem::take(&mut engine.ledger.unsaved) {
+        let resource = engine.resources.get_mut(&id).filter(|resource| resource.saved.is_unsaved());
+        let Some((row, resource)) = resource.and_then(|resource| Some((resource.row.clone()?, resource)))
+        else {
+            continue;
+        };
+        if only_lets_go && !row.lets_go() {
+            engine.ledger.unsaved.insert(id);
+            continue;
+        }
+        resource.saved.written(seq);
+        rows.push((id, Some(row)));
+    }
+    for id in std::mem::take(&mut engine.ledger.removed) {
+        let resource = engine.resources.get_mut(&id);
+        if resource.as_ref().is_some_and(|resource| resource.row.is_some()) {
+            // What is owned anew since then is written as such, or, on a full disk, not yet.
+            if only_lets_go {
+                engine.ledger.removed.insert(id);
+            }
+            continue;
+        }
+        if let Some(resource) = resource {
+            resource.saved.written(seq);
+        }
+        rows.push((id, None));
+    }
+    rows.into_iter().collect()
+}
+
 /// When there will be something to write.
 pub(super) fn due(engine: &Engine, now: BootTime) -> Option<BootTime> {
     if engine.ledger.in_flight.is_some() { None } else { due_at(engine, now) }
-}
-
-fn written(engine: &mut Engine, write: &LedgerWrite, only_lets_go: bool) {
-    engine.ledger.urgent = false;
-    if only_lets_go {
-        for id in write.rows.keys() {
-            engine.ledger.unsaved.remove(id);
-            engine.ledger.removed.remove(id);
-        }
-    } else {
-        engine.ledger.unsaved.clear();
-        engine.ledger.removed.clear();
-        engine.ledger.lazy_since = None;
-        engine.ledger.flush = false;
-    }
 }
 
 fn due_at(engine: &Engine, now: BootTime) -> Option<BootTime> {
