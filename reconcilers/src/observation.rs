@@ -58,8 +58,8 @@ impl Difference {
 /// How a resource fares.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Health {
-    /// It was started and has not said yet that it is well.
-    Starting,
+    /// It was started and has not said yet that it is well: what it is waited for, for people.
+    Starting(&'static str),
     /// It is well.
     Healthy,
     /// It is not well, and why.

@@ -255,7 +255,7 @@ fn not_durable_yet(engine: &Engine, phase: Phase) -> Verdict {
 fn on_health(health: &Health) -> Standing {
     match health {
         Health::Healthy | Health::Completed => Standing::of(Phase::Ready),
-        Health::Starting => Standing::of(Phase::Reconciling).because("Starting", ""),
+        Health::Starting(why) => Standing::of(Phase::Reconciling).because("Starting", *why),
         Health::Unhealthy { reason, message } => {
             let failure = Failure::new(reason, message.clone(), false);
             Standing::of(Phase::Failed).failed(&failure, 0, None)

@@ -13,6 +13,8 @@ use crate::{
 
 /// A container that has ended with a failure counts as started only once it has run for so long; engines forget their own pauses then, too.
 pub(super) const SETTLED: Duration = Duration::from_secs(10);
+/// Where there is no systemd, Podman runs no healthcheck, and this is all that is ever told.
+const UNCHECKED: &str = "its healthcheck has not said anything yet; Podman leaves running it to systemd";
 /// So many restarts after failures are no accident.
 const LOOP: u64 = 3;
 
@@ -40,9 +42,11 @@ pub(super) fn health(
         Activity::Running | Activity::Paused if fails_again_and_again(state, now) => {
             crash_loop(state, output)
         }
-        Activity::Running if is_fresh_after_failure(state, now) => Health::Starting,
+        Activity::Running if is_fresh_after_failure(state, now) => {
+            Health::Starting("it has failed before, and has not run for long enough since")
+        }
         Activity::Running => match state.healthcheck {
-            Some(Checked::Starting) => Health::Starting,
+            Some(Checked::Starting) => Health::Starting(UNCHECKED),
             Some(Checked::Unhealthy) => {
                 Health::unhealthy("HealthcheckFails", with_output("its healthcheck fails", output))
             }
@@ -52,8 +56,13 @@ pub(super) fn health(
         Activity::Created | Activity::Exited | Activity::Dead if spec.desired == Desired::Stopped => {
             Health::Healthy
         }
-        Activity::Restarting | Activity::Created | Activity::Paused | Activity::Removing => Health::Starting,
-        Activity::Exited | Activity::Dead if is_to_run(spec, state) => Health::Starting,
+        Activity::Restarting => Health::Starting("it has ended, and the engine is about to start it again"),
+        Activity::Created => Health::Starting("it was made, and is not started yet"),
+        Activity::Paused => Health::Starting("it is paused"),
+        Activity::Removing => Health::Starting("it is on its way out"),
+        Activity::Exited | Activity::Dead if is_to_run(spec, state) => {
+            Health::Starting("it has ended, and is about to be started again")
+        }
         Activity::Exited if state.exit_code == 0 => Health::Completed,
         Activity::Exited | Activity::Dead => Health::unhealthy("Exited", with_output(&ended(state), output)),
     }
@@ -63,7 +72,7 @@ pub(super) fn health(
 fn readiness(spec: &ContainerSpec, said: Said) -> Health {
     match (&spec.probes.readiness, said.ready) {
         (None, _) | (Some(_), Some(true)) => Health::Healthy,
-        (Some(_), None) => Health::Starting,
+        (Some(_), None) => Health::Starting("its readiness probe has not said anything yet"),
         (Some(_), Some(false)) => Health::unhealthy("NotReady", "its readiness probe fails"),
     }
 }
@@ -166,6 +175,7 @@ mod tests {
                 assert!(message.ends_with("it printed: oh no"), "{message}");
                 reason.to_owned()
             }
+            Health::Starting(why) => why.split([' ', ',']).take(3).collect::<Vec<_>>().join(" "),
             other => format!("{other:?}"),
         };
         let (always, once) = (spec(json!({})), spec(json!({ "restartPolicy": "No" })));
@@ -175,19 +185,19 @@ mod tests {
         let failing = |restarts, activity| State { restarts, activity, exit_code: 1, ..running.clone() };
         for (spec, state, now, told) in [
             (&always, running.clone(), 100, "Healthy"),
-            (&always, checked(Checked::Starting), 100, "Starting"),
+            (&always, checked(Checked::Starting), 100, "its healthcheck has"),
             (&always, checked(Checked::Unhealthy), 100, "HealthcheckFails"),
-            (&always, failing(1, Activity::Running), 105, "Starting"),
+            (&always, failing(1, Activity::Running), 105, "it has failed"),
             (&always, failing(5, Activity::Running), 105, "CrashLoop"),
             (&always, failing(5, Activity::Restarting), 105, "CrashLoop"),
             (&always, failing(5, Activity::Running), 111, "Healthy"),
-            (&always, failing(1, Activity::Restarting), 105, "Starting"),
-            (&always, ended(3), 105, "Starting"),
+            (&always, failing(1, Activity::Restarting), 105, "it has ended"),
+            (&always, ended(3), 105, "it has ended"),
             (&once, ended(0), 105, "Completed"),
             (&once, ended(3), 105, "Exited"),
             (&stopped, state(Activity::Created), 105, "Healthy"),
             (&stopped, ended(3), 105, "Healthy"),
-            (&always, state(Activity::Created), 105, "Starting"),
+            (&always, state(Activity::Created), 105, "it was made"),
         ] {
             assert_eq!(reason(spec, &state, now), told, "{state:?}");
         }

@@ -340,7 +340,7 @@ fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
     let is_late = memory.deadline.is_some_and(|deadline| goal.now >= deadline);
     let waits = |why: &str| {
         let within = manifest_types::quantity::Span(goal.spec.healthy_within());
-        if is_late { Proof::Bad(format!("{why} within {within}")) } else { Proof::NotYet }
+        if is_late { Proof::Bad(format!("after {within}, {why}")) } else { Proof::NotYet }
     };
     let settle = SignedDuration::try_from(goal.settle).unwrap_or(SignedDuration::MAX);
     let is_asked = state.healthcheck.is_some() || goal.spec.probes.readiness.is_some();
@@ -349,15 +349,15 @@ fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
         Health::Completed => Proof::Well,
         Health::Healthy if is_asked || has_settled => Proof::Well,
         Health::Healthy => waits("it did not run for long enough"),
-        Health::Starting if has_ended_by_itself(state) => {
+        Health::Starting(_) if has_ended_by_itself(state) => {
             Proof::Bad(format!("it ended with code {} as soon as it was started", state.exit_code))
         }
-        Health::Starting
+        Health::Starting(_)
             if !is_late && (must_start(candidate, goal) || state.activity == Activity::Paused) =>
         {
             Proof::ToStart
         }
-        Health::Starting => waits("it was not well"),
+        Health::Starting(why) => waits(why),
         Health::Unhealthy { message, .. } => Proof::Bad(message),
     }
 }

@@ -48,7 +48,7 @@ impl Sight {
             image_id: None,
             image_digest: None,
             said: Said::default(),
-            health: Health::Starting,
+            health: Health::Starting("it is not there"),
         }
     }
 }

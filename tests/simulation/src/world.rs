@@ -110,7 +110,7 @@ impl World {
                 .into_iter()
                 .collect(),
             health: match thing {
-                Some(thing) if thing.healthy_at > now => Health::Starting,
+                Some(thing) if thing.healthy_at > now => Health::Starting("it takes its time"),
                 _ => Health::Healthy,
             },
             details: None,

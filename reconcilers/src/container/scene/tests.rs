@@ -228,7 +228,7 @@ fn a_candidate_proves_well_within_its_time_or_the_old_one_comes_back() {
     assert_eq!((says(&bare, 101), says(&bare, 102)), (awaits, Move::Remove("old".into())));
     let checked = with(|state| state.healthcheck = Some(Checked::Starting));
     assert_eq!(says(&checked, 109), Move::Await("new".into()));
-    fails(&checked, 110, "within");
+    fails(&checked, 110, "after 1m");
     assert_eq!(
         says(&with(|state| state.healthcheck = Some(Checked::Healthy)), 100),
         Move::Remove("old".into())
@@ -242,7 +242,7 @@ fn a_candidate_proves_well_within_its_time_or_the_old_one_comes_back() {
         Move::Start("new".into())
     );
     assert_eq!(says(&with(|state| state.activity = Activity::Paused), 101), Move::Unpause("new".into()));
-    fails(&with(|state| state.activity = Activity::Paused), 110, "within");
+    fails(&with(|state| state.activity = Activity::Paused), 110, "after 1m");
 }
 
 #[test]
