@@ -140,7 +140,11 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
                 continue;
             };
             match self.see(target.id, spec, &known).await {
-                Ok(sight) => drop(sights.insert(target.id.clone(), Ok(sight))),
+                Ok(sight) => {
+                    let image = sight.image_id.as_deref().filter(|_| target.wanted.is_some());
+                    self.images.wants(&sight.name, image);
+                    sights.insert(target.id.clone(), Ok(sight));
+                }
                 Err(error) if error.is_away() => return Err(error.into()),
                 Err(error) => drop(sights.insert(target.id.clone(), Err(error.into()))),
             }
@@ -150,7 +154,11 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
 
     async fn reconcile(&self, cx: &StepContext, put: &Put<'_, ContainerSpec>) -> Outcome<Sight> {
         let name = name_of(put.spec, put.id);
-        self.run(cx, put, &name).await
+        let outcome = self.run(cx, put, &name).await;
+        if cx.check().is_ok() {
+            tidy_beside(&self.images, &self.link, &self.names);
+        }
+        outcome
     }
 
     async fn delete(&self, cx: &StepContext, take: &Take<'_, ContainerSpec>) -> Result<(), ReconcileError> {
@@ -167,7 +175,7 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
             self.link.engine.remove(&listed.id).await?;
         }
         self.names.set(take.id, None);
-        self.images.forget(&held(take.owned)).await;
+        self.images.forget(&self.link, &held(take.owned)).await;
         tidy_beside(&self.images, &self.link, &self.names);
         Ok(())
     }

@@ -2,50 +2,61 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, File},
-    io::{self, Write},
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    path::Path,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use manifest_types::kinds::engine::ImageRef;
 use tokio::sync::Mutex as AsyncMutex;
 
-use self::record::{Pull, Record};
-use super::error::ContainerError;
+use self::{
+    books::Books,
+    record::{Leftover, Pull, Record},
+};
 use crate::{
     engine::{
         Answer, ContainerEngine,
-        error::{Cause, EngineError},
+        error::EngineError,
         link::{Link, Names},
+        terms::NamedImage,
     },
     error::ReconcileError,
 };
 
+mod books;
 mod record;
 
-const FILE: &str = "images.json";
+/// Making room before a pull may take so long; what is left then is left.
+const ROOM: Duration = Duration::from_secs(30);
 
 /// What is remembered of images, and what is wanted of them.
 #[derive(Debug)]
 pub(super) struct Images {
-    file: PathBuf,
-    /// Read when it is first needed.
-    record: AsyncMutex<Option<Record>>,
+    books: Books,
     /// What the wanted image of each container stands for, by the container's name.
     wanted: Mutex<BTreeMap<String, String>>,
-    /// The containers for which an image is being pulled.
-    pulling: Mutex<BTreeSet<String>>,
+    /// What is being pulled for a container.
+    pulling: Mutex<BTreeMap<String, String>>,
     /// Held by whoever removes images.
     tidying: AsyncMutex<()>,
+    /// Whether somebody is about to.
+    is_asked: AtomicBool,
 }
 
 /// A pull under way, until it is dropped.
-struct UnderWay<'a>(&'a Images, String);
+pub(super) struct UnderWay<'a> {
+    images: &'a Images,
+    engine: String,
+    container: String,
+}
 
 impl Drop for UnderWay<'_> {
     fn drop(&mut self) {
-        lock(&self.0.pulling).remove(&self.1);
+        lock(&self.images.pulling).remove(&self.container);
     }
 }
 
@@ -57,11 +68,11 @@ impl Images {
     /// Those remembered in `state_dir`.
     pub(super) fn new(state_dir: &Path) -> Self {
         Self {
-            file: state_dir.join(FILE),
-            record: AsyncMutex::default(),
+            books: Books::new(state_dir),
             wanted: Mutex::default(),
             pulling: Mutex::default(),
             tidying: AsyncMutex::default(),
+            is_asked: AtomicBool::default(),
         }
     }
 
@@ -73,174 +84,176 @@ impl Images {
         }
     }
 
-    /// Pulls an image for a container by `pull`, which answers what it stands for then.
-    pub(super) async fn pull(
+    /// A pull for a container is about to begin: what was there before it is not what it brings. Ended by [`Images::pulled`]; where that is
+    /// not heard, what it brought is found later.
+    pub(super) async fn pulls<E: ContainerEngine>(
         &self,
-        engine: &impl ContainerEngine,
+        link: &Arc<Link<E>>,
         container: &str,
         image: &ImageRef,
-        pull: impl Future<Output = Result<Option<String>, ReconcileError>>,
-    ) -> Result<(), ReconcileError> {
-        let _under_way = self.under_way(container);
-        self.close_pulls(engine, Some(container)).await?;
-        let before = engine.images().await?.into_iter().map(|image| image.id).collect();
-        let begun = Pull { reference: image.canonical(), before };
-        self.change(|record| record.pull_begins(container, begun)).await?;
-        let pulled = pull.await;
-        let stands_for = pulled.as_ref().ok().and_then(|image| image.as_deref());
-        if stands_for.is_some() {
-            self.wants(container, stands_for);
+    ) -> Result<UnderWay<'_>, ReconcileError> {
+        link.open().await?;
+        let engine = link.identity();
+        lock(&self.pulling).insert(container.to_owned(), image.canonical());
+        let under_way = UnderWay { images: self, engine, container: container.to_owned() };
+        self.close(&link.engine, &under_way.engine, container).await?;
+        let before = link.engine.images().await?.into_iter().map(|image| image.id).collect();
+        let pull = Pull { reference: image.canonical(), before };
+        self.books.change(&under_way.engine, |record| record.pull_begins(container, pull)).await?;
+        Ok(under_way)
+    }
+
+    /// A pull has succeeded.
+    pub(super) async fn pulled(&self, under_way: UnderWay<'_>, engine: &impl ContainerEngine) {
+        let UnderWay { engine: identity, container, .. } = &under_way;
+        if let Err(error) = self.close(engine, identity, container).await {
+            told(&error);
         }
-        self.change(|record| record.pull_ended(container, stands_for)).await?;
-        pulled.map(drop)
     }
 
     /// A container is as wanted, and made of `image`.
-    pub(super) async fn settled(&self, container: &str, former: &[String], image: &str) {
-        self.note(|record| record.settled(container, former, image)).await;
+    pub(super) async fn settled<E: ContainerEngine>(
+        &self,
+        link: &Link<E>,
+        container: &str,
+        former: &[String],
+        image: &str,
+    ) {
+        self.note(&link.identity(), |record| record.settled(container, former, image)).await;
     }
 
     /// Containers are gone, and nobody wants them any more.
-    pub(super) async fn forget(&self, containers: &[String]) {
+    pub(super) async fn forget<E: ContainerEngine>(&self, link: &Link<E>, containers: &[String]) {
         for container in containers {
             self.wants(container, None);
         }
-        self.note(|record| record.forget(containers)).await;
+        self.note(&link.identity(), |record| record.forget(containers)).await;
+    }
+
+    /// Removes what nothing needs, before something else is pulled.
+    pub(super) async fn make_room<E: ContainerEngine>(&self, link: &Link<E>, names: &Names) {
+        // What is cut off is done by the next.
+        drop(tokio::time::timeout(ROOM, self.tidy(link, names)).await);
     }
 
     /// Removes what nothing needs. What cannot be removed now is left for the next time.
-    pub(super) async fn tidy(&self, link: &Link<impl ContainerEngine>, names: &Names) {
+    async fn tidy<E: ContainerEngine>(&self, link: &Link<E>, names: &Names) {
+        let _alone = self.tidying.lock().await;
+        self.is_asked.store(false, Ordering::Relaxed);
         if let Err(error) = self.try_tidy(link, names).await {
-            let error = error.to_failure().message;
-            tracing::warn!(error, "cannot remove images that are no longer needed; it is tried again later");
+            told(&error);
         }
     }
 
-    async fn try_tidy(&self, link: &Link<impl ContainerEngine>, names: &Names) -> Result<(), ReconcileError> {
-        let engine = &link.engine;
-        let wanted: BTreeSet<_> = {
-            let mut wanted = lock(&self.wanted);
-            wanted.retain(|name, _| names.whose(name).is_some());
-            wanted.values().cloned().collect()
-        };
-        if !self.loaded(&mut *self.record.lock().await).await.may_have_leftovers(&wanted) {
+    async fn try_tidy<E: ContainerEngine>(
+        &self,
+        link: &Link<E>,
+        names: &Names,
+    ) -> Result<(), ReconcileError> {
+        // Without it there is nothing to be done, and what is remembered of another one says nothing of it.
+        if link.info().is_none() {
             return Ok(());
         }
-        let _alone = self.tidying.lock().await;
-        self.close_pulls(engine, None).await?;
-        let in_use = engine.containers().await?.into_iter().map(|listed| listed.image_id).collect();
+        let (engine, identity) = (&link.engine, link.identity());
+        for container in self.books.record(&identity).await?.open_pulls() {
+            if !lock(&self.pulling).contains_key(&container) {
+                self.close(engine, &identity, &container).await?;
+            }
+        }
+        lock(&self.wanted).retain(|name, _| names.whose(name).is_some());
+        let before = self.books.record(&identity).await?;
+        if !before.may_have_leftovers(&self.wanted()) {
+            return Ok(());
+        }
         let there = engine.images().await?;
-        let leftovers = self.loaded(&mut *self.record.lock().await).await.leftovers(&there, &wanted, &in_use);
-        self.change(|record| leftovers.gone.iter().for_each(|image| record.let_go(image))).await?;
-        for (image, names) in leftovers.unneeded {
-            if remove(engine, &image, &names).await? {
-                self.change(|record| record.let_go(&image)).await?;
+        let in_use = engine.containers().await?.into_iter().map(|listed| listed.image_id).collect();
+        self.note(&identity, |record| record.gone(&before, &there)).await;
+        for leftover in before.leftovers(&there, &in_use) {
+            // Somebody may have come to need it meanwhile.
+            let now = self.books.record(&identity).await?;
+            if now.is_needed(&leftover.id, &self.wanted()) || self.is_pulled(&there, &leftover.id) {
+                continue;
+            }
+            if remove(engine, &leftover).await? {
+                self.note(&identity, |record| record.let_go(&leftover.id)).await;
             }
         }
         Ok(())
     }
 
-    /// Finds out how pulls ended whose step did not live to see it: that of one container, or all that are not under way.
-    async fn close_pulls(
+    fn wanted(&self) -> BTreeSet<String> {
+        lock(&self.wanted).values().cloned().collect()
+    }
+
+    /// Whether one of an image's names is being pulled.
+    fn is_pulled(&self, there: &[NamedImage], id: &str) -> bool {
+        let pulling = lock(&self.pulling);
+        let names = there.iter().filter(|image| image.id == id).flat_map(|image| &image.names);
+        names.into_iter().any(|name| pulling.values().any(|pulled| pulled == name))
+    }
+
+    /// Finds out what an open pull for a container has brought, if there is one.
+    async fn close(
         &self,
         engine: &impl ContainerEngine,
-        of: Option<&str>,
+        identity: &str,
+        container: &str,
     ) -> Result<(), ReconcileError> {
-        let open = self.loaded(&mut *self.record.lock().await).await.open_pulls();
-        for (container, reference) in open {
-            let is_asked = match of {
-                Some(of) => container == of,
-                None => !lock(&self.pulling).contains(&container),
-            };
-            if is_asked {
-                let image = engine.image(&reference).await?.map(|image| image.id);
-                self.change(|record| record.pull_ended(&container, image.as_deref())).await?;
-            }
+        let Some(reference) = self.books.record(identity).await?.open_pull(container) else {
+            return Ok(());
+        };
+        let image = engine.image(&reference).await?.map(|image| image.id);
+        // Before it is known as brought: else somebody who tidies might take it away.
+        if lock(&self.pulling).contains_key(container) {
+            self.wants(container, image.as_deref());
         }
+        self.note(identity, |record| record.pull_ended(container, image.as_deref())).await;
         Ok(())
     }
 
-    fn under_way(&self, container: &str) -> UnderWay<'_> {
-        lock(&self.pulling).insert(container.to_owned());
-        UnderWay(self, container.to_owned())
-    }
-
-    /// Changes what is remembered; durable when it returns.
-    async fn change(&self, change: impl FnOnce(&mut Record)) -> Result<(), ContainerError> {
-        let mut kept = self.record.lock().await;
-        let record = self.loaded(&mut kept).await;
-        let mut changed = record.clone();
-        change(&mut changed);
-        if changed != *record {
-            self.save(&changed).await?;
-            *record = changed;
+    /// Changes what is remembered, where losing that costs no more than an image that is kept for too long.
+    async fn note(&self, engine: &str, change: impl FnOnce(&mut Record)) {
+        if let Err(error) = self.books.change(engine, change).await {
+            told(&error.into());
         }
-        Ok(())
-    }
-
-    /// The same, where losing it costs no more than an image that is kept for too long.
-    async fn note(&self, change: impl FnOnce(&mut Record)) {
-        if let Err(error) = self.change(change).await {
-            tracing::warn!(%error, "images that are no longer needed may be kept");
-        }
-    }
-
-    async fn loaded<'a>(&self, kept: &'a mut Option<Record>) -> &'a mut Record {
-        if kept.is_none() {
-            let file = self.file.clone();
-            let read = tokio::task::spawn_blocking(move || read(&file)).await;
-            *kept = Some(read.unwrap_or_default());
-        }
-        kept.get_or_insert_default()
-    }
-
-    async fn save(&self, record: &Record) -> Result<(), ContainerError> {
-        let (file, text) = (self.file.clone(), serde_json::to_vec(record).unwrap_or_default());
-        let written = tokio::task::spawn_blocking(move || write(&file, &text)).await;
-        let failed = |source| ContainerError::NotRemembered { path: self.file.clone(), source };
-        written.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(failed)
     }
 }
 
-/// Removes an image by all of these names; whether it is no longer ours to remove.
-async fn remove(engine: &impl ContainerEngine, image: &str, names: &[String]) -> Answer<bool> {
+fn told(error: &ReconcileError) {
+    let error = error.to_failure().message;
+    tracing::warn!(
+        error,
+        "images that are no longer needed may be kept; it is tried again with the next change"
+    );
+}
+
+/// Removes a leftover by all of its names; whether it is no longer ours to remove.
+async fn remove(engine: &impl ContainerEngine, leftover: &Leftover) -> Answer<bool> {
+    let Leftover { id, names, is_kept } = leftover;
     for name in names {
         match engine.remove_image(name).await {
             Ok(()) => {}
-            Err(EngineError::Refused { cause: Cause::InConflict, message, .. }) => {
-                tracing::debug!(image, name, message, "an image that is no longer needed is kept");
+            Err(error @ EngineError::Refused { .. }) => {
+                tracing::debug!(image = id, name, %error, "an image that is no longer needed is kept for now");
                 return Ok(false);
             }
             Err(error) => return Err(error),
         }
     }
-    tracing::info!(image, ?names, "removed an image that is no longer needed");
+    match is_kept {
+        false => tracing::info!(image = id, ?names, "removed an image that is no longer needed"),
+        true => {
+            tracing::info!(image = id, ?names, "left an image that somebody else has named; ours are removed")
+        }
+    }
     Ok(true)
 }
 
-/// What is remembered. What cannot be read is not: its images stay for good.
-fn read(file: &Path) -> Record {
-    let read = fs::read(file).and_then(|text| Ok(serde_json::from_slice(&text)?));
-    read.unwrap_or_else(|error| {
-        if error.kind() != io::ErrorKind::NotFound {
-            let file = file.display();
-            tracing::warn!(%file, %error, "cannot read which images were pulled; those will not be removed");
-        }
-        Record::default()
-    })
-}
-
-fn write(file: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = file.with_extension("json.new");
-    let mut new = File::create(&beside)?;
-    new.write_all(text)?;
-    new.sync_all()?;
-    fs::rename(&beside, file)?;
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
-}
-
-/// Removes what nothing needs, beside everything else.
+/// Removes what nothing needs, beside everything else. Who asks while another is about to begin has asked enough.
 pub(super) fn tidy_beside<E: ContainerEngine>(images: &Arc<Images>, link: &Arc<Link<E>>, names: &Arc<Names>) {
+    if images.is_asked.swap(true, Ordering::Relaxed) {
+        return;
+    }
     let (images, link, names) = (Arc::clone(images), Arc::clone(link), Arc::clone(names));
     tokio::spawn(async move { images.tidy(&link, &names).await });
 }

@@ -108,7 +108,6 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             image_id: self.image_id(&spec.image.canonical()).await?,
             ..Sight::absent(&name)
         };
-        self.images.wants(&name, sight.image_id.as_deref());
         let Some(listed) = listed else { return Ok(sight) };
         let Some(read) = self.read(listed, spec, known.before).await? else { return Ok(sight) };
         Ok(self.seen(id, spec, sight, read))

@@ -236,9 +236,9 @@ impl Scene {
         }
         if replaces {
             return match memory.made.contains(&main.id()) {
-                false => Move::Create(next_name(goal.name)),
-                true if memory.misfits < MOST_MISFITS => Move::Remove(main.id()),
-                true => Move::NotKept(paths(&differences, memory)),
+                true if memory.misfits >= MOST_MISFITS => Move::NotKept(paths(&differences, memory)),
+                true if !main.is_up() => Move::Remove(main.id()),
+                _ => Move::Create(next_name(goal.name)),
             };
         }
         if let Some(change) = differences.iter().find_map(|difference| in_place(main, difference, goal)) {

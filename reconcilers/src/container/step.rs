@@ -8,16 +8,18 @@ use std::{
 
 use futures_util::{StreamExt, stream::BoxStream};
 use jiff::{SignedDuration, Timestamp};
-use manifest_types::{kinds::container::ContainerSpec, quantity::Size, status::Progress};
+use manifest_types::{
+    kinds::container::{ContainerSpec, PullPolicy},
+    quantity::Size,
+    status::Progress,
+};
 use nix::sys::statvfs::statvfs;
 use tokio::sync::Notify;
 
 use super::{
     ContainerReconciler,
     error::ContainerError,
-    fare,
-    images::tidy_beside,
-    login,
+    fare, login,
     probes::Said,
     scene::{Goal, Member, Memory, Move, Part, Scene, own_names},
     sight::Sight,
@@ -30,7 +32,7 @@ use crate::{
         link::Moment,
         marks,
         shape::Shape,
-        terms::{Adjustment, Container, Listed, Login},
+        terms::{Adjustment, Listed, Login},
     },
     error::ReconcileError,
     reconciler::{Hint, Outcome, Put, StepContext},
@@ -94,9 +96,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     scene = self.scene(put, name).await?;
                 }
                 other => {
-                    self.make(cx, put, &scene, &other, &mut memory).await?;
+                    let made = self.make(cx, put, &scene, &other, &mut memory).await?;
                     before = self.link.moment();
-                    self.look_again(&mut scene, put.spec, &other).await?;
+                    match made {
+                        Made::AsMeant => self.look_again(&mut scene, put.spec, &other).await?,
+                        Made::Otherwise => scene = self.scene_anew(put, name).await?,
+                    }
                 }
             }
             moves += 1;
@@ -139,11 +144,17 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         Ok(scene)
     }
 
+    /// The same, with nothing of it taken from memory.
+    async fn scene_anew(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Scene, EngineError> {
+        self.image_id_now(&put.spec.image.canonical()).await?;
+        self.scene(put, name).await
+    }
+
     /// A container is as wanted: what it was made of before the last time may not be needed any more.
     async fn settled(&self, put: &Put<'_, ContainerSpec>, scene: &Scene) {
         let Some(main) = &scene.main else { return };
-        self.images.settled(&main.container.name, &held(put.owned), &main.container.image_id).await;
-        tidy_beside(&self.images, &self.link, &self.names);
+        let (name, image) = (&main.container.name, &main.container.image_id);
+        self.images.settled(&self.link, name, &held(put.owned), image).await;
     }
 
     /// Looks again at what a move has changed. What else may have changed is for the next look.
@@ -154,7 +165,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         made: &Move,
     ) -> Result<(), EngineError> {
         if *made == Move::Pull {
-            scene.image_id = self.image_id(&spec.image.canonical()).await?;
+            scene.image_id = self.image_id_now(&spec.image.canonical()).await?;
         }
         // How the container itself fares may have changed while the move was made, and what comes next hangs on it.
         let others = scene.touched_by(made).into_iter().filter(|part| *part != Part::Main);
@@ -187,9 +198,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 
     async fn member(&self, name: &str, spec: &ContainerSpec) -> Result<Option<Member>, EngineError> {
         let found = self.link.engine.container(name).await?;
-        // An engine takes the beginning of an id for a name.
-        let is_it = |found: &Container| found.name == name || found.id == name;
-        Ok(found.filter(is_it).map(|container| {
+        Ok(found.map(|container| {
             let is_ours = marks::is_ours(&self.link.agent, &container.labels);
             let said = match is_ours {
                 true => self.probes.said(&self.link, &container, spec),
@@ -207,16 +216,19 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         scene: &Scene,
         next: &Move,
         memory: &mut Memory,
-    ) -> Result<(), ReconcileError> {
+    ) -> Result<Made, ReconcileError> {
+        let is_own = |id: &String| memory.made.contains(id);
+        let misfit = match next {
+            Move::Remove(id) => memory.failed.is_none() && is_own(id),
+            Move::Create(_) => scene.main.as_ref().is_some_and(|main| is_own(&main.container.id)),
+            _ => false,
+        };
+        memory.misfits += u32::from(misfit);
         let engine = &self.link.engine;
         let grace = Duration::from_secs(put.spec.stop_seconds().into());
         let made = match next {
             Move::Pull => {
-                let pull = async {
-                    self.pull(cx, put, scene.image_id.is_some()).await?;
-                    Ok(self.image_id_now(&put.spec.image.canonical()).await?)
-                };
-                self.images.pull(engine, &scene.name, &put.spec.image, pull).await?;
+                self.pull(cx, put, scene).await?;
                 memory.has_pulled = true;
                 Ok(())
             }
@@ -237,10 +249,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     error => error,
                 }
             }
-            Move::Remove(id) => {
-                memory.misfits += u32::from(memory.failed.is_none() && memory.made.contains(id));
-                engine.remove(id).await
-            }
+            Move::Remove(id) => engine.remove(id).await,
             Move::Rename(id, name) => engine.rename(id, name).await,
             Move::Adjust(id) => match engine.adjust(id, &Adjustment::of(put.spec)).await {
                 Err(EngineError::Unsupported { .. }) => {
@@ -260,12 +269,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             | Move::Fail(..) => Ok(()),
         };
         match made {
-            Ok(()) => Ok(()),
-            Err(error) if memory.surprises < MOST_SURPRISES && has_gone(next, &error) => {
+            Ok(()) if misfit => Ok(Made::Otherwise),
+            Ok(()) => Ok(Made::AsMeant),
+            Err(error) if memory.surprises < MOST_SURPRISES && has_gone(next, &error, put.spec) => {
                 memory.surprises += 1;
-                Ok(())
+                memory.has_pulled &= !matches!(next, Move::Create(_));
+                Ok(Made::Otherwise)
             }
-            Err(error) => failed(scene, put.spec, next, error, memory),
+            Err(error) => failed(scene, put.spec, next, error, memory).map(|()| Made::AsMeant),
         }
     }
 
@@ -274,10 +285,21 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         &self,
         cx: &StepContext,
         put: &Put<'_, ContainerSpec>,
-        is_there: bool,
+        scene: &Scene,
     ) -> Result<(), ReconcileError> {
-        let image = &put.spec.image;
+        let (image, is_there) = (&put.spec.image, scene.image_id.is_some());
+        let will_do = |error: &dyn std::fmt::Display| {
+            tracing::warn!(resource = %put.id, %image, %error, "cannot pull; the image that is there will do");
+        };
         let login = self.login(put.spec).await?;
+        self.images.make_room(&self.link, &self.names).await;
+        let under_way = match self.images.pulls(&self.link, &scene.name, image).await {
+            Err(error) if is_there => {
+                will_do(&error.to_failure().message);
+                return Ok(());
+            }
+            under_way => under_way?,
+        };
         let free = self.free_space().await;
         let (too_large, needs) = (Notify::new(), Mutex::new(0_u64));
         let tell = |progress: Progress| {
@@ -299,12 +321,13 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             }
         };
         match pulled {
-            Err(error) if is_there && !error.is_away() => {
-                tracing::warn!(resource = %put.id, %image, %error, "cannot pull; the image that is there will do");
-                Ok(())
+            Err(error) if is_there && !error.is_away() => will_do(&error),
+            pulled => {
+                pulled?;
+                self.images.pulled(under_way, &self.link.engine).await;
             }
-            pulled => Ok(pulled?),
         }
+        Ok(())
     }
 
     async fn login(&self, spec: &ContainerSpec) -> Result<Option<Login>, ReconcileError> {
@@ -326,10 +349,23 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     }
 }
 
-/// Whether what was to be changed is no longer there, or is on its way out: then it is looked at again.
-fn has_gone(next: &Move, error: &EngineError) -> bool {
-    let is_there_already = !matches!(next, Move::Pull | Move::Create(_));
-    is_there_already && matches!(error.cause(), Some(Cause::NotFound | Cause::Leaving))
+/// How a move went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    AsMeant,
+    /// Something else happened beside it: all is looked at again.
+    Otherwise,
+}
+
+/// Whether what a move needs is no longer there, or is on its way out: then it is looked at again.
+fn has_gone(next: &Move, error: &EngineError, spec: &ContainerSpec) -> bool {
+    match next {
+        Move::Pull => false,
+        Move::Create(_) => {
+            error.cause() == Some(Cause::ImageNotFound) && spec.pull_policy != PullPolicy::Never
+        }
+        _ => matches!(error.cause(), Some(Cause::NotFound | Cause::Leaving)),
+    }
 }
 
 /// What a move that failed means: of a candidate, that it is not well; of anything else, that the step ends here.

@@ -195,6 +195,21 @@ pub async fn what_is_not_there_is_none<E: ContainerEngine>(rig: &Rig<E>) {
     );
     assert_eq!(cause(rig.engine.start(&name).await), Cause::NotFound);
     assert_eq!(cause(rig.engine.stop(&name, SOON).await), Cause::NotFound);
+    // Nor is what only begins like an id, of one or of several.
+    let bare = rig.spec(json!({}));
+    let mut ids = Vec::new();
+    for _ in 0..17 {
+        ids.push(rig.make(&fresh("many"), &bare).await.expect("the engine does as it is asked"));
+    }
+    for length in [1, 2, 12] {
+        for id in &ids {
+            let found = rig.engine.container(&id[..length]).await.expect("the engine does as it is asked");
+            assert_eq!(found, None, "{}", &id[..length]);
+        }
+    }
+    for id in &ids {
+        rig.engine.remove(id).await.expect("the engine does as it is asked");
+    }
     let spec = rig.spec(json!({ "image": format!("localhost/holdfast/{name}:1") }));
     assert_eq!(cause(rig.make(&name, &spec).await), Cause::ImageNotFound);
     let spec = rig.spec(json!({ "networks": [{ "name": name }] }));

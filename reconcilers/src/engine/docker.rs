@@ -193,7 +193,9 @@ impl ContainerEngine for Docker {
         let path = format!("/containers/{}/json", encode(name));
         let found = if_there(self.get(path, &format!("inspect {name}")).await)?;
         let is_podman = self.known().is_some_and(|engine| engine.is_podman);
-        Ok(found.map(|told| read::container(Told(&told), is_podman)))
+        let found = found.map(|told| read::container(Told(&told), is_podman));
+        // An engine takes the beginning of an id for a name.
+        Ok(found.filter(|found| found.name == name || found.id == name))
     }
 
     async fn create(&self, new: &NewContainer<'_>) -> Answer<String> {

@@ -111,6 +111,9 @@ const MEANINGS: &[(&str, Cause)] = &[
     ("digest mismatch", Cause::DigestMismatch),
     ("manifest unknown", Cause::ImageNotFound),
     ("repository does not exist", Cause::ImageNotFound),
+    // Nothing has this name, and several ids begin with it.
+    ("multiple ids found", Cause::NotFound),
+    ("more than one result", Cause::NotFound),
     ("no such image", Cause::ImageNotFound),
     ("image not known", Cause::ImageNotFound),
     ("name unknown", Cause::ImageNotFound),

@@ -152,6 +152,12 @@ impl<E: ContainerEngine> Link<E> {
         self.state().info.clone()
     }
 
+    /// Which engine it is, by its name and the place of its data; empty while none is known.
+    pub fn identity(&self) -> String {
+        let info = self.state().info.clone();
+        info.map_or_else(String::new, |info| format!("{} {}", info.name, info.data_dir.unwrap_or_default()))
+    }
+
     /// This moment: what is read from now on is as it is after all that was told before.
     pub fn moment(&self) -> Moment {
         Moment(self.state().changes.count)

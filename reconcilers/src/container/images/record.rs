@@ -39,13 +39,15 @@ pub(super) struct Pull {
     pub(super) before: BTreeSet<String>,
 }
 
-/// What becomes of the images that were brought.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Leftovers {
-    /// Those that are no longer there.
-    pub(super) gone: Vec<String>,
-    /// Those that nothing needs, and the names by which they are removed.
-    pub(super) unneeded: Vec<(String, Vec<String>)>,
+/// An image that was brought and that nothing needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Leftover {
+    /// Its id.
+    pub(super) id: String,
+    /// The names by which it is removed.
+    pub(super) names: Vec<String>,
+    /// Whether it stays nevertheless, under a name that somebody else gave it.
+    pub(super) is_kept: bool,
 }
 
 impl Record {
@@ -64,9 +66,14 @@ impl Record {
         }
     }
 
-    /// The pulls of which nobody knows how they ended: container and reference.
-    pub(super) fn open_pulls(&self) -> Vec<(String, String)> {
-        self.pulls.iter().map(|(container, pull)| (container.clone(), pull.reference.clone())).collect()
+    /// The containers for which a pull was begun and not ended.
+    pub(super) fn open_pulls(&self) -> Vec<String> {
+        self.pulls.keys().cloned().collect()
+    }
+
+    /// What the pull for a container was to bring, if one was begun and not ended.
+    pub(super) fn open_pull(&self, container: &str) -> Option<String> {
+        self.pulls.get(container).map(|pull| pull.reference.clone())
     }
 
     /// A container is as wanted, and made of `image`. What has another name by now than it had is told by `former`.
@@ -99,25 +106,23 @@ impl Record {
 
     /// Whether there is anything that could be removed.
     pub(super) fn may_have_leftovers(&self, wanted: &BTreeSet<String>) -> bool {
-        !self.pulls.is_empty() || self.brought.keys().any(|image| !self.is_needed(image, wanted))
+        self.brought.keys().any(|image| !self.is_needed(image, wanted))
     }
 
-    /// What of the images that are there is not needed: neither wanted, nor a container's present or previous one, nor in use by anybody.
-    pub(super) fn leftovers(
-        &self,
-        there: &[NamedImage],
-        wanted: &BTreeSet<String>,
-        in_use: &BTreeSet<String>,
-    ) -> Leftovers {
-        let mut leftovers = Leftovers::default();
-        for (image, pulled) in &self.brought {
-            match there.iter().find(|there| there.id == *image) {
-                None => leftovers.gone.push(image.clone()),
-                Some(_) if self.is_needed(image, wanted) || in_use.contains(image) => {}
-                Some(there) => leftovers.unneeded.push((image.clone(), removed_by(there, pulled))),
-            }
+    /// What was `before` and is not `there` is gone.
+    pub(super) fn gone(&mut self, before: &Self, there: &[NamedImage]) {
+        for image in before.brought.keys().filter(|image| there.iter().all(|there| there.id != **image)) {
+            self.let_go(image);
         }
-        leftovers
+    }
+
+    /// What of the images that are there no container is made of, was made of before, or uses, whosever it is.
+    pub(super) fn leftovers(&self, there: &[NamedImage], in_use: &BTreeSet<String>) -> Vec<Leftover> {
+        let none = BTreeSet::new();
+        let unneeded =
+            there.iter().filter(|there| !in_use.contains(&there.id) && !self.is_needed(&there.id, &none));
+        let brought = unneeded.filter_map(|there| Some((there, self.brought.get(&there.id)?)));
+        brought.map(|(there, pulled)| leftover(there, pulled)).collect()
     }
 
     /// An image is no longer there, or no longer ours to remove. If it is there when a pull has ended, the pull has brought it.
@@ -128,18 +133,27 @@ impl Record {
         }
     }
 
-    fn is_needed(&self, image: &str, wanted: &BTreeSet<String>) -> bool {
+    /// Whether an image is wanted, or a container's present or previous one.
+    pub(super) fn is_needed(&self, image: &str, wanted: &BTreeSet<String>) -> bool {
         let keeps = |made_of: &MadeOf| made_of.present == image || made_of.previous.as_deref() == Some(image);
         wanted.contains(image) || self.made_of.values().any(keeps)
     }
+
+    /// Of one image.
+    #[cfg(test)]
+    pub(super) fn of_one(image: &str) -> Self {
+        Self { brought: BTreeMap::from([(image.to_owned(), BTreeSet::new())]), ..Self::default() }
+    }
 }
 
-/// The names under which we brought it; if it has none by now, the image itself. A tag that somebody else gave it keeps it.
-fn removed_by(image: &NamedImage, pulled: &BTreeSet<String>) -> Vec<String> {
-    let (ours, others): (Vec<_>, Vec<_>) = image.names.iter().partition(|name| pulled.contains(*name));
+/// An image is removed by the names under which we brought it; if it has none by now, by its id. A tag that somebody else gave it keeps it.
+fn leftover(image: &NamedImage, pulled: &BTreeSet<String>) -> Leftover {
+    let (ours, others): (Vec<_>, Vec<_>) =
+        image.names.iter().cloned().partition(|name| pulled.contains(name));
     // A name by digest comes with every pull.
     let is_kept = others.iter().any(|name| !name.contains('@'));
-    if ours.is_empty() && !is_kept { vec![image.id.clone()] } else { ours.into_iter().cloned().collect() }
+    let names = if ours.is_empty() && !is_kept { vec![image.id.clone()] } else { ours };
+    Leftover { id: image.id.clone(), names, is_kept }
 }
 
 #[cfg(test)]

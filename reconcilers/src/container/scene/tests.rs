@@ -298,7 +298,9 @@ fn what_was_made_and_is_not_as_wanted_is_made_anew_before_the_engine_is_blamed()
     let memory = |misfits| Memory { made: vec!["made".into()], misfits, ..Memory::default() };
     let unfit = || member("made", &other, Activity::Running);
     let alone = Scene { main: unfit(), ..scene() };
-    assert_eq!(next_at(&alone, &wanted, &memory(1), 100), Move::Remove("made".into()));
+    assert_eq!(next_at(&alone, &wanted, &memory(1), 100), Move::Create("web.holdfast-next".into()));
+    let still = Scene { main: member("made", &other, Activity::Created), ..scene() };
+    assert_eq!(next_at(&still, &wanted, &memory(1), 100), Move::Remove("made".into()));
     assert_eq!(next_at(&alone, &wanted, &memory(2), 100), Move::NotKept(vec!["user".into()]));
     let beside = Scene { main: member("old", &wanted, Activity::Running), next: unfit(), ..scene() };
     assert_eq!(next_at(&beside, &wanted, &memory(1), 100), Move::Remove("made".into()));

@@ -30,9 +30,22 @@ impl Rig {
         assert!(late.is_ok(), "{:?} are not {expected:?}", self.fake.images().await);
     }
 
+    /// A step, and what a driver does before and after it.
     async fn update(&self, from: Option<&str>, to: &str) {
-        let old = from.map(|image| spec(image, json!({})));
-        self.put(old.as_ref(), &spec(to, json!({})), false).await.unwrap();
+        let (old, new) = (from.map(|image| spec(image, json!({}))), spec(to, json!({})));
+        self.see(&new).await;
+        self.put(old.as_ref(), &new, false).await.unwrap();
+        self.see(&new).await;
+    }
+
+    /// Takes it away, and looks whether it is gone.
+    async fn take_and_look(&self, spec: &ContainerSpec) {
+        self.take(spec).await;
+        let held = held(spec, &self.id);
+        let owned = Owned { spec, applied: true, attempted: None, held: &held };
+        let sights =
+            self.reconciler.observe(&[Target { id: &self.id, wanted: None, owned: Some(owned) }]).await;
+        assert!(sights.unwrap().values().all(|sight| !sight.as_ref().unwrap().is_present()));
     }
 }
 
@@ -46,7 +59,7 @@ async fn the_image_before_the_last_one_goes() {
     let rig = rig.restarted().await;
     rig.update(Some(VERSIONS[2]), VERSIONS[3]).await;
     rig.images_become(&["app3", "app4", "bad", "better", "good"]).await;
-    rig.take(&spec(VERSIONS[3], json!({}))).await;
+    rig.take_and_look(&spec(VERSIONS[3], json!({}))).await;
     rig.images_become(&["bad", "better", "good"]).await;
 }
 
@@ -66,7 +79,7 @@ async fn an_image_that_was_there_before_or_is_used_by_others_stays() {
     rig.update(Some(VERSIONS[2]), VERSIONS[3]).await;
     rig.images_become(&["app1", "app3", "app4", "bad", "better", "good"]).await;
     rig.fake.remove(&theirs).await.unwrap();
-    rig.take(&spec(VERSIONS[3], json!({}))).await;
+    rig.take_and_look(&spec(VERSIONS[3], json!({}))).await;
     rig.images_become(&["bad", "better", "good"]).await;
 }
 
@@ -83,13 +96,56 @@ async fn what_failed_goes_when_something_else_is_wanted() {
 }
 
 #[tokio::test]
+async fn what_two_are_made_of_goes_with_the_last_of_them() {
+    let rig = Rig::with_registry().await;
+    rig.update(None, VERSIONS[0]).await;
+    let other = Rig { id: "other".parse().unwrap(), ..rig };
+    other.update(None, VERSIONS[0]).await;
+    other.take_and_look(&spec(VERSIONS[0], json!({}))).await;
+    other.images_become(&["app1", "bad", "better", "good"]).await;
+    let rig = Rig { id: "web".parse().unwrap(), ..other };
+    rig.take_and_look(&spec(VERSIONS[0], json!({}))).await;
+    rig.images_become(&["bad", "better", "good"]).await;
+}
+
+#[tokio::test]
+async fn what_failed_does_not_pile_up() {
+    let rig = Rig::with_registry().await;
+    rig.update(None, VERSIONS[0]).await;
+    let first = spec(VERSIONS[0], json!({}));
+    for number in 1..4 {
+        rig.fake.publish_image(
+            VERSIONS[number],
+            &format!("sha256:app{}", number + 1),
+            Behaviour::CannotStart,
+        );
+        let next = spec(VERSIONS[number], json!({}));
+        rig.see(&next).await;
+        assert!(rig.put(Some(&first), &next, false).await.unwrap_err().rolled_back);
+        rig.see(&first).await;
+    }
+    rig.images_become(&["app1", "app4", "bad", "better", "good"]).await;
+}
+
+#[tokio::test]
+async fn an_image_that_goes_before_it_is_used_is_pulled_again() {
+    let rig = Rig::with_registry().await;
+    rig.update(None, VERSIONS[0]).await;
+    rig.take(&spec(VERSIONS[0], json!({}))).await;
+    // It is still known as there when the next step begins.
+    rig.images_become(&["bad", "better", "good"]).await;
+    rig.put(None, &spec(VERSIONS[0], json!({})), false).await.unwrap();
+    assert_eq!(rig.all().await, [runs("web", "app1")]);
+}
+
+#[tokio::test]
 async fn wherever_a_pull_is_cut_off_its_image_is_known_as_ours() {
     for wakes in 0..40 {
         let rig = Rig::with_registry().await;
         rig.put_and_die(&spec(VERSIONS[0], json!({})), &spec(VERSIONS[0], json!({})), wakes).await;
         let rig = rig.restarted().await;
         rig.put(None, &spec(VERSIONS[0], json!({})), false).await.unwrap();
-        rig.take(&spec(VERSIONS[0], json!({}))).await;
+        rig.take_and_look(&spec(VERSIONS[0], json!({}))).await;
         rig.images_become(&["bad", "better", "good"]).await;
     }
 }
@@ -102,4 +158,7 @@ async fn without_room_to_remember_it_nothing_is_pulled() {
     assert_eq!((failure.reason.as_str(), failure.can_retry), ("StateUnwritable", true));
     assert!(rig.all().await.is_empty());
     rig.images_become(&["bad", "better", "good"]).await;
+    // One that is there will do.
+    rig.put(None, &spec(GOOD, json!({ "pullPolicy": "Always" })), false).await.unwrap();
+    assert_eq!(rig.all().await, [runs("web", "good")]);
 }
