@@ -14,6 +14,9 @@ use crate::{
 /// So long an engine may take to start or to stop.
 const ENGINE: Duration = Duration::from_secs(60);
 
+/// In a network of its own, a program can at least speak with what is there, too.
+const ALONE: &str = r#"ip link set lo up && exec "$@""#;
+
 /// An engine, ended when this is dropped.
 #[derive(Debug)]
 pub struct DockerEngine {
@@ -30,7 +33,7 @@ impl DockerEngine {
         Self { home, disk: None, running: None }
     }
 
-    /// The same, with its data on a disk of so many mebibytes. It shares the machine's network.
+    /// The same, with its data on a disk of so many mebibytes.
     pub fn with_disk(mebibytes: u64) -> Self {
         let mut engine = Self::new();
         engine.disk = Some(format!("size={mebibytes}m"));
@@ -38,9 +41,18 @@ impl DockerEngine {
     }
 
     /// Starts something that sees the engine's disk.
-    pub fn start_beside(&self, start: Start) -> Running {
+    pub fn start_at_disk(&self, start: Start) -> Running {
+        self.start_in("--mount", start)
+    }
+
+    /// Starts something that the engine meets on its own network.
+    pub fn start_in_network(&self, start: Start) -> Running {
+        self.start_in("--net", start)
+    }
+
+    fn start_in(&self, namespace: &str, start: Start) -> Running {
         let engine = self.running.as_ref().expect("the engine was started").pid().to_string();
-        start.by("nsenter", ["--target", &engine, "--mount", "--wdns=/", "--"]).start()
+        start.by("nsenter", ["--target", &engine, namespace, "--wdns=/", "--"]).start()
     }
 
     /// Where it listens.
@@ -68,8 +80,10 @@ impl DockerEngine {
         for (flag, name) in [("--data-root", "data"), ("--exec-root", "run"), ("--pidfile", "docker.pid")] {
             dockerd = dockerd.arg(flag).arg(self.path(name));
         }
+        // An engine without a bridge takes away the bridge of all others.
+        let dockerd = dockerd.by("unshare", ["--net", "sh", "-c", ALONE, "sh"]);
         self.running = Some(match &self.disk {
-            None => dockerd.by("unshare", ["--net"]).start(),
+            None => dockerd.start(),
             Some(options) => {
                 let data = self.path("data");
                 fs::create_dir_all(&data).expect("the folder is ours");

@@ -12,6 +12,7 @@ use std::{
 use tempfile::TempDir;
 
 use crate::{
+    docker::DockerEngine,
     running::{Running, Start},
     until::until,
 };
@@ -72,7 +73,16 @@ impl Registry {
     }
 
     fn serve(home: &Path) -> Running {
-        Start::new("docker-registry", "docker-registry").arg("serve").arg(home.join("config.yml")).start()
+        Self::server(home).start()
+    }
+
+    fn server(home: &Path) -> Start {
+        Start::new("docker-registry", "docker-registry").arg("serve").arg(home.join("config.yml"))
+    }
+
+    /// Serves the same images on the network of an engine, too.
+    pub fn serve_on_network_of(&self, engine: &DockerEngine) -> Running {
+        engine.start_in_network(Self::server(self.home.path()))
     }
 
     /// The name of an image here.

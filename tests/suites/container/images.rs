@@ -117,7 +117,8 @@ async fn a_disk_that_is_too_small_for_an_image_is_told_and_not_filled() {
     engine.start().await;
     let device =
         Device::with_flags("pump-1", &["--nats-url", &server.url(), "--docker-host", &engine.address()]);
-    let _agent = engine.start_beside(device.command());
+    let _registry = registry.serve_on_network_of(&engine);
+    let _agent = engine.start_at_disk(device.command());
     let name = fresh("small");
     // Known beforehand: nothing is filled.
     fleet.apply(&device.id, &manifest(&name, &registry.image("shop/large:1"))).await;

@@ -113,13 +113,9 @@ async fn what_failed_does_not_pile_up() {
     let rig = Rig::with_registry().await;
     rig.update(None, VERSIONS[0]).await;
     let first = spec(VERSIONS[0], json!({}));
-    for number in 1..4 {
-        rig.fake.publish_image(
-            VERSIONS[number],
-            &format!("sha256:app{}", number + 1),
-            Behaviour::CannotStart,
-        );
-        let next = spec(VERSIONS[number], json!({}));
+    for (number, version) in (1..).zip(VERSIONS).skip(1) {
+        rig.fake.publish_image(version, &format!("sha256:app{number}"), Behaviour::CannotStart);
+        let next = spec(version, json!({}));
         rig.see(&next).await;
         assert!(rig.put(Some(&first), &next, false).await.unwrap_err().rolled_back);
         rig.see(&first).await;
