@@ -2,7 +2,7 @@
 //!
 //! One list tells of all (`look`); what it does not tell is inspected when something happened to a container, and now and then. What was seen
 //! (`sight`, with how it `fare`s) is compared with what is wanted field by field. `probes` ask it again and again. A `step` looks at the `scene`, which decides on the next move, and makes it,
-//! until nothing is left to do: so that a replacement that was killed anywhere is taken up by the next step. `login` finds a registry's credentials;
+//! until nothing is left to do: so that a replacement that was killed anywhere is taken up by the next step. `pull` brings images, `login` finds a registry's credentials;
 //! `images` removes what was pulled and is no longer needed.
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -42,6 +42,7 @@ mod login;
 mod look;
 mod output;
 pub mod probes;
+mod pull;
 mod scene;
 pub mod sight;
 mod step;

@@ -1,25 +1,15 @@
 //! A step: look, decide, move, until nothing is left to do.
 
-use std::{
-    path::PathBuf,
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::time::Duration;
 
 use futures_util::{StreamExt, stream::BoxStream};
 use jiff::{SignedDuration, Timestamp};
-use manifest_types::{
-    kinds::container::{ContainerSpec, PullPolicy},
-    quantity::Size,
-    status::Progress,
-};
-use nix::sys::statvfs::statvfs;
-use tokio::sync::Notify;
+use manifest_types::kinds::container::{ContainerSpec, PullPolicy};
 
 use super::{
     ContainerReconciler,
     error::ContainerError,
-    fare, login,
+    fare,
     probes::Said,
     scene::{Goal, Member, Memory, Move, Part, Scene, own_names},
     sight::Sight,
@@ -32,7 +22,7 @@ use crate::{
         link::Moment,
         marks,
         shape::Shape,
-        terms::{Adjustment, Listed, Login},
+        terms::{Adjustment, Listed},
     },
     error::ReconcileError,
     reconciler::{Hint, Outcome, Put, StepContext},
@@ -278,74 +268,6 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             }
             Err(error) => failed(scene, put.spec, next, error, memory).map(|()| Made::AsMeant),
         }
-    }
-
-    /// Pulls the image. Where one of that name is there already, it will do.
-    async fn pull(
-        &self,
-        cx: &StepContext,
-        put: &Put<'_, ContainerSpec>,
-        scene: &Scene,
-    ) -> Result<(), ReconcileError> {
-        let (image, is_there) = (&put.spec.image, scene.image_id.is_some());
-        let will_do = |error: &dyn std::fmt::Display| {
-            tracing::warn!(resource = %put.id, %image, %error, "cannot pull; the image that is there will do");
-        };
-        let login = self.login(put.spec).await?;
-        self.images.make_room(&self.link, &self.names).await;
-        let under_way = match self.images.pulls(&self.link, &scene.name, image).await {
-            Err(error) if is_there => {
-                will_do(&error.to_failure().message);
-                return Ok(());
-            }
-            under_way => under_way?,
-        };
-        let free = self.free_space().await;
-        let (too_large, needs) = (Notify::new(), Mutex::new(0_u64));
-        let tell = |progress: Progress| {
-            if let (Some(total), Some(free)) = (progress.total, free)
-                && total > free
-            {
-                *needs.lock().unwrap_or_else(PoisonError::into_inner) = total;
-                too_large.notify_one();
-            }
-            cx.progress(put.id, progress);
-        };
-        let pulled = tokio::select! {
-            pulled = self.link.engine.pull(image, login.as_ref(), &tell) => pulled,
-            () = cx.cancelled() => return Err(crate::error::Cancelled.into()),
-            () = too_large.notified() => {
-                let needs = Size(*needs.lock().unwrap_or_else(PoisonError::into_inner));
-                let free = Size(free.unwrap_or_default());
-                return Err(ContainerError::NoRoom { image: image.to_string(), needs, free }.into());
-            }
-        };
-        match pulled {
-            Err(error) if is_there && !error.is_away() => will_do(&error),
-            pulled => {
-                pulled?;
-                self.images.pulled(under_way, &self.link.engine).await;
-            }
-        }
-        Ok(())
-    }
-
-    async fn login(&self, spec: &ContainerSpec) -> Result<Option<Login>, ReconcileError> {
-        let Some(path) = &spec.registry_credentials else { return Ok(None) };
-        let file: PathBuf = self.root.join(path.as_str().trim_start_matches('/'));
-        let image = spec.image.clone();
-        let read = tokio::task::spawn_blocking(move || login::login(&file, &image)).await;
-        Ok(read.map_err(|_| crate::error::Cancelled)??)
-    }
-
-    /// The bytes that are free where the engine keeps its images, if that is on this device.
-    async fn free_space(&self) -> Option<u64> {
-        let folder = self.link.info()?.data_dir?;
-        let free = move || {
-            let stat = statvfs(folder.as_str()).ok()?;
-            Some(stat.blocks_available().saturating_mul(stat.fragment_size()))
-        };
-        tokio::task::spawn_blocking(free).await.ok().flatten()
     }
 }
 
