@@ -112,9 +112,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
 
     /// What is there under the container's names, and what of ours has a name that it is not to have.
     async fn scene(&self, put: &Put<'_, ContainerSpec>, name: &str) -> Result<Scene, EngineError> {
-        // The list does not wait for what an engine is about to do with the container itself.
-        let (all, main) =
-            futures_util::try_join!(self.link.engine.containers(), self.member(name, put.spec))?;
+        // The list does not wait for what an engine is about to do with a container: who was there is asked for at the same time.
+        let was_there = put.owned.applied;
+        let main = async { if was_there { self.member(name, put.spec).await } else { Ok(None) } };
+        let (all, main) = futures_util::try_join!(self.link.engine.containers(), main)?;
         let own = own_names(name);
         let held = held(put.owned).into_iter().find(|held| !own.contains(held));
         let former = held.and_then(|held| all.iter().find(|listed| listed.name == held));
@@ -123,7 +124,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let has_strays = !self.ours(&all, put.id, std::slice::from_ref(&own[0])).iter().all(is_known);
         let mut scene = Scene::new(name, former, has_strays);
         scene.main = main;
-        for part in scene.parts().into_iter().filter(|part| *part != Part::Main) {
+        for part in scene.parts().into_iter().filter(|part| *part != Part::Main || !was_there) {
             let key = scene.key_of(part);
             if key.is_some_and(|key| all.iter().any(|listed| listed.name == key || listed.id == key)) {
                 self.look_at(&mut scene, part, put.spec).await?;
