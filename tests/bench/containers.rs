@@ -248,7 +248,7 @@ impl Bench {
         }
         // A kill is told, and then the end that it brought about; a removal even more: the last one before the repair counts.
         let mut told = before;
-        while let Some(Ok(EngineEvent { at, subject: Subject::Container { id: of, .. } })) =
+        while let Some(Ok(EngineEvent { at, subject: Subject::Container { id: of, .. }, .. })) =
             events.next().await
         {
             let at = Timestamp::from_nanosecond(at.into()).expect("it is a time");

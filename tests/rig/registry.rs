@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::{
     docker::DockerEngine,
+    parts,
     running::{Running, Start},
     until::until,
 };
@@ -40,7 +41,10 @@ impl Registry {
 
     /// One that wants to be logged in to, as `me` with the password `secret`.
     pub async fn locked() -> Self {
-        Self::start("auth: { htpasswd: { realm: tests, path: USERS } }").await
+        let locked = Self::start("auth: { htpasswd: { realm: tests, path: USERS } }").await;
+        let login = ["login", "--username", "me", "--password", "secret", &locked.image("")];
+        locked.docker(&parts::docker(), login).await;
+        locked
     }
 
     async fn start(more: &str) -> Self {
@@ -98,7 +102,7 @@ impl Registry {
     /// Puts an image that the engine at `engine` has here, as `name`.
     pub async fn push(&self, engine: &str, image: &str, name: &str) {
         let own = self.image(name);
-        docker(engine, ["tag", image, &own]).await;
+        self.docker(engine, ["tag", image, &own]).await;
         self.take_from(engine, &own).await;
     }
 
@@ -106,9 +110,9 @@ impl Registry {
     pub async fn push_variant(&self, engine: &str, image: &str, name: &str) {
         let own = self.image(name);
         let label = format!("LABEL variant={own}");
-        let container = docker(engine, ["create", image]).await;
-        docker(engine, ["commit", "--change", &label, container.trim(), &own]).await;
-        docker(engine, ["rm", container.trim()]).await;
+        let container = self.docker(engine, ["create", image]).await;
+        self.docker(engine, ["commit", "--change", &label, container.trim(), &own]).await;
+        self.docker(engine, ["rm", container.trim()]).await;
         self.take_from(engine, &own).await;
     }
 
@@ -123,14 +127,25 @@ impl Registry {
             Start::new("tar", "tar").arg("-C").arg(folder.path()).arg("-cf").arg(&archive).arg(".").start();
         assert!(tar.wait(SOON).await.success(), "{}", tar.stderr());
         let own = self.image(name);
-        docker(engine, ["import", "--change", "CMD [\"none\"]", &archive.display().to_string(), &own]).await;
+        self.docker(engine, ["import", "--change", "CMD [\"none\"]", &archive.display().to_string(), &own])
+            .await;
         self.take_from(engine, &own).await;
     }
 
     /// Takes over an image of an engine that has its name here.
     async fn take_from(&self, engine: &str, own: &str) {
-        docker(engine, ["push", own]).await;
-        docker(engine, ["rmi", own]).await;
+        self.docker(engine, ["push", own]).await;
+        self.docker(engine, ["rmi", own]).await;
+    }
+
+    /// Runs Docker's own command line against the engine at `engine`, with the logins of this registry; what it prints.
+    async fn docker<const N: usize>(&self, engine: &str, arguments: [&str; N]) -> String {
+        let config = self.home.path().join("docker");
+        let docker = Start::new("docker", "docker").arg("--config").arg(config).args(["--host", engine]);
+        let mut docker = docker.args(arguments).start();
+        let ended = docker.wait(SOON).await;
+        assert!(ended.success(), "{}", docker.stderr());
+        docker.stdout()
     }
 
     /// Ends it; its port stays free for a while, as far as nobody takes it.
@@ -151,14 +166,6 @@ impl Registry {
             }
         }
     }
-}
-
-/// Runs Docker's own command line against the engine at `engine`; what it prints.
-async fn docker<const N: usize>(engine: &str, arguments: [&str; N]) -> String {
-    let mut docker = Start::new("docker", "docker").args(["--host", engine]).args(arguments).start();
-    let ended = docker.wait(SOON).await;
-    assert!(ended.success(), "{}", docker.stderr());
-    docker.stdout()
 }
 
 fn entries(folder: &Path) -> Vec<PathBuf> {

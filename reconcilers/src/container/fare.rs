@@ -14,7 +14,8 @@ use crate::{
 /// A container that has ended with a failure counts as started only once it has run for so long; engines forget their own pauses then, too.
 pub(super) const SETTLED: Duration = Duration::from_secs(10);
 /// Where there is no systemd, Podman runs no healthcheck, and this is all that is ever told.
-const UNCHECKED: &str = "its healthcheck has not said anything yet; Podman leaves running it to systemd";
+const UNCHECKED: &str =
+    "its healthcheck has not said anything yet (where the engine is Podman, systemd must run it)";
 /// So many restarts after failures are no accident.
 const LOOP: u64 = 3;
 

@@ -32,8 +32,9 @@ fn find(config: &Value, registry: &str) -> Result<Option<Login>, &'static str> {
     let names: Vec<&str> = if registry == "docker.io" { DOCKER_HUB.to_vec() } else { vec![registry] };
     let auths = config.get("auths").and_then(Value::as_object);
     let found = auths.into_iter().flatten().find(|(name, _)| {
-        let bare = name.trim_start_matches("https://").trim_start_matches("http://").trim_end_matches('/');
-        names.contains(&name.as_str()) || names.contains(&bare)
+        let bare = name.trim_start_matches("https://").trim_start_matches("http://");
+        let host = bare.split('/').next().unwrap_or_default();
+        names.contains(&name.as_str()) || names.contains(&host)
     });
     let Some((_, entry)) = found else {
         let helped = config.get("credsStore").is_some() || config.get("credHelpers").is_some();
@@ -44,17 +45,17 @@ fn find(config: &Value, registry: &str) -> Result<Option<Login>, &'static str> {
         };
     };
     let text = |key: &str| entry.get(key).and_then(Value::as_str).map(str::to_owned);
-    let login = |user: String, secret: String| Login { registry: registry.to_owned(), user, secret };
+    let login = |user: Option<String>, secret: String| Login { registry: registry.to_owned(), user, secret };
     if let Some(token) = text("identitytoken") {
-        return Ok(Some(login("<token>".into(), token)));
+        return Ok(Some(login(None, token)));
     }
     if let (Some(user), Some(secret)) = (text("username"), text("password")) {
-        return Ok(Some(login(user, secret)));
+        return Ok(Some(login(Some(user), secret)));
     }
     let decoded = text("auth").and_then(|auth| STANDARD.decode(auth).ok());
     let decoded = decoded.and_then(|bytes| String::from_utf8(bytes).ok());
     match decoded.as_deref().and_then(|pair| pair.split_once(':')) {
-        Some((user, secret)) => Ok(Some(login(user.to_owned(), secret.to_owned()))),
+        Some((user, secret)) => Ok(Some(login(Some(user.to_owned()), secret.to_owned()))),
         None => Err("its entry for the registry has neither auth nor username and password"),
     }
 }
@@ -72,14 +73,16 @@ mod tests {
             "registry.example": { "auth": auth },
             "https://index.docker.io/v1/": { "username": "hub", "password": "p" },
             "127.0.0.1:5000": { "identitytoken": "t" },
+            "https://path.example/v1/": { "username": "deep", "password": "p" },
             "empty.example": {}
         } });
         let told = |registry: &str| {
             find(&config, registry).map(|login| login.map(|login| (login.user, login.secret)))
         };
-        assert_eq!(told("registry.example"), Ok(Some(("me".into(), "a:secret".into()))));
-        assert_eq!(told("docker.io"), Ok(Some(("hub".into(), "p".into()))));
-        assert_eq!(told("127.0.0.1:5000"), Ok(Some(("<token>".into(), "t".into()))));
+        assert_eq!(told("registry.example"), Ok(Some((Some("me".into()), "a:secret".into()))));
+        assert_eq!(told("docker.io"), Ok(Some((Some("hub".into()), "p".into()))));
+        assert_eq!(told("127.0.0.1:5000"), Ok(Some((None, "t".into()))));
+        assert_eq!(told("path.example"), Ok(Some((Some("deep".into()), "p".into()))));
         assert_eq!(told("other.example"), Ok(None));
         assert!(told("empty.example").is_err());
         assert!(find(&json!({ "credsStore": "pass" }), "a").is_err());

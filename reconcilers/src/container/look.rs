@@ -144,7 +144,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         if let Some(known) = known.filter(|known| self.is_current(known, listed)) {
             return Ok(Some(known));
         }
-        let Some(container) = self.link.engine.container(&listed.id).await? else { return Ok(None) };
+        let Some(container) = self.link.container(&listed.id).await? else { return Ok(None) };
         let is_ours = marks::is_ours(&self.link.agent, &container.labels);
         let asks = is_ours && fare::wants_output(spec, &container.state, Timestamp::now());
         let output =

@@ -188,7 +188,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     }
 
     async fn member(&self, name: &str, spec: &ContainerSpec) -> Result<Option<Member>, EngineError> {
-        let found = self.link.engine.container(name).await?;
+        let found = self.link.container(name).await?;
         Ok(found.map(|container| {
             let is_ours = marks::is_ours(&self.link.agent, &container.labels);
             let said = match is_ours {

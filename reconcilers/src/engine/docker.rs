@@ -380,6 +380,10 @@ impl ContainerEngine for Docker {
 
 /// A login as engines take it.
 fn registry_auth(login: &Login) -> String {
-    let auth = json!({ "username": login.user, "password": login.secret, "serveraddress": login.registry });
+    let Login { registry, user, secret } = login;
+    let auth = match user {
+        Some(user) => json!({ "username": user, "password": secret, "serveraddress": registry }),
+        None => json!({ "identitytoken": secret, "serveraddress": registry }),
+    };
     URL_SAFE.encode(auth.to_string())
 }

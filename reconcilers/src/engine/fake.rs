@@ -94,7 +94,13 @@ impl FakeEngine {
     }
 
     fn tell(&self, world: &mut World, subject: Subject) {
-        let event = EngineEvent { at: world.now(), subject };
+        let ended = match &subject {
+            Subject::Container { id, .. } => world.containers.get(id).and_then(|container| {
+                (container.state.activity == Activity::Exited).then_some(container.state.exit_code)
+            }),
+            _ => None,
+        };
+        let event = EngineEvent { at: world.now(), subject, ended };
         world.past.push(event.clone());
         // Nobody may be listening.
         let _ = self.0.events.send(Some(event));

@@ -19,7 +19,7 @@ use tokio::sync::broadcast;
 
 use super::{
     Answer, ContainerEngine,
-    terms::{EngineInfo, Subject},
+    terms::{Container, EngineEvent, EngineInfo, Subject},
 };
 use crate::reconciler::Hint;
 
@@ -48,6 +48,8 @@ struct State {
     /// When something last happened that was told.
     last: Option<i64>,
     changes: Changes,
+    /// With what each container has last ended: Docker forgets that as soon as it starts it again.
+    ends: BTreeMap<String, i64>,
 }
 
 /// What has changed, counted: a container, any image, everything.
@@ -106,7 +108,7 @@ impl<E: ContainerEngine> Link<E> {
         let earliest_end = tokio::time::Instant::now() + PAUSE;
         let mut events = self.engine.events(since);
         while let Some(Ok(event)) = events.next().await {
-            self.note(event.at, &event.subject);
+            self.note(&event);
             // Without anybody who listens, what was noted is enough.
             let _ = self.news.send(News::Happened(event.subject));
         }
@@ -120,16 +122,33 @@ impl<E: ContainerEngine> Link<E> {
         let _ = self.news.send(News::Anything);
     }
 
-    fn note(&self, at: i64, subject: &Subject) {
+    fn note(&self, event: &EngineEvent) {
         let mut state = self.state();
-        state.last = Some(at);
-        match subject {
+        state.last = Some(event.at);
+        if let (Subject::Container { id, .. }, Some(code)) = (&event.subject, event.ended) {
+            if state.ends.len() >= MOST_CHANGED {
+                state.ends.clear();
+            }
+            state.ends.insert(id.clone(), code);
+        }
+        match &event.subject {
             Subject::Container { id, .. } | Subject::Network { container: Some(id), .. } => {
                 state.changes.container(id);
             }
             Subject::Image => state.changes.images(),
             Subject::Volume(_) | Subject::Network { container: None, .. } => {}
         }
+    }
+
+    /// One container by its name or id, as [`ContainerEngine::container`] tells it, and with what it has last ended, though it runs again.
+    pub async fn container(&self, name: &str) -> Answer<Option<Container>> {
+        let mut found = self.engine.container(name).await?;
+        if let Some(found) =
+            found.as_mut().filter(|found| found.state.activity.is_up() && found.state.exit_code == 0)
+        {
+            found.state.exit_code = self.state().ends.get(&found.id).copied().unwrap_or_default();
+        }
+        Ok(found)
     }
 
     /// Tells after a while that something may have changed, though the engine tells nothing: time alone has changed what it means.
@@ -280,6 +299,7 @@ mod tests {
     use crate::engine::{
         NewContainer,
         fake::{Behaviour, FakeEngine},
+        terms::Activity,
     };
 
     async fn next(hints: &mut BoxStream<'static, Hint>) -> Hint {
@@ -324,5 +344,23 @@ mod tests {
         let then = link.moment();
         link.open().await.unwrap();
         assert!(!link.may_have_changed(&id, then));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_what_a_container_ended_is_known_though_it_runs_again() {
+        let fake = FakeEngine::default();
+        fake.add_image("docker.io/library/web:1", "sha256:1", Behaviour::Ends(7));
+        let link = Link::new(fake.clone(), "pump-17".parse().unwrap());
+        link.open().await.unwrap();
+        let mut hints = link.hints(|_| Some(Whose::Kind));
+        let spec = serde_json::from_value(json!({ "image": "web:1" })).unwrap();
+        let id = fake.create(&NewContainer { name: "web", spec: &spec, marks: &Texts::new() }).await.unwrap();
+        fake.start(&id).await.unwrap();
+        while link.state().ends.is_empty() {
+            next(&mut hints).await;
+        }
+        let runs = |own: &mut Container| (own.state.activity, own.state.exit_code) = (Activity::Running, 0);
+        fake.change("web", runs).unwrap();
+        assert_eq!(link.container("web").await.unwrap().unwrap().state.exit_code, 7);
     }
 }

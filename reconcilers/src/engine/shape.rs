@@ -58,7 +58,7 @@ impl Shape {
         }
         if let Some(logging) = &spec.logging {
             shape.set("logging.driver", logging.driver.clone());
-            shape.texts("logging.options", &logging.options);
+            shape.digests("logging.options", &logging.options);
         }
         shape
     }

@@ -246,9 +246,9 @@ pub struct NamedImage {
 pub struct Login {
     /// The registry.
     pub registry: String,
-    /// The user.
-    pub user: String,
-    /// The password, or a token in its place.
+    /// The user; without one, the secret is a token that says who it is.
+    pub user: Option<String>,
+    /// The password, or the token.
     pub secret: String,
 }
 
@@ -303,6 +303,8 @@ pub struct EngineEvent {
     pub at: i64,
     /// To what.
     pub subject: Subject,
+    /// With what a container has ended, if that is what happened.
+    pub ended: Option<i64>,
 }
 
 /// What something happened to.

@@ -55,7 +55,8 @@ async fn images_are_pulled_and_what_goes_wrong_is_told(place: String) {
 
     let locked = Registry::locked().await;
     let secret = locked.image("shop/web:1");
-    let login = |secret: &str| Login { registry: locked.image(""), user: "me".into(), secret: secret.into() };
+    let login =
+        |secret: &str| Login { registry: locked.image(""), user: Some("me".into()), secret: secret.into() };
     assert_eq!(refused(&engine, &secret, None).await, Cause::Unauthorized);
     assert_eq!(refused(&engine, &secret, Some(&login("wrong"))).await, Cause::Unauthorized);
     // Who is let in learns that there is nothing yet.
@@ -118,7 +119,11 @@ async fn a_pull_that_fails_is_told_and_tried_again_until_it_succeeds() {
     fs::write(device.path("/etc/registry.json"), config("bWU6d3Jvbmc=")).unwrap();
     device.status(&fleet, "the wrong password is told".into(), reason("Unauthorized")).await;
     fs::write(device.path("/etc/registry.json"), config("bWU6c2VjcmV0")).unwrap();
-    device.status(&fleet, "the missing image is told".into(), reason("ImageNotFound")).await;
+    let status = device.status(&fleet, "the missing image is told".into(), reason("ImageNotFound")).await;
+    let web = status.resources.values().next().unwrap();
+    assert!(web.retry_after.is_some() && web.error.as_ref().unwrap().attempts >= 2, "{web:?}");
+    registry.push(&parts::docker(), IMAGE, "shop/web:1").await;
+    device.ready(&fleet, 1).await;
     fleet
         .apply(&device.id, &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }))
         .await;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::{agent::LONG, parts, until};
 use jiff::Timestamp;
-use manifest_types::status::AgentStatus;
+use manifest_types::status::{AgentStatus, Phase};
 use reconcilers::engine::{ContainerEngine, terms::Activity};
 use serde_json::{Value, json};
 
@@ -119,10 +119,10 @@ async fn it_runs_when_it_is_wanted_to_on_podman() {
     it_runs_when_it_is_wanted_to(parts::podman()).await;
 }
 
-#[tokio::test]
-async fn a_crash_loop_is_told_with_what_it_printed() {
-    let rig = Rig::on(parts::docker()).await;
-    rig.apply(json!({ "command": ["sh", "-c", "echo there is no cheese >&2; exit 7"] })).await;
+async fn a_crash_loop_is_told_with_what_it_printed(place: String) {
+    let rig = Rig::on(place).await;
+    // It lives for long enough to be seen alive.
+    rig.apply(json!({ "command": ["sh", "-c", "echo there is no cheese >&2; sleep 1; exit 7"] })).await;
     let told = |status: &AgentStatus| {
         let errors = status.resources.values().filter_map(|resource| resource.error.as_ref());
         errors.into_iter().any(|error| {
@@ -132,5 +132,27 @@ async fn a_crash_loop_is_told_with_what_it_printed() {
         })
     };
     rig.device.status(&rig.fleet, "the crash loop is told".into(), told).await;
+    // That it runs once more, for a moment, does not make it well.
+    let lives = async || rig.container().await.map(|container| container.state.restarts).unwrap_or_default();
+    let before = lives().await;
+    until("it has lived twice more", LONG, async || {
+        let status = rig.fleet.status(&rig.device.id).await.unwrap();
+        let web = status.resources.values().next().unwrap();
+        assert_eq!(web.phase, Phase::Failed, "{web:?}");
+        let details = serde_json::to_value(&web.details).unwrap();
+        assert_eq!(details["exitCode"], 7, "{details}");
+        lives().await >= before + 2
+    })
+    .await;
     rig.clear().await;
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_told_with_what_it_printed_on_docker() {
+    a_crash_loop_is_told_with_what_it_printed(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn a_crash_loop_is_told_with_what_it_printed_on_podman() {
+    a_crash_loop_is_told_with_what_it_printed(parts::podman()).await;
 }

@@ -40,7 +40,8 @@ pub enum RestartPolicy {
     Always,
     /// When it has ended with a failure; `maxRestarts` says how often.
     OnFailure,
-    /// Whenever it has ended, unless it was stopped.
+    /// Whenever it has ended, as `Always`; after the engine itself was restarted, only if it was not stopped by hand. The agent starts it then: what is to
+    /// stay stopped has `desired: Stopped`.
     UnlessStopped,
     /// Never: when it has ended with success, it is done.
     No,

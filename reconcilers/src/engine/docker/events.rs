@@ -54,7 +54,9 @@ pub(super) fn event(line: &[u8]) -> Option<EngineEvent> {
         },
         _ => return None,
     };
-    Some(EngineEvent { at: event.number("timeNano"), subject })
+    let code = || attributes.some_text("exitCode").or_else(|| attributes.some_text("containerExitCode"));
+    let ended = matches!(action, "die" | "died").then(code).flatten().and_then(|code| code.parse().ok());
+    Some(EngineEvent { at: event.number("timeNano"), subject, ended })
 }
 
 #[cfg(test)]
@@ -63,6 +65,17 @@ mod tests {
 
     fn told(line: Value) -> Option<Subject> {
         event(line.to_string().as_bytes()).map(|event| event.subject)
+    }
+
+    #[test]
+    fn with_what_a_container_ends_is_told() {
+        let ended = |line: Value| event(line.to_string().as_bytes()).and_then(|event| event.ended);
+        let docker = json!({ "Type": "container", "Action": "die", "Actor": { "ID": "c1", "Attributes": { "exitCode": "7", "name": "web" } } });
+        assert_eq!(ended(docker), Some(7));
+        let podman = json!({ "Type": "container", "Action": "died", "Actor": { "ID": "c1", "Attributes": { "containerExitCode": "7", "name": "web" } } });
+        assert_eq!(ended(podman), Some(7));
+        let started = json!({ "Type": "container", "Action": "start", "Actor": { "ID": "c1", "Attributes": { "containerExitCode": "0", "name": "web" } } });
+        assert_eq!(ended(started), None);
     }
 
     #[test]

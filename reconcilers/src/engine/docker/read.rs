@@ -92,7 +92,7 @@ fn shape(told: Told<'_>) -> Shape {
     shape.texts("annotations", &host.texts("Annotations"));
     let logging = host.at("LogConfig");
     shape.set("logging.driver", logging.text("Type"));
-    shape.texts("logging.options", &logging.texts("Config"));
+    shape.digests("logging.options", &logging.texts("Config"));
     if let Some(check) = config.some("Healthcheck") {
         shape.set_some("healthcheck.test", check.some("Test").map(|_| check.words("Test")));
         shape.set("healthcheck.interval", check.amount("Interval"));

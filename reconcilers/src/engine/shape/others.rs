@@ -13,7 +13,7 @@ impl Shape {
     pub fn wanted_volume(spec: &VolumeSpec) -> Self {
         let mut shape = Self::default();
         shape.set("driver", spec.wanted_driver());
-        shape.options(&spec.options);
+        shape.digests("options", &spec.options);
         shape.texts("labels", &spec.labels);
         shape
     }
@@ -22,7 +22,7 @@ impl Shape {
     pub fn of_volume(volume: &Volume) -> Self {
         let mut shape = Self::default();
         shape.set("driver", volume.driver.as_str());
-        shape.options(&volume.options);
+        shape.digests("options", &volume.options);
         shape.texts("labels", &volume.labels);
         shape
     }
@@ -33,7 +33,7 @@ impl Shape {
         shape.set("driver", spec.wanted_driver());
         shape.set("internal", spec.internal);
         shape.set("ipv6", spec.ipv6);
-        shape.options(&spec.options);
+        shape.digests("options", &spec.options);
         shape.texts("labels", &spec.labels);
         if let Some(ipam) = &spec.ipam {
             shape.set_some("ipam.driver", ipam.driver.as_deref());
@@ -51,7 +51,7 @@ impl Shape {
         shape.set("driver", network.driver.as_str());
         shape.set("internal", network.internal);
         shape.set("ipv6", network.ipv6);
-        shape.options(&network.options);
+        shape.digests("options", &network.options);
         shape.texts("labels", &network.labels);
         shape.set("ipam.driver", network.ipam_driver.as_str());
         for (subnet, gateway, range) in &network.pools {
@@ -60,9 +60,10 @@ impl Shape {
         shape
     }
 
-    fn options(&mut self, options: &Texts) {
-        for (name, value) in options {
-            self.set(format!("options.{name}"), Digest::of(value.as_bytes()).to_string());
+    /// Sets each text by its name below a path, as a digest: it may be a password.
+    pub(in crate::engine) fn digests(&mut self, path: &str, texts: &Texts) {
+        for (name, value) in texts {
+            self.set(format!("{path}.{name}"), Digest::of(value.as_bytes()).to_string());
         }
     }
 
