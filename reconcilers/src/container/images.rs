@@ -157,7 +157,10 @@ impl Images {
         let (engine, identity) = (&link.engine, link.identity());
         for container in self.books.record(&identity).await?.open_pulls() {
             if !lock(&self.pulling).contains_key(&container) {
-                self.close(engine, &identity, &container).await?;
+                // One that cannot be told now keeps no others from being removed.
+                if let Err(error) = self.close(engine, &identity, &container).await {
+                    told(&error);
+                }
             }
         }
         lock(&self.wanted).retain(|name, _| names.whose(name).is_some());
@@ -233,11 +236,11 @@ async fn remove(engine: &impl ContainerEngine, leftover: &Leftover) -> Answer<bo
     for name in names {
         match engine.remove_image(name).await {
             Ok(()) => {}
-            Err(error @ EngineError::Refused { .. }) => {
+            Err(error @ (EngineError::NoEngine { .. } | EngineError::Away { .. })) => return Err(error),
+            Err(error) => {
                 tracing::debug!(image = id, name, %error, "an image that is no longer needed is kept for now");
                 return Ok(false);
             }
-            Err(error) => return Err(error),
         }
     }
     match is_kept {

@@ -266,6 +266,17 @@ impl Scene {
         Move::Fail(member.id(), format!("the engine made it with another {fields}"))
     }
 
+    /// Whether a move takes back, or replaces, what this step itself has made and is not as wanted.
+    pub(super) fn takes_back(&self, next: &Move, memory: &Memory) -> bool {
+        let is_own = |member: &&Member| memory.made.contains(&member.id());
+        let mut made = [&self.main, &self.next].into_iter().flatten().filter(is_own);
+        match next {
+            Move::Remove(id) => memory.failed.is_none() && made.any(|member| member.id() == *id),
+            Move::Create(_) => self.main.as_ref().is_some_and(|main| is_own(&main)),
+            _ => false,
+        }
+    }
+
     /// Whether a container needs no other in its place.
     fn fits(&self, member: &Member, goal: &Goal<'_>, memory: &Memory) -> bool {
         !self.differences(member, goal).iter().any(|difference| needs_another(difference, memory))

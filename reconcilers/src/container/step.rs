@@ -208,12 +208,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         next: &Move,
         memory: &mut Memory,
     ) -> Result<Made, ReconcileError> {
-        let is_own = |id: &String| memory.made.contains(id);
-        let misfit = match next {
-            Move::Remove(id) => memory.failed.is_none() && is_own(id),
-            Move::Create(_) => scene.main.as_ref().is_some_and(|main| is_own(&main.container.id)),
-            _ => false,
-        };
+        let misfit = scene.takes_back(next, memory);
         memory.misfits += u32::from(misfit);
         let engine = &self.link.engine;
         let grace = Duration::from_secs(put.spec.stop_seconds().into());

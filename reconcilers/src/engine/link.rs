@@ -44,6 +44,8 @@ pub struct Link<E> {
 #[derive(Debug, Default)]
 struct State {
     info: Option<EngineInfo>,
+    /// Which one it is, or was when it was last there.
+    identity: String,
     is_listening: bool,
     /// When something last happened that was told.
     last: Option<i64>,
@@ -96,6 +98,7 @@ impl<E: ContainerEngine> Link<E> {
         let mut state = self.state();
         if !state.is_listening {
             let since = state.last.unwrap_or(now);
+            state.identity = format!("{} {}", info.name, info.data_dir.as_deref().unwrap_or_default());
             state.info = Some(info);
             state.is_listening = true;
             tokio::spawn(Arc::clone(self).listen(since));
@@ -171,10 +174,9 @@ impl<E: ContainerEngine> Link<E> {
         self.state().info.clone()
     }
 
-    /// Which engine it is, by its name and the place of its data; empty while none is known.
+    /// Which engine it is, or was when it was last there, by its name and the place of its data; empty before the first.
     pub fn identity(&self) -> String {
-        let info = self.state().info.clone();
-        info.map_or_else(String::new, |info| format!("{} {}", info.name, info.data_dir.unwrap_or_default()))
+        self.state().identity.clone()
     }
 
     /// This moment: what is read from now on is as it is after all that was told before.

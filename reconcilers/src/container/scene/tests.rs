@@ -299,7 +299,14 @@ fn what_was_made_and_is_not_as_wanted_is_made_anew_before_the_engine_is_blamed()
     let unfit = || member("made", &other, Activity::Running);
     let alone = Scene { main: unfit(), ..scene() };
     assert_eq!(next_at(&alone, &wanted, &memory(1), 100), Move::Create("web.holdfast-next".into()));
+    assert!(alone.takes_back(&Move::Create("web.holdfast-next".into()), &memory(1)));
+    let replaced = Scene { main: member("new", &wanted, Activity::Running), prior: unfit(), ..scene() };
+    assert!(
+        !replaced.takes_back(&Move::Remove("made".into()), &memory(1)),
+        "its replacement has proved well"
+    );
     let still = Scene { main: member("made", &other, Activity::Created), ..scene() };
+    assert!(still.takes_back(&Move::Remove("made".into()), &memory(1)));
     assert_eq!(next_at(&still, &wanted, &memory(1), 100), Move::Remove("made".into()));
     assert_eq!(next_at(&alone, &wanted, &memory(2), 100), Move::NotKept(vec!["user".into()]));
     let beside = Scene { main: member("old", &wanted, Activity::Running), next: unfit(), ..scene() };
