@@ -28,7 +28,7 @@ use super::{
     error::{Cause, EngineError},
     shape::{Shape, USUAL_NETWORK},
     terms::{
-        Activity, Adjustment, Checked, Container, EngineEvent, EngineInfo, Image, Line, Listed, Login,
+        Activity, Adjustment, Checked, Container, End, EngineEvent, EngineInfo, Image, Line, Listed, Login,
         NamedImage, Network, Printed, State, Subject, Volume,
     },
 };
@@ -94,13 +94,13 @@ impl FakeEngine {
     }
 
     fn tell(&self, world: &mut World, subject: Subject) {
-        let ended = match &subject {
+        let end = match &subject {
             Subject::Container { id, .. } => world.containers.get(id).and_then(|container| {
-                (container.state.activity == Activity::Exited).then_some(container.state.exit_code)
+                (container.state.activity == Activity::Exited).then_some(End::Code(container.state.exit_code))
             }),
             _ => None,
         };
-        let event = EngineEvent { at: world.now(), subject, ended };
+        let event = EngineEvent { at: world.now(), subject, end };
         world.past.push(event.clone());
         // Nobody may be listening.
         let _ = self.0.events.send(Some(event));

@@ -23,6 +23,10 @@ use super::{
 };
 use crate::reconciler::Hint;
 
+mod ends;
+
+use ends::Ends;
+
 /// So much news is kept for whoever is slow to hear it.
 const KEPT: usize = 1024;
 /// A stream of events that ends at once is not opened again sooner.
@@ -50,8 +54,7 @@ struct State {
     /// When something last happened that was told.
     last: Option<i64>,
     changes: Changes,
-    /// With what each container has last ended: Docker forgets that as soon as it starts it again.
-    ends: BTreeMap<String, i64>,
+    ends: Ends,
 }
 
 /// What has changed, counted: a container, any image, everything.
@@ -128,11 +131,8 @@ impl<E: ContainerEngine> Link<E> {
     fn note(&self, event: &EngineEvent) {
         let mut state = self.state();
         state.last = Some(event.at);
-        if let (Subject::Container { id, .. }, Some(code)) = (&event.subject, event.ended) {
-            if state.ends.len() >= MOST_CHANGED {
-                state.ends.clear();
-            }
-            state.ends.insert(id.clone(), code);
+        if let (Subject::Container { id, .. }, Some(end)) = (&event.subject, event.end) {
+            state.ends.note(id, event.at, end);
         }
         match &event.subject {
             Subject::Container { id, .. } | Subject::Network { container: Some(id), .. } => {
@@ -143,13 +143,11 @@ impl<E: ContainerEngine> Link<E> {
         }
     }
 
-    /// One container by its name or id, as [`ContainerEngine::container`] tells it, and with what it has last ended, though it runs again.
+    /// One container by its name or id, as [`ContainerEngine::container`] tells it, and how it last ended, though it runs again.
     pub async fn container(&self, name: &str) -> Answer<Option<Container>> {
         let mut found = self.engine.container(name).await?;
-        if let Some(found) =
-            found.as_mut().filter(|found| found.state.activity.is_up() && found.state.exit_code == 0)
-        {
-            found.state.exit_code = self.state().ends.get(&found.id).copied().unwrap_or_default();
+        if let Some(found) = &mut found {
+            self.state().ends.tell(&found.id, &mut found.state);
         }
         Ok(found)
     }
@@ -358,11 +356,10 @@ mod tests {
         let spec = serde_json::from_value(json!({ "image": "web:1" })).unwrap();
         let id = fake.create(&NewContainer { name: "web", spec: &spec, marks: &Texts::new() }).await.unwrap();
         fake.start(&id).await.unwrap();
-        while link.state().ends.is_empty() {
-            next(&mut hints).await;
-        }
         let runs = |own: &mut Container| (own.state.activity, own.state.exit_code) = (Activity::Running, 0);
         fake.change("web", runs).unwrap();
-        assert_eq!(link.container("web").await.unwrap().unwrap().state.exit_code, 7);
+        while link.container("web").await.unwrap().unwrap().state.exit_code != 7 {
+            next(&mut hints).await;
+        }
     }
 }

@@ -33,6 +33,11 @@ pub const NAMED_NETWORKS: &str = "networks";
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
 pub struct Shape(BTreeMap<String, Value>);
 
+/// What nobody but the spec sets: a network, but for the aliases and addresses that the engine gives of its own, and a limit, whether a spec can name it or not.
+fn is_never_left(path: &str, got: &Value) -> bool {
+    (path.starts_with("networks.") && got.is_boolean()) || path.starts_with("resources.")
+}
+
 /// An engine may tell an address only of what runs.
 fn is_address_to_come(path: &str, seen: &Shape) -> bool {
     path.strip_suffix(".ip")
@@ -181,14 +186,9 @@ impl Shape {
                 differences.push(difference(path, Value::Null, got.unwrap_or(Value::Null)));
             }
         }
-        for (path, got) in seen.0.iter().filter(|(path, _)| path.starts_with("networks.")) {
-            // The engine gives aliases and addresses of its own.
-            let is_whole = got.as_bool().is_some();
-            let kept = self.0.contains_key(path) || self.0.get("networkMode") != Some(&json!(NAMED_NETWORKS));
-            if is_whole && !kept {
-                differences.push(difference(path, Value::Null, got.clone()));
-            }
-        }
+        let unwanted =
+            seen.0.iter().filter(|(path, got)| is_never_left(path, got) && !self.0.contains_key(*path));
+        differences.extend(unwanted.map(|(path, got)| difference(path, Value::Null, got.clone())));
         differences
     }
 
@@ -375,8 +375,10 @@ fn is_same_port(want: &str, got: &str) -> bool {
 fn difference(path: &str, want: Value, got: Value) -> Difference {
     let in_place = ["resources.", "networks.", "restartPolicy", "maxRestarts"];
     let in_place = in_place.iter().any(|prefix| path.starts_with(prefix));
-    // Engines take no limit for no change, but for that of processes.
-    let lifts = path.starts_with("resources.") && path != "resources.pids" && want == json!(0);
+    // Engines take no limit for no change, but for that of processes, and that of swap follows from the memory's.
+    let lifts = path.starts_with("resources.")
+        && !["resources.pids", "resources.memorySwap"].contains(&path)
+        && (want == json!(0) || want.is_null());
     let in_place = in_place && !lifts;
     Difference { path: path.to_owned(), want, got, in_place }
 }

@@ -303,8 +303,17 @@ pub struct EngineEvent {
     pub at: i64,
     /// To what.
     pub subject: Subject,
-    /// With what a container has ended, if that is what happened.
-    pub ended: Option<i64>,
+    /// How a container has ended, if that is what happened.
+    pub end: Option<End>,
+}
+
+/// What an engine tells of a container's end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It ended, with this code.
+    Code(i64),
+    /// One of its programs was killed for want of memory: told shortly before or after the end, if that was it.
+    OutOfMemory,
 }
 
 /// What something happened to.

@@ -1,6 +1,6 @@
 //! A device with an engine: its agent runs, as it is shipped.
 
-use e2e::{Device, Fleet, NatsServer, Running, agent::LONG, fleet, until};
+use e2e::{Device, Fleet, NatsServer, Running, agent::LONG, fleet, parts, running::Start, until};
 use reconcilers::engine::{ContainerEngine, contract::fresh, docker::Docker, terms::Container};
 use serde_json::{Value, json};
 
@@ -57,4 +57,28 @@ impl Rig {
         self.apply_all(json!([])).await;
         until("nothing is left", LONG, async || self.is_clean().await).await;
     }
+}
+
+/// Runs Docker's own command line against an engine, as a person would.
+pub(crate) async fn docker(place: &str, arguments: &[&str]) {
+    let mut docker = Start::new("docker", "docker").args(["--host", place]).args(arguments).start();
+    assert!(docker.wait(LONG).await.success(), "{arguments:?}: {}", docker.stderr());
+}
+
+/// Gives an engine an image that is like the usual one, but for a line of its recipe.
+pub(crate) async fn variant(place: &str, change: &str, image: &str) {
+    let (first, draft) = (parts::docker(), fresh("draft"));
+    docker(&first, &["create", "--name", &draft, IMAGE]).await;
+    docker(&first, &["commit", "--change", change, &draft, image]).await;
+    docker(&first, &["rm", &draft]).await;
+    if place == first {
+        return;
+    }
+    // Podman's commit does not understand Docker's command line.
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("image.tar");
+    let archive = archive.to_str().unwrap();
+    docker(&first, &["save", "--output", archive, image]).await;
+    docker(&first, &["rmi", image]).await;
+    docker(place, &["load", "--input", archive]).await;
 }

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use e2e::{agent::LONG, parts, until};
-use jiff::Timestamp;
 use manifest_types::status::{AgentStatus, Phase};
 use reconcilers::engine::{ContainerEngine, terms::Activity};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use crate::rig::Rig;
+use crate::{
+    IMAGE,
+    rig::{Rig, docker, variant},
+};
 
 /// Waits until the update has failed and the old one is back.
 async fn rolled_back(rig: &Rig) -> AgentStatus {
@@ -19,30 +21,35 @@ async fn rolled_back(rig: &Rig) -> AgentStatus {
     rig.device.status(&rig.fleet, "the update is rolled back".into(), is_told).await
 }
 
-/// A new one whose healthcheck fails, or that ends at once where healthchecks are not run.
-async fn a_bad_update_comes_back(place: String, strategy: &str, bad: Value) {
-    let rig = Rig::on(place).await;
+/// An update to an image that proves bad: `flaw` is what makes it so.
+async fn a_bad_image_is_rolled_back(place: String, strategy: &str, flaw: &str) {
+    let rig = Rig::on(place.clone()).await;
+    let name = rig.device.id.to_string();
+    let [good, bad] = ["good", "bad"].map(|tag| format!("localhost/holdfast/{name}:{tag}"));
+    docker(&place, &["tag", IMAGE, &good]).await;
+    variant(&place, flaw, &bad).await;
     let update = json!({ "strategy": strategy, "healthyWithin": "10s" });
-    rig.apply(json!({ "env": { "VERSION": "1" }, "update": update })).await;
+    rig.apply(json!({ "image": good, "update": update })).await;
     rig.device.ready(&rig.fleet, 1).await;
     let old = rig.container().await.unwrap();
-    let mut new = json!({ "env": { "VERSION": "2" }, "update": update });
-    new.as_object_mut().unwrap().extend(bad.as_object().unwrap().clone());
-    rig.apply(new).await;
-    rolled_back(&rig).await;
+    rig.apply(json!({ "image": bad, "update": update })).await;
+    let status = rolled_back(&rig).await;
+    let error = status.resources.values().find_map(|resource| resource.error.as_ref()).unwrap();
+    assert!(
+        error.message.contains(&good) && error.message.contains(&bad),
+        "both are named: {}",
+        error.message
+    );
     let back = rig.container().await.unwrap();
     assert_eq!((&back.id, back.state.activity), (&old.id, Activity::Running));
     let all = rig.engine.containers().await.unwrap();
-    assert_eq!(all.iter().filter(|listed| listed.name.starts_with(rig.device.id.as_str())).count(), 1);
+    assert_eq!(all.iter().filter(|listed| listed.name.starts_with(&name)).count(), 1);
     if strategy == "StartFirst" {
         assert_eq!(back.state.started_at, old.state.started_at, "it never stopped");
     } else {
-        let away = back
-            .state
-            .started_at
-            .unwrap()
-            .duration_since(back.state.finished_at.unwrap_or(Timestamp::UNIX_EPOCH));
-        eprintln!("{strategy}: the old one was away for {away:#}");
+        let (ended, started) = (back.state.finished_at.unwrap(), back.state.started_at.unwrap());
+        assert!(ended > old.state.started_at.unwrap() && started > ended, "it made room: {back:?}");
+        eprintln!("{flaw}: the old one was away for {:#}", started.duration_since(ended));
     }
 
     // What failed is not tried again, and the old one is what is held.
@@ -59,39 +66,35 @@ async fn a_bad_update_comes_back(place: String, strategy: &str, bad: Value) {
     until("the old one runs again", LONG, again).await;
     rolled_back(&rig).await;
     rig.clear().await;
+    docker(&place, &["rmi", &good, &bad]).await;
 }
 
-fn failing_check() -> Value {
-    json!({ "healthcheck": { "command": ["false"], "interval": "1s", "retries": 1 } })
-}
-
-fn ends_at_once() -> Value {
-    json!({ "command": ["sh", "-c", "exit 3"] })
-}
+const FAILS: &str = r#"HEALTHCHECK --interval=1s --retries=1 CMD false"#;
+const ENDS: &str = r#"CMD ["sh", "-c", "exit 3"]"#;
 
 #[tokio::test]
 async fn a_failing_healthcheck_brings_the_old_one_back_on_docker() {
-    a_bad_update_comes_back(parts::docker(), "StopFirst", failing_check()).await;
+    a_bad_image_is_rolled_back(parts::docker(), "StopFirst", FAILS).await;
 }
 
 #[tokio::test]
 async fn with_start_first_a_failing_healthcheck_costs_nothing_on_docker() {
-    a_bad_update_comes_back(parts::docker(), "StartFirst", failing_check()).await;
+    a_bad_image_is_rolled_back(parts::docker(), "StartFirst", FAILS).await;
 }
 
 #[tokio::test]
 async fn what_ends_at_once_brings_the_old_one_back_on_docker() {
-    a_bad_update_comes_back(parts::docker(), "StopFirst", ends_at_once()).await;
+    a_bad_image_is_rolled_back(parts::docker(), "StopFirst", ENDS).await;
 }
 
 #[tokio::test]
 async fn what_ends_at_once_brings_the_old_one_back_on_podman() {
-    a_bad_update_comes_back(parts::podman(), "StopFirst", ends_at_once()).await;
+    a_bad_image_is_rolled_back(parts::podman(), "StopFirst", ENDS).await;
 }
 
 #[tokio::test]
 async fn with_start_first_what_ends_at_once_costs_nothing_on_podman() {
-    a_bad_update_comes_back(parts::podman(), "StartFirst", ends_at_once()).await;
+    a_bad_image_is_rolled_back(parts::podman(), "StartFirst", ENDS).await;
 }
 
 async fn it_runs_when_it_is_wanted_to(place: String) {
@@ -155,4 +158,36 @@ async fn a_crash_loop_is_told_with_what_it_printed_on_docker() {
 #[tokio::test]
 async fn a_crash_loop_is_told_with_what_it_printed_on_podman() {
     a_crash_loop_is_told_with_what_it_printed(parts::podman()).await;
+}
+
+/// `tells`: whether the engine says that it was for want of memory. Podman 4 does not where the kernel has the first generation of cgroups.
+async fn what_ran_out_of_memory_is_told(place: String, tells: bool) {
+    let rig = Rig::on(place).await;
+    let eats = json!({
+        "command": ["dd", "if=/dev/zero", "of=/dev/null", "bs=64M", "count=100"],
+        "resources": { "memory": "16Mi" }, "restartPolicy": "OnFailure", "maxRestarts": 2
+    });
+    rig.apply(eats).await;
+    let told = |status: &AgentStatus| {
+        let web = status.resources.values().next();
+        let details = web.and_then(|web| serde_json::to_value(&web.details).ok()).unwrap_or_default();
+        let is_told = !tells || details["oomKilled"] == true;
+        is_told && details["exitCode"] == 137 && details["restarts"] == 2 && details["state"] == "exited"
+    };
+    let status = rig.device.status(&rig.fleet, "its end is told".into(), told).await;
+    let web = status.resources.values().next().unwrap();
+    let error = web.error.as_ref().unwrap();
+    assert_eq!((web.phase, error.reason.as_str()), (Phase::Failed, "Exited"));
+    assert!(!tells || error.message.contains("out of memory"), "{error:?}");
+    rig.clear().await;
+}
+
+#[tokio::test]
+async fn what_ran_out_of_memory_is_told_on_docker() {
+    what_ran_out_of_memory_is_told(parts::docker(), true).await;
+}
+
+#[tokio::test]
+async fn what_ran_out_of_memory_is_told_on_podman() {
+    what_ran_out_of_memory_is_told(parts::podman(), false).await;
 }

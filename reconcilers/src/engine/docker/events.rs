@@ -4,7 +4,7 @@ use hyper::Method;
 use serde_json::{Value, json};
 
 use super::{found::Found, http::Call, wire::Told};
-use crate::engine::terms::{EngineEvent, Subject};
+use crate::engine::terms::{End, EngineEvent, Subject};
 
 /// What happens to containers and matters. A healthcheck's own runs do not: they would tell something every few seconds. Nor does a signal, whose
 /// effect is told by itself: while it has none yet, Docker lets whoever asks for the container wait.
@@ -55,8 +55,12 @@ pub(super) fn event(line: &[u8]) -> Option<EngineEvent> {
         _ => return None,
     };
     let code = || attributes.some_text("exitCode").or_else(|| attributes.some_text("containerExitCode"));
-    let ended = matches!(action, "die" | "died").then(code).flatten().and_then(|code| code.parse().ok());
-    Some(EngineEvent { at: event.number("timeNano"), subject, ended })
+    let end = match (event.text("Type"), action) {
+        ("container", "die" | "died") => code().and_then(|code| code.parse().ok()).map(End::Code),
+        ("container", "oom") => Some(End::OutOfMemory),
+        _ => None,
+    };
+    Some(EngineEvent { at: event.number("timeNano"), subject, end })
 }
 
 #[cfg(test)]
@@ -68,14 +72,16 @@ mod tests {
     }
 
     #[test]
-    fn with_what_a_container_ends_is_told() {
-        let ended = |line: Value| event(line.to_string().as_bytes()).and_then(|event| event.ended);
+    fn how_a_container_ends_is_told() {
+        let ended = |line: Value| event(line.to_string().as_bytes()).and_then(|event| event.end);
         let docker = json!({ "Type": "container", "Action": "die", "Actor": { "ID": "c1", "Attributes": { "exitCode": "7", "name": "web" } } });
-        assert_eq!(ended(docker), Some(7));
+        assert_eq!(ended(docker), Some(End::Code(7)));
         let podman = json!({ "Type": "container", "Action": "died", "Actor": { "ID": "c1", "Attributes": { "containerExitCode": "7", "name": "web" } } });
-        assert_eq!(ended(podman), Some(7));
+        assert_eq!(ended(podman), Some(End::Code(7)));
         let started = json!({ "Type": "container", "Action": "start", "Actor": { "ID": "c1", "Attributes": { "containerExitCode": "0", "name": "web" } } });
         assert_eq!(ended(started), None);
+        let starved = json!({ "Type": "container", "Action": "oom", "Actor": { "ID": "c1", "Attributes": { "name": "web" } } });
+        assert_eq!(ended(starved), Some(End::OutOfMemory));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::engine::{
     terms::{Activity, Checked, Container, Image, Listed, NamedImage, State},
 };
 
+/// The period of a quota of processors where none is told, in microseconds: the kernel's own.
+const USUAL_PERIOD: u64 = 100_000;
+
 impl WireListed {
     pub(super) fn read(self) -> Listed {
         let names = self.names.unwrap_or_default();
@@ -37,6 +40,10 @@ pub(super) fn container(told: Told<'_>, is_podman: bool) -> Container {
     if is_podman {
         shape.unset_below("devices");
         shape.unset_below("ipc");
+        // The usual mode is told of all that are in networks, whichever.
+        if shape.get("networkMode").is_some_and(|mode| mode == USUAL_NETWORK) {
+            shape.unset_below("networkMode");
+        }
     }
     let (state, config) = (told.at("State"), told.at("Config"));
     let addresses =
@@ -131,15 +138,10 @@ fn networking(shape: &mut Shape, host: Told<'_>, settings: Told<'_>) {
             shape.port(number, protocol, &format!("{}:{host}", binding.text("HostIp")));
         }
     }
-    let networks = || settings.entries("Networks");
-    let mode = match mode(host.text("NetworkMode")) {
-        // Podman tells the usual mode for any network of its own.
-        USUAL_NETWORK if networks().any(|(name, _)| !["bridge", "podman"].contains(&name)) => NAMED_NETWORKS,
-        mode => mode,
-    };
+    let mode = mode(host.text("NetworkMode"));
     shape.set("networkMode", mode);
-    for (name, endpoint) in networks().filter(|_| !["host", "none"].contains(&mode)) {
-        let name = if mode == USUAL_NETWORK && name == "podman" { USUAL_NETWORK } else { name };
+    for (name, endpoint) in settings.entries("Networks").filter(|_| !["host", "none"].contains(&mode)) {
+        let name = if name == "podman" { USUAL_NETWORK } else { name };
         shape.set(format!("networks.{name}"), true);
         if endpoint.0.is_null() {
             continue;
@@ -183,13 +185,14 @@ fn rights(shape: &mut Shape, host: Told<'_>) {
 fn resources(shape: &mut Shape, host: Told<'_>) {
     shape.set("resources.memory", host.amount("Memory"));
     shape.set("resources.memoryReservation", host.amount("MemoryReservation"));
-    // Podman tells a quota of a period where Docker tells billionths.
-    let by_quota =
-        host.amount("CpuQuota").saturating_mul(1_000_000_000).checked_div(host.amount("CpuPeriod"));
+    // Podman tells a quota of a period where Docker tells billionths; so does Docker where somebody has set one.
+    let period = Some(host.amount("CpuPeriod")).filter(|period| *period > 0).unwrap_or(USUAL_PERIOD);
+    let by_quota = host.amount("CpuQuota").saturating_mul(1_000_000_000).checked_div(period);
     let cpus = Some(host.amount("NanoCpus")).filter(|cpus| *cpus > 0).or(by_quota);
     shape.set("resources.cpus", cpus.unwrap_or_default());
     shape.set("resources.cpuShares", host.amount("CpuShares"));
     shape.set("resources.pids", host.amount("PidsLimit"));
+    beyond_the_spec(shape, host);
     let restarts = host.at("RestartPolicy");
     let policy = match restarts.text("Name") {
         "always" => RestartPolicy::Always,
@@ -199,6 +202,24 @@ fn resources(shape: &mut Shape, host: Told<'_>) {
     };
     let most = u32::try_from(restarts.amount("MaximumRetryCount")).ok();
     shape.restarts(policy, most.filter(|_| policy == RestartPolicy::OnFailure));
+}
+
+/// Limits that no spec sets, where somebody has set them.
+fn beyond_the_spec(shape: &mut Shape, host: Told<'_>) {
+    for (name, key) in [("cpusetCpus", "CpusetCpus"), ("cpusetMems", "CpusetMems")] {
+        shape.set_some(&format!("resources.{name}"), host.some_text(key));
+    }
+    // Engines choose twice the memory, or no limit (-1) where the kernel cannot hold one.
+    let usual = [0, host.amount("Memory").saturating_mul(2)];
+    let swap = Some(host.amount("MemorySwap")).filter(|swap| !usual.contains(swap));
+    shape.set_some("resources.memorySwap", swap);
+    for (name, key) in [
+        ("blkioWeight", "BlkioWeight"),
+        ("kernelMemory", "KernelMemory"),
+        ("cpuRealtimeRuntime", "CpuRealtimeRuntime"),
+    ] {
+        shape.set_some(&format!("resources.{name}"), Some(host.amount(key)).filter(|amount| *amount > 0));
+    }
 }
 
 fn mounts(shape: &mut Shape, told: Told<'_>, host: Told<'_>) {
@@ -319,12 +340,12 @@ mod tests {
         for (path, value) in [
             ("entrypoint", json!(["/bin/web"])),
             ("stopSignal", json!("SIGINT")),
-            ("networkMode", json!(NAMED_NETWORKS)),
             ("resources.cpus", json!(500_000_000_u64)),
             ("ulimits.nofile", json!("1:2")),
         ] {
             assert_eq!(shape.get(path), Some(&value), "{path}");
         }
+        assert_eq!((shape.get("networkMode"), shape.get("networks.shop")), (None, Some(&json!(true))));
         assert_eq!((shape.get("ipc"), container.image_id.as_str()), (None, "sha256:12"));
         assert_eq!(container.addresses["shop"], ["10.0.0.5"]);
     }

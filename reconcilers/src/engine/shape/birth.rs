@@ -12,8 +12,16 @@ use super::Shape;
 pub struct Birth(BTreeMap<String, Option<String>>);
 
 /// What some engine does not tell: of these, a digest is kept with the container.
-const UNTOLD: &[&str] =
-    &["annotations.", "deviceCgroupRules", "devices.", "init", "ipc", "logging.options.", "sysctls."];
+const UNTOLD: &[&str] = &[
+    "annotations.",
+    "deviceCgroupRules",
+    "devices.",
+    "init",
+    "ipc",
+    "logging.options.",
+    "networkMode",
+    "sysctls.",
+];
 
 impl Birth {
     /// What a container has that is made now.

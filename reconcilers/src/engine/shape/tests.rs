@@ -105,6 +105,22 @@ fn what_an_engine_adds_or_does_not_tell_is_no_difference() {
 }
 
 #[test]
+fn what_no_spec_can_name_is_a_difference_all_the_same() {
+    let wanted = Shape::wanted(&spec(json!({ "resources": { "memory": "64Mi" } })));
+    for (path, in_place) in [
+        ("networks.other", true),
+        ("resources.cpusetCpus", false),
+        ("resources.blkioWeight", false),
+        ("resources.memorySwap", true),
+    ] {
+        let mut seen = wanted.clone();
+        seen.set(path, true);
+        let told = wanted.differences(&seen, &Birth::of(&wanted));
+        assert_eq!(told, [Difference { path: path.into(), want: Value::Null, got: json!(true), in_place }]);
+    }
+}
+
+#[test]
 fn no_secret_is_in_a_shape_or_in_the_mark_of_a_birth() {
     let wanted = Shape::wanted(&spec(json!({ "env": { "PASSWORD": "hunter2" } })));
     let told = format!("{wanted:?} {}", Birth::of(&wanted));
