@@ -101,7 +101,7 @@ pub struct RunArgs {
     #[arg(long, env = "HOLDFAST_ROOT", value_name = "DIR")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub root: Option<PathBuf>,
-    /// Where the container engine listens: unix:///path or tcp://host:port [default: $DOCKER_HOST, then Docker's socket, then Podman's]
+    /// Where the container engine listens: unix:///path or tcp://host:port [default: $DOCKER_HOST, then Docker's socket, then Podman's, then those of the user]
     #[arg(long, env = "HOLDFAST_DOCKER_HOST", value_name = "URI")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub docker_host: Option<String>,
@@ -313,7 +313,10 @@ impl RunArgs {
             files,
             state_dir: self.state_dir.unwrap_or_else(|| "/var/lib/holdfast".into()),
             root: self.root.unwrap_or_else(|| "/".into()),
-            engine_places: Docker::usual_places(self.docker_host.or_else(docker_host)),
+            engine_places: Docker::usual_places(
+                self.docker_host.or_else(|| environment("DOCKER_HOST")),
+                environment("XDG_RUNTIME_DIR").as_deref(),
+            ),
             api_socket: self.api_socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
             resync: Duration::from_secs(self.resync.unwrap_or(60)),
             heartbeat: Duration::from_secs(self.heartbeat.unwrap_or(30)),
@@ -324,10 +327,10 @@ impl RunArgs {
     }
 }
 
-/// What Docker's own programs are told by.
+/// What engines' own programs are told by.
 #[expect(clippy::disallowed_methods, reason = "this is the configuration")]
-fn docker_host() -> Option<String> {
-    env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty())
+fn environment(variable: &str) -> Option<String> {
+    env::var(variable).ok().filter(|value| !value.is_empty())
 }
 
 fn both<A, B>(

@@ -142,8 +142,11 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
             };
             match self.see(target.id, spec, &known).await {
                 Ok(sight) => {
-                    let image = sight.image_id.as_deref().filter(|_| target.wanted.is_some());
-                    self.images.wants(&sight.name, image);
+                    let (name, image) = (&sight.name, sight.image_id.as_deref());
+                    match target.wanted {
+                        Some(wanted) => self.images.wants(name, wanted.image.canonical(), image),
+                        None => self.images.wants_no_more(name),
+                    }
                     sights.insert(target.id.clone(), Ok(sight));
                 }
                 Err(error) if error.is_away() => return Err(error.into()),

@@ -65,7 +65,7 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Asks a container to end, and kills it after `grace`. One that does not run is left.
     fn stop(&self, id: &str, grace: Duration) -> impl Future<Output = Answer<()>> + Send;
 
-    /// Lets a container that was paused go on.
+    /// Lets a container that was paused go on. One that is not paused is left.
     fn unpause(&self, id: &str) -> impl Future<Output = Answer<()>> + Send;
 
     /// Gives a container another name.

@@ -1,6 +1,10 @@
 //! A Docker engine of one's own, to be stopped and started: in a network namespace of its own, since all engines of a machine share its bridge.
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -95,15 +99,7 @@ impl DockerEngine {
 
     /// Gives it the image that another engine has.
     pub async fn copy_image(&self, from: &str, image: &str) {
-        let archive = self.path("image.tar");
-        let mut save = Start::new("docker", "docker")
-            .args(["--host", from, "save", "--output"])
-            .arg(&archive)
-            .arg(image)
-            .start();
-        assert!(save.wait(ENGINE).await.success(), "{}", save.stderr());
-        let archive = archive.display().to_string();
-        assert!(self.docker(["load", "--input", &archive]).await, "the image is loaded");
+        give_image(from, image, &self.address(), &self.path("image.tar")).await;
     }
 
     /// Runs Docker's own command line against it; whether that succeeds.
@@ -118,6 +114,18 @@ impl DockerEngine {
         if let Some(mut running) = self.running.take() {
             running.stop(ENGINE).await;
         }
+    }
+}
+
+/// Gives the engine at `to` an image of the one at `from`, by way of an archive.
+pub(crate) async fn give_image(from: &str, image: &str, to: &str, archive: &Path) {
+    for (engine, arguments) in [(from, ["save", "--output"]), (to, ["load", "--input"])] {
+        let mut docker = Start::new("docker", "docker").args(["--host", engine]).args(arguments).arg(archive);
+        if engine == from {
+            docker = docker.arg(image);
+        }
+        let mut docker = docker.start();
+        assert!(docker.wait(ENGINE).await.success(), "{}", docker.stderr());
     }
 }
 

@@ -21,7 +21,7 @@ pub struct Place {
     /// Paths of File resources are below this directory [default: /]
     #[arg(long, env = "HOLDFAST_ROOT", value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Where the container engine listens [default: $DOCKER_HOST, then Docker's socket, then Podman's]
+    /// Where the container engine listens [default: $DOCKER_HOST, then Docker's socket, then Podman's, then those of the user]
     #[arg(long, env = "HOLDFAST_DOCKER_HOST", value_name = "URI")]
     pub docker_host: Option<String>,
 }

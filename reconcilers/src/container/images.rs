@@ -37,14 +37,23 @@ const ROOM: Duration = Duration::from_secs(30);
 #[derive(Debug)]
 pub(super) struct Images {
     books: Books,
-    /// What the wanted image of each container stands for, by the container's name.
-    wanted: Mutex<BTreeMap<String, String>>,
+    /// What each container is to be made of, by the container's name.
+    wanted: Mutex<BTreeMap<String, Wanted>>,
     /// What is being pulled for a container.
     pulling: Mutex<BTreeMap<String, String>>,
     /// Held by whoever removes images.
     tidying: AsyncMutex<()>,
     /// Whether somebody is about to.
     is_asked: AtomicBool,
+}
+
+/// An image that a container is to be made of.
+#[derive(Debug)]
+struct Wanted {
+    /// What the spec names.
+    reference: String,
+    /// What that stands for, if it is there.
+    id: Option<String>,
 }
 
 /// A pull under way, until it is dropped.
@@ -76,12 +85,15 @@ impl Images {
         }
     }
 
-    /// What a container is to be made of stands for this image now.
-    pub(super) fn wants(&self, container: &str, image: Option<&str>) {
-        match image {
-            Some(image) => drop(lock(&self.wanted).insert(container.to_owned(), image.to_owned())),
-            None => drop(lock(&self.wanted).remove(container)),
-        }
+    /// What a container is to be made of, and what that stands for now, if it is there.
+    pub(super) fn wants(&self, container: &str, reference: String, id: Option<&str>) {
+        let id = id.map(str::to_owned);
+        lock(&self.wanted).insert(container.to_owned(), Wanted { reference, id });
+    }
+
+    /// A container is not to be any more.
+    pub(super) fn wants_no_more(&self, container: &str) {
+        lock(&self.wanted).remove(container);
     }
 
     /// A pull for a container is about to begin: what was there before it is not what it brings. Ended by [`Images::pulled`]; where that is
@@ -101,6 +113,12 @@ impl Images {
         let pull = Pull { reference: image.canonical(), before };
         self.books.change(&under_way.engine, |record| record.pull_begins(container, pull)).await?;
         Ok(under_way)
+    }
+
+    /// The engine has said why it did not pull: it has brought nothing, whatever is there later.
+    pub(super) async fn not_pulled(&self, under_way: UnderWay<'_>) {
+        let UnderWay { engine, container, .. } = &under_way;
+        self.note(engine, |record| record.pull_ended(container, None)).await;
     }
 
     /// A pull has succeeded.
@@ -124,9 +142,7 @@ impl Images {
 
     /// Containers are gone, and nobody wants them any more.
     pub(super) async fn forget<E: ContainerEngine>(&self, link: &Link<E>, containers: &[String]) {
-        for container in containers {
-            self.wants(container, None);
-        }
+        containers.iter().for_each(|container| self.wants_no_more(container));
         self.note(&link.identity(), |record| record.forget(containers)).await;
     }
 
@@ -174,7 +190,7 @@ impl Images {
         for leftover in before.leftovers(&there, &in_use) {
             // Somebody may have come to need it meanwhile.
             let now = self.books.record(&identity).await?;
-            if now.is_needed(&leftover.id, &self.wanted()) || self.is_pulled(&there, &leftover.id) {
+            if now.is_needed(&leftover.id, &self.wanted()) || self.is_named(&there, &leftover.id) {
                 continue;
             }
             if remove(engine, &leftover).await? {
@@ -185,14 +201,16 @@ impl Images {
     }
 
     fn wanted(&self) -> BTreeSet<String> {
-        lock(&self.wanted).values().cloned().collect()
+        lock(&self.wanted).values().filter_map(|wanted| wanted.id.clone()).collect()
     }
 
-    /// Whether one of an image's names is being pulled.
-    fn is_pulled(&self, there: &[NamedImage], id: &str) -> bool {
-        let pulling = lock(&self.pulling);
+    /// Whether a spec names an image, or it is being pulled, as far as its names go.
+    fn is_named(&self, there: &[NamedImage], id: &str) -> bool {
+        let (wanted, pulling) = (lock(&self.wanted), lock(&self.pulling));
         let names = there.iter().filter(|image| image.id == id).flat_map(|image| &image.names);
-        names.into_iter().any(|name| pulling.values().any(|pulled| pulled == name))
+        let mut awaited = wanted.values().map(|wanted| &wanted.reference).chain(pulling.values());
+        let names: BTreeSet<_> = names.collect();
+        awaited.any(|reference| names.contains(reference))
     }
 
     /// Finds out what an open pull for a container has brought, if there is one.
@@ -208,7 +226,7 @@ impl Images {
         let image = engine.image(&reference).await?.map(|image| image.id);
         // Before it is known as brought: else somebody who tidies might take it away.
         if lock(&self.pulling).contains_key(container) {
-            self.wants(container, image.as_deref());
+            self.wants(container, reference, image.as_deref());
         }
         self.note(identity, |record| record.pull_ended(container, image.as_deref())).await;
         Ok(())

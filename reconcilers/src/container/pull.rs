@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::{ContainerReconciler, error::ContainerError, login, scene::Scene};
 use crate::{
-    engine::{ContainerEngine, terms::Login},
+    engine::{ContainerEngine, error::EngineError, terms::Login},
     error::ReconcileError,
     reconciler::{Put, StepContext},
 };
@@ -59,10 +59,16 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             }
         };
         match pulled {
-            Err(error) if is_there && !error.is_away() => will_do(&error),
-            pulled => {
-                pulled?;
-                self.images.pulled(under_way, &self.link.engine).await;
+            Ok(()) => self.images.pulled(under_way, &self.link.engine).await,
+            Err(error) if error.is_away() => return Err(error.into()),
+            Err(error) => {
+                if matches!(error, EngineError::Refused { .. }) {
+                    self.images.not_pulled(under_way).await;
+                }
+                if !is_there {
+                    return Err(error.into());
+                }
+                will_do(&error);
             }
         }
         Ok(())

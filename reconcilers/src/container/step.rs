@@ -130,8 +130,9 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 self.look_at(&mut scene, part, put.spec).await?;
             }
         }
-        scene.image_id = self.image_id(&put.spec.image.canonical()).await?;
-        self.images.wants(name, scene.image_id.as_deref());
+        let image = put.spec.image.canonical();
+        scene.image_id = self.image_id(&image).await?;
+        self.images.wants(name, image, scene.image_id.as_deref());
         Ok(scene)
     }
 

@@ -12,7 +12,10 @@ use manifest_types::kinds::{
 };
 use serde_json::{Value, json};
 
-pub use self::full::full;
+pub use self::{
+    full::full,
+    others::{Pause, what_is_offered_is_pulled, what_was_paused_goes_on},
+};
 use super::{
     Answer, ContainerEngine, NewContainer,
     error::{Cause, EngineError},
@@ -22,6 +25,7 @@ use super::{
 };
 
 mod full;
+mod others;
 
 /// How long an engine may take to tell of something.
 const SOON: Duration = Duration::from_secs(20);
@@ -37,6 +41,8 @@ pub struct Rig<E> {
     pub adjusts: bool,
     /// Whether it knows annotations.
     pub annotates: bool,
+    /// How somebody else pauses a container there.
+    pub pause: Pause,
 }
 
 /// A name that nothing else has.
@@ -52,6 +58,7 @@ macro_rules! engine_promises {
         $crate::engine_promises!(@each $rig;
             a_container_is_made_started_stopped_and_removed,
             what_ends_tells_its_code,
+            what_was_paused_goes_on,
             a_name_is_given_once,
             what_is_not_there_is_none,
             every_setting_is_read_back,

@@ -37,8 +37,8 @@ use super::{
     error::{Cause, EngineError},
     shape::USUAL_NETWORK,
     terms::{
-        Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, NamedImage, Network, Printed,
-        Volume,
+        Activity, Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, NamedImage, Network,
+        Printed, Volume,
     },
 };
 
@@ -74,14 +74,9 @@ impl Docker {
         Self { places, found: Mutex::new(None) }
     }
 
-    /// The places where engines usually are, behind the one that is named.
-    pub fn usual_places(named: Option<String>) -> Vec<String> {
-        match named {
-            Some(named) => vec![named],
-            None => ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"]
-                .map(|path| format!("unix://{path}"))
-                .to_vec(),
-        }
+    async fn is_there_unpaused(&self, id: &str) -> Answer<bool> {
+        let found = self.container(id).await?;
+        Ok(found.is_some_and(|container| container.state.activity != Activity::Paused))
     }
 
     fn known(&self) -> Option<Found> {
@@ -231,7 +226,13 @@ impl ContainerEngine for Docker {
     }
 
     async fn unpause(&self, id: &str) -> Answer<()> {
-        self.post(format!("/containers/{}/unpause", encode(id)), None, format!("unpause {id}")).await
+        let answer =
+            self.post(format!("/containers/{}/unpause", encode(id)), None, format!("unpause {id}")).await;
+        // Of one that is not paused, engines say in many ways that they cannot.
+        match answer {
+            Err(EngineError::Refused { .. }) if self.is_there_unpaused(id).await? => Ok(()),
+            answer => answer,
+        }
     }
 
     async fn rename(&self, id: &str, name: &str) -> Answer<()> {

@@ -243,7 +243,11 @@ impl ContainerEngine for FakeEngine {
     }
 
     async fn unpause(&self, id: &str) -> Answer<()> {
-        self.change(id, |container| container.state.activity = Activity::Running)
+        self.change(id, |container| {
+            if container.state.activity == Activity::Paused {
+                container.state.activity = Activity::Running;
+            }
+        })
     }
 
     async fn rename(&self, id: &str, name: &str) -> Answer<()> {

@@ -2,12 +2,50 @@
 
 use std::time::Duration;
 
-use e2e::{Device, DockerEngine, NatsServer, agent::LONG, fleet, parts, until};
+use e2e::{Device, DockerEngine, Fleet, NatsServer, PodmanEngine, agent::LONG, fleet, parts, until};
 use manifest_types::status::{AgentStatus, Phase};
 use reconcilers::engine::{ContainerEngine, docker::Docker, terms::Activity};
 use serde_json::{Value, json};
 
 use crate::IMAGE;
+
+/// An engine that is started and stopped.
+trait Engine {
+    fn address(&self) -> String;
+    /// Starts it; it has the image then.
+    async fn start(&mut self);
+    async fn stop(&mut self);
+}
+
+impl Engine for DockerEngine {
+    fn address(&self) -> String {
+        Self::address(self)
+    }
+
+    async fn start(&mut self) {
+        Self::start(self).await;
+        self.copy_image(&parts::docker(), IMAGE).await;
+    }
+
+    async fn stop(&mut self) {
+        Self::stop(self).await;
+    }
+}
+
+impl Engine for PodmanEngine {
+    fn address(&self) -> String {
+        Self::address(self)
+    }
+
+    async fn start(&mut self) {
+        Self::start(self).await;
+        self.copy_image(&parts::docker(), IMAGE).await;
+    }
+
+    async fn stop(&mut self) {
+        Self::stop(self).await;
+    }
+}
 
 fn manifest(mode: &str) -> Value {
     let web = json!({
@@ -27,11 +65,16 @@ fn is_unseen(status: &AgentStatus) -> bool {
     phase(status, "web") == Some((Phase::Unknown, Some("Unseen".to_owned())))
 }
 
-#[tokio::test]
-async fn an_engine_may_come_late_go_away_and_come_back() {
+/// The engine is away: whatever else is told meanwhile, nothing of it is.
+async fn stays_unseen(device: &Device, fleet: &Fleet, time: Duration) {
+    let told = device.status(fleet, "it is not unseen any more".into(), |status| !is_unseen(status));
+    assert!(tokio::time::timeout(time, told).await.is_err());
+}
+
+/// `away`: so long it is away.
+async fn an_engine_may_come_late_go_away_and_come_back(mut engine: impl Engine, away: Duration) {
     let server = NatsServer::start().await;
     let fleet = fleet(&server).await;
-    let mut engine = DockerEngine::new();
     let device =
         Device::with_flags("pump-1", &["--nats-url", &server.url(), "--docker-host", &engine.address()]);
     let _agent = device.start();
@@ -43,9 +86,8 @@ async fn an_engine_may_come_late_go_away_and_come_back() {
     assert!(status.capabilities.is_empty());
 
     engine.start().await;
-    engine.copy_image(&parts::docker(), IMAGE).await;
     let status = device.ready(&fleet, 1).await;
-    assert_eq!(status.capabilities["containerEngine"].name, "docker");
+    assert!(status.capabilities.contains_key("containerEngine"), "{status:?}");
     let client = Docker::new(vec![engine.address()]);
     let web = client.container("web").await.unwrap().unwrap();
 
@@ -54,8 +96,7 @@ async fn an_engine_may_come_late_go_away_and_come_back() {
     device.status(&fleet, "the engine is away".into(), is_unseen).await;
     fleet.apply(&device.id, &manifest("second")).await;
     until("the file is changed", LONG, async || device.read("/etc/mode").as_deref() == Some("second")).await;
-    tokio::time::sleep(Duration::from_secs(5)).await;
-    device.status(&fleet, "it still waits".into(), is_unseen).await;
+    stays_unseen(&device, &fleet, away).await;
 
     engine.start().await;
     device.ready(&fleet, 2).await;
@@ -72,9 +113,26 @@ async fn an_engine_may_come_late_go_away_and_come_back() {
     assert!(status.resources.values().all(|resource| resource.phase == Phase::Ready));
     assert_eq!(client.containers().await.unwrap().len(), 1, "no orphan, no duplicate");
 
+    // What is not wanted any more waits for its engine, too.
+    engine.stop().await;
+    device.status(&fleet, "the engine is away".into(), is_unseen).await;
     fleet
         .apply(&device.id, &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }))
         .await;
+    let waits =
+        |status: &AgentStatus| phase(status, "web").is_some_and(|(phase, _)| phase == Phase::Deleting);
+    device.status(&fleet, "its removal waits".into(), waits).await;
+    engine.start().await;
     device.ready(&fleet, 3).await;
     assert_eq!(client.containers().await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn docker_may_come_late_go_away_for_a_minute_and_come_back() {
+    an_engine_may_come_late_go_away_and_come_back(DockerEngine::new(), Duration::from_secs(60)).await;
+}
+
+#[tokio::test]
+async fn podman_may_come_late_go_away_and_come_back() {
+    an_engine_may_come_late_go_away_and_come_back(PodmanEngine::new(), Duration::from_secs(5)).await;
 }

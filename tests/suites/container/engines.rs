@@ -1,38 +1,57 @@
 //! Docker and Podman keep the engines' contract, which the fake keeps, too.
 
-use e2e::parts;
-use reconcilers::engine::{contract::Rig, docker::Docker};
+use e2e::{Registry, parts};
+use futures_util::FutureExt;
+use reconcilers::engine::{
+    contract::{Pause, Rig, what_is_offered_is_pulled},
+    docker::Docker,
+};
 
-use crate::IMAGE;
+use crate::{IMAGE, rig::docker};
+
+/// Docker 20.10 speaks API 1.41: annotations came with 1.43. Podman 4 changes no limits in place by its compatible API.
+fn engine(place: String, adjusts: bool) -> Rig<Docker> {
+    let engine = Docker::new(vec![place.clone()]);
+    let pause = move |id: String| {
+        let place = place.clone();
+        async move { docker(&place, &["pause", &id]).await }.boxed_local()
+    };
+    Rig { engine, image: IMAGE.into(), adjusts, annotates: false, pause: Pause(Box::new(pause)) }
+}
+
+async fn what_a_registry_offers_is_pulled(place: String) {
+    let registry = Registry::open().await;
+    registry.push_variant(&parts::docker(), IMAGE, "shop/offered:1").await;
+    let [offered, missing] = [1, 2].map(|tag| registry.image(&format!("shop/offered:{tag}")));
+    what_is_offered_is_pulled(&Docker::new(vec![place]), &offered, &missing).await;
+}
 
 mod on_docker {
     use super::*;
 
     async fn rig() -> Rig<Docker> {
-        // Docker 20.10 speaks API 1.41: annotations came with 1.43.
-        Rig {
-            engine: Docker::new(vec![parts::docker()]),
-            image: IMAGE.into(),
-            adjusts: true,
-            annotates: false,
-        }
+        engine(parts::docker(), true)
     }
 
     reconcilers::engine_promises!(rig());
+
+    #[tokio::test]
+    async fn what_a_registry_offers_is_pulled() {
+        super::what_a_registry_offers_is_pulled(parts::docker()).await;
+    }
 }
 
 mod on_podman {
     use super::*;
 
     async fn rig() -> Rig<Docker> {
-        // Podman 4 changes no limits in place by its compatible API.
-        Rig {
-            engine: Docker::new(vec![parts::podman()]),
-            image: IMAGE.into(),
-            adjusts: false,
-            annotates: false,
-        }
+        engine(parts::podman(), false)
     }
 
     reconcilers::engine_promises!(rig());
+
+    #[tokio::test]
+    async fn what_a_registry_offers_is_pulled() {
+        super::what_a_registry_offers_is_pulled(parts::podman()).await;
+    }
 }

@@ -54,7 +54,7 @@ async fn what_others_do_is_seen_and_mended() {
 }
 
 /// Lets the one who listens to events note them.
-async fn heard() {
+pub(super) async fn heard() {
     for _ in 0..20 {
         tokio::task::yield_now().await;
     }

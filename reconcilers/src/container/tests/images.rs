@@ -147,6 +147,35 @@ async fn wherever_a_pull_is_cut_off_its_image_is_known_as_ours() {
 }
 
 #[tokio::test]
+async fn what_somebody_brings_after_a_pull_has_failed_is_theirs() {
+    let rig = Rig::with_registry().await;
+    let (theirs, id) = ("r.example/theirs:1", "sha256:theirs");
+    let wanted = spec(theirs, json!({}));
+    assert_eq!(rig.put(None, &wanted, false).await.unwrap_err().reason, "ImageNotFound");
+    rig.fake.add_image(theirs, id, Behaviour::Runs);
+    super::abuse::heard().await;
+    rig.put(None, &wanted, false).await.unwrap();
+    assert_eq!(rig.all().await, [runs("web", "theirs")]);
+    rig.take_and_look(&wanted).await;
+    // What is ours goes, and this does not.
+    rig.update(None, VERSIONS[0]).await;
+    rig.take_and_look(&spec(VERSIONS[0], json!({}))).await;
+    rig.images_become(&["bad", "better", "good", "theirs"]).await;
+}
+
+#[tokio::test]
+async fn what_a_spec_names_is_not_removed_though_it_is_not_known_to_be_there() {
+    let rig = Rig::with_registry().await;
+    let wanted = spec(VERSIONS[0], json!({}));
+    rig.see(&wanted).await;
+    // A pull whose end nobody has seen; and who comes next begins with making room for one.
+    drop(rig.reconciler.images.pulls(&rig.reconciler.link, "web", &wanted.image).await.unwrap());
+    rig.fake.add_image(VERSIONS[0], "sha256:app1", Behaviour::Runs);
+    rig.reconciler.images.make_room(&rig.reconciler.link, &rig.reconciler.names).await;
+    rig.images_become(&["app1", "bad", "better", "good"]).await;
+}
+
+#[tokio::test]
 async fn without_room_to_remember_it_nothing_is_pulled() {
     let rig = Rig::with_registry().await;
     std::fs::create_dir(rig.state.path().join("images.json.new")).unwrap();

@@ -3,6 +3,7 @@
 use hyper::Method;
 
 use super::{
+    Docker,
     http::{Call, Endpoint, ask},
     wire::Told,
 };
@@ -48,8 +49,40 @@ fn api(text: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
+impl Docker {
+    /// The places where engines usually are, in the order in which they are asked: the one that is named alone, or those of the whole device, Docker's before
+    /// Podman's, and then those of the user whose folder for sockets this is.
+    pub fn usual_places(named: Option<String>, runtime_dir: Option<&str>) -> Vec<String> {
+        if let Some(named) = named {
+            return vec![named];
+        }
+        let device = ["/run/docker.sock", "/var/run/docker.sock", "/run/podman/podman.sock"];
+        let user =
+            runtime_dir.map(|dir| ["docker.sock", "podman/podman.sock"].map(|name| format!("{dir}/{name}")));
+        let paths = device.map(str::to_owned).into_iter().chain(user.into_iter().flatten());
+        paths.map(|path| format!("unix://{path}")).collect()
+    }
+}
+
 impl Found {
     pub(super) fn call(&self, method: Method, path: &str, doing: impl Into<String>) -> Call {
         Call::new(method, format!("/v{}.{}{path}", self.api.0, self.api.1), doing)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_engine_of_the_device_comes_before_one_of_the_user_and_docker_before_podman() {
+        let places = Docker::usual_places(None, Some("/run/user/1000"));
+        let short: Vec<_> = places.iter().filter_map(|place| place.strip_prefix("unix:///run/")).collect();
+        assert_eq!(
+            short,
+            ["docker.sock", "podman/podman.sock", "user/1000/docker.sock", "user/1000/podman/podman.sock"]
+        );
+        let named = Some("tcp://127.0.0.1:2375".to_owned());
+        assert_eq!(Docker::usual_places(named, Some("/run/user/1000")), ["tcp://127.0.0.1:2375"]);
     }
 }
