@@ -40,21 +40,30 @@ pub struct ContainerNetworkReconciler<E> {
 
 /// A network that cannot be brought to its spec.
 #[derive(Debug, thiserror::Error)]
-#[error(
-    "a network {name} is there that is not this agent's, and it is not as the spec wants it; it is left alone"
-)]
-struct Foreign {
-    name: String,
+enum NetworkError {
+    /// Somebody else's has the name.
+    #[error(
+        "a network {name} is there that is not this agent's, and it is not as the spec wants it; it is left alone"
+    )]
+    Foreign { name: String },
+    /// The engine takes the spec and makes something else of it.
+    #[error(
+        "the engine has made network {name} with another {fields} than was asked for; it is left as it is"
+    )]
+    NotKept { name: String, fields: String },
 }
 
-impl Fault for Foreign {
+impl Fault for NetworkError {
     fn reason(&self) -> &'static str {
-        "Conflict"
+        match self {
+            Self::Foreign { .. } => "Conflict",
+            Self::NotKept { .. } => "NotKeptByEngine",
+        }
     }
 
     fn can_retry(&self) -> bool {
-        // Somebody may remove it.
-        true
+        // Somebody may remove what has the name.
+        matches!(self, Self::Foreign { .. })
     }
 }
 
@@ -99,6 +108,33 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
             self.link.engine.connect(container, attachment).await?;
         }
         Ok(())
+    }
+
+    /// Makes it anew, with our containers in it as they were.
+    async fn make(
+        &self,
+        cx: &StepContext,
+        put: &Put<'_, ContainerNetworkSpec>,
+        seen: &Sight,
+    ) -> Result<(), ReconcileError> {
+        let name = &seen.name;
+        let members = if seen.is_present() { self.members(name).await? } else { Vec::new() };
+        cx.check()?;
+        if seen.is_present() {
+            self.clear(name, &members).await?;
+        }
+        let wanted = Shape::wanted_network(put.spec);
+        let marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
+        self.link.engine.create_network(name, put.spec, &marks).await?;
+        self.put_back(&members).await?;
+        let made = self.sight(name.clone(), &self.link.engine.networks().await?);
+        match made.is_present().then(|| made.drift(put.spec)).unwrap_or_default().as_slice() {
+            [] => Ok(()),
+            differences => {
+                let fields: Vec<_> = differences.iter().map(|own| own.path.as_str()).collect();
+                Err(NetworkError::NotKept { name: name.clone(), fields: fields.join(", ") }.into())
+            }
+        }
     }
 
     async fn give_back(
@@ -152,20 +188,10 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
         cx.check()?;
         let name = name_of(put.spec, put.id);
         let seen = self.sight(name.clone(), &self.link.engine.networks().await?);
-        let differs = !seen.drift(put.spec).is_empty();
-        if differs && seen.is_present() && !seen.is_ours {
-            return Err(Foreign { name }.into());
-        }
-        if differs {
-            let members = if seen.is_present() { self.members(&name).await? } else { Vec::new() };
-            cx.check()?;
-            if seen.is_present() {
-                self.clear(&name, &members).await?;
-            }
-            let wanted = Shape::wanted_network(put.spec);
-            let marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
-            self.link.engine.create_network(&name, put.spec, &marks).await?;
-            self.put_back(&members).await?;
+        match seen.drift(put.spec).as_slice() {
+            [] => {}
+            [..] if seen.is_present() && !seen.is_ours => return Err(NetworkError::Foreign { name }.into()),
+            [..] => self.make(cx, put, &seen).await?,
         }
         for former in held(put.owned).iter().filter(|former| **former != name) {
             self.give_back(former, put.owned).await?;

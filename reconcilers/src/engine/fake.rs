@@ -417,7 +417,7 @@ impl ContainerEngine for FakeEngine {
             name: name.to_owned(),
             driver: spec.wanted_driver().to_owned(),
             options: spec.options.clone(),
-            internal: spec.internal,
+            internal: spec.internal && world.forgets.as_deref() != Some("internal"),
             ipv6: spec.ipv6,
             ipam_driver: ipam.as_ref().and_then(|ipam| ipam.driver.clone()).unwrap_or("default".into()),
             pools: pools

@@ -1,14 +1,16 @@
 //! Every field of a spec, set by the agent on Docker and on Podman: it is as it was wanted, and stays so however often it is looked at.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::sync::Arc;
 
 use e2e::parts;
-use manifest_types::{kinds::container::ContainerSpec, name::ResourceId};
+use manifest_types::name::ResourceId;
 use reconcilers::{
     container::{ContainerReconciler, fixture::host},
+    container_network::ContainerNetworkReconciler,
     engine::{ContainerEngine, contract::full, docker::Docker, link::Link},
     observation::Observed,
     reconciler::{Reconciler, Target},
+    volume::VolumeReconciler,
 };
 use serde_json::{Value, json};
 
@@ -21,16 +23,30 @@ fn merged(mut spec: Value, more: Value) -> Value {
     spec
 }
 
-/// The fields of a Container's spec.
-fn fields() -> BTreeSet<String> {
+/// The fields of a kind's spec that are in none of these.
+fn left_out(kind: &str, specs: &[&Value]) -> Vec<String> {
     let schema: Value = serde_json::from_str(SCHEMA).unwrap();
-    schema["$defs"]["ContainerSpec"]["properties"].as_object().unwrap().keys().cloned().collect()
+    let is_set = |field: &String| specs.iter().any(|spec| spec.get(field).is_some());
+    let fields = schema["$defs"][format!("{kind}Spec")]["properties"].as_object().unwrap().keys().cloned();
+    fields.filter(|field| !is_set(field)).collect()
 }
 
-async fn every_field_is_set_and_stays(place: String, subnet: &str) {
+/// However often it is looked at by one who remembers nothing, it is as it was wanted.
+async fn stays<R: Reconciler>(id: &str, spec: &Value, make: impl Fn() -> R) {
+    let (id, spec): (ResourceId, R::Spec) =
+        (id.parse().unwrap(), serde_json::from_value(spec.clone()).unwrap());
+    for look in 1..=100 {
+        let target = Target { id: &id, wanted: Some(&spec), owned: None };
+        let sight = make().observe(&[target]).await.unwrap().remove(&id).unwrap();
+        assert_eq!(sight.unwrap().drift(&spec), [], "look {look} at {id}");
+    }
+}
+
+/// `subnet` and `six` begin the network's addresses.
+async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
     let rig = Rig::on(place.clone()).await;
     let name = |of: &str| format!("{}-{of}", rig.device.id);
-    let mut set = full(false, &name("net"), &name("volume"), &format!("{subnet}.5"));
+    let mut set = full(false, &name("net"), &name("volume"), &format!("{subnet}.135"));
     // Podman leaves the timing of healthchecks to systemd, which need not be there: a container that is not to run does not wait for one.
     let healthcheck = set.as_object_mut().unwrap().remove("healthcheck").unwrap();
     let exec = json!({ "exec": { "command": ["true"] } });
@@ -43,13 +59,28 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str) {
     );
     // What excludes something of the above; and rights that this machine may not have itself.
     let other = json!({ "name": name("other"), "image": IMAGE, "networkMode": "Host", "privileged": true, "desired": "Stopped", "healthcheck": healthcheck });
-    let set: BTreeSet<_> =
-        [&full, &other].iter().flat_map(|spec| spec.as_object().unwrap().keys().cloned()).collect();
-    let left: Vec<_> = fields().into_iter().filter(|field| !set.contains(field)).collect();
-    assert_eq!(left, ["annotations"], "neither engine here knows annotations");
+    assert_eq!(
+        left_out("Container", &[&full, &other]),
+        ["annotations"],
+        "neither engine here knows annotations"
+    );
+    let net = json!({
+        "name": name("net"), "driver": "bridge", "internal": false, "ipv6": true, "labels": { "tier": "front" },
+        "options": { "com.docker.network.driver.mtu": "1400" },
+        "ipam": { "driver": "default", "pools": [
+            { "subnet": format!("{subnet}.0/24"), "gateway": format!("{subnet}.1"), "ipRange": format!("{subnet}.128/25") },
+            { "subnet": format!("{six}::/64"), "gateway": format!("{six}::1") }
+        ] }
+    });
+    assert_eq!(left_out("ContainerNetwork", &[&net]), Vec::<String>::new());
+    let volume = json!({
+        "name": name("volume"), "driver": "local", "options": { "type": "tmpfs", "device": "tmpfs", "o": "mode=0700" },
+        "labels": { "tier": "data" }, "onDelete": "Remove"
+    });
+    assert_eq!(left_out("Volume", &[&volume]), Vec::<String>::new());
     rig.apply_all(json!([
-        { "id": "net", "kind": "ContainerNetwork", "spec": { "name": name("net"), "ipam": { "pools": [{ "subnet": format!("{subnet}.0/24") }] } } },
-        { "id": "volume", "kind": "Volume", "spec": { "name": name("volume"), "onDelete": "Remove" } },
+        { "id": "net", "kind": "ContainerNetwork", "spec": net },
+        { "id": "volume", "kind": "Volume", "spec": volume },
         { "id": "full", "kind": "Container", "dependsOn": ["net", "volume"], "spec": full },
         { "id": "other", "kind": "Container", "spec": other },
     ]))
@@ -61,17 +92,11 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str) {
     };
     let before = [born("full").await, born("other").await];
     let link = Link::new(Docker::new(vec![place]), rig.device.id.clone());
-    for (id, spec) in [("full", full), ("other", other)] {
-        let (id, spec): (ResourceId, ContainerSpec) =
-            (id.parse().unwrap(), serde_json::from_value(spec).unwrap());
-        for look in 1..=100 {
-            // One that remembers nothing reads all of it anew.
-            let reconciler = ContainerReconciler::new(&host(), Arc::clone(&link));
-            let target = Target { id: &id, wanted: Some(&spec), owned: None };
-            let sight = reconciler.observe(&[target]).await.unwrap().remove(&id).unwrap();
-            assert_eq!(sight.unwrap().drift(&spec), [], "look {look} at {id}");
-        }
+    for (id, spec) in [("full", &full), ("other", &other)] {
+        stays(id, spec, || ContainerReconciler::new(&host(), Arc::clone(&link))).await;
     }
+    stays("net", &net, || ContainerNetworkReconciler::new(Arc::clone(&link))).await;
+    stays("volume", &volume, || VolumeReconciler::new(Arc::clone(&link))).await;
     let status = rig.device.ready(&rig.fleet, 1).await;
     assert!(status.resources.values().all(|resource| resource.drift_count == 0), "{status:?}");
     assert_eq!([born("full").await, born("other").await], before);
@@ -80,10 +105,10 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str) {
 
 #[tokio::test]
 async fn every_field_is_set_and_stays_on_docker() {
-    every_field_is_set_and_stays(parts::docker(), "10.91.41").await;
+    every_field_is_set_and_stays(parts::docker(), "10.91.41", "fd91:41").await;
 }
 
 #[tokio::test]
 async fn every_field_is_set_and_stays_on_podman() {
-    every_field_is_set_and_stays(parts::podman(), "10.91.42").await;
+    every_field_is_set_and_stays(parts::podman(), "10.91.42", "fd91:42").await;
 }

@@ -8,14 +8,22 @@ use manifest_types::{document, status::Phase};
 use reconcilers::engine::{ContainerEngine, terms::Container};
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use crate::{IMAGE, rig::Rig};
 
-/// The example, with every name in the engine made this device's own.
+/// The example, with every name in the engine made this device's own, an image that is here, and the folder where this device's files are.
 fn example(rig: &Rig) -> Value {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/shop.yaml");
     let text = fs::read_to_string(file).expect("the example is there");
+    let source = format!("source: {}", rig.device.path("/etc/shop").display());
     let own = text.replace("shop-", &format!("{}-", rig.device.id));
+    let own = own.replace("docker.io/library/busybox:1", IMAGE).replace("source: /etc/shop", &source);
     document::from_yaml(&own).expect("the example is YAML")
+}
+
+/// Whether the front reads this in its configuration.
+async fn reads(rig: &Rig, front: &str, text: &str) -> bool {
+    let command = ["grep", "-q", text, "/etc/shop/shop.conf"].map(str::to_owned);
+    rig.engine.run_in(front, &command).await.expect("it runs") == 0
 }
 
 async fn container(rig: &Rig, name: &str) -> Container {
@@ -37,6 +45,16 @@ async fn the_example_comes_up_and_goes(place: String) {
     assert!(["docker", "podman"].contains(&engine.name.as_str()), "{engine:?}");
     let (store, front) = (started(&rig, "store").await, started(&rig, "front").await);
     assert!(store.1 < front.1, "the store is there before the front");
+    let made = |id: &str| {
+        let found = status.resources.iter().find(|(own, _)| own.as_str().ends_with(id));
+        found.expect("it is told").1.since
+    };
+    for (first, then) in
+        [("-data", "-store"), ("-net", "-store"), ("-store", "-front"), ("-config", "-front")]
+    {
+        assert!(made(first) <= made(then), "{first} is Ready before {then} is");
+    }
+    assert!(reads(&rig, &front.0, "welcome").await);
 
     // Nothing happens to what is as wanted.
     let quiet = tokio::time::timeout(
@@ -61,6 +79,7 @@ async fn the_example_comes_up_and_goes(place: String) {
     let restarted = async || started(&rig, "front").await.1 > front.1;
     until("the front is restarted", LONG, restarted).await;
     assert_eq!(started(&rig, "front").await.0, front.0, "it is the same container");
+    assert!(reads(&rig, &front.0, "hello again").await);
     assert_eq!(started(&rig, "store").await, store);
     rig.device.ready(&rig.fleet, 2).await;
 

@@ -56,6 +56,13 @@ impl Engine {
     }
 }
 
+/// The example, with an image that needs no registry, and the folder where this device's files are.
+fn example(home: &Path) -> Result<String> {
+    let text = fs::read_to_string(workspace().join("examples/shop.yaml"))?;
+    let source = format!("source: {}", home.join("root/etc/shop").display());
+    Ok(text.replace("docker.io/library/busybox:1", IMAGE).replace("source: /etc/shop", &source))
+}
+
 /// Runs the example stack, or says why it cannot. The agent that is returned runs until it is dropped; its containers stay.
 pub(super) fn open(stage: &Stage) -> Result<Option<Background>> {
     let Some(engine) = Engine::find() else {
@@ -72,7 +79,9 @@ pub(super) fn open(stage: &Stage) -> Result<Option<Background>> {
     }
     say(&format!("a small shop in containers, from examples/, on the engine at {}", engine.place));
     let mut agent = stage.agent(SHOP, &home, &["--docker-host", &engine.place])?;
-    let apply = stage.control(&["apply", "-f"]).arg(workspace().join("examples/shop.yaml"));
+    let manifest = home.join("shop.yaml");
+    fs::write(&manifest, example(&home)?).with_context(|| format!("cannot write {}", manifest.display()))?;
+    let apply = stage.control(&["apply", "-f"]).arg(&manifest);
     apply.args(["--agent", SHOP, "--wait=120s"]).run()?;
     stage.control(&["get", SHOP]).run()?;
     if !agent.is_running() {

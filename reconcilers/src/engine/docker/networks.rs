@@ -12,11 +12,16 @@ pub(super) fn network(told: Told<'_>) -> Network {
     let pool = |pool: Told<'_>| {
         (pool.text("Subnet").to_owned(), pool.some_text("Gateway"), pool.some_text("IPRange"))
     };
+    let mut options = told.texts("Options");
+    // Podman takes Docker's name for it, and tells its own.
+    if let Some(mtu) = options.get("mtu").cloned() {
+        options.entry("com.docker.network.driver.mtu".to_owned()).or_insert(mtu);
+    }
     Network {
         id: told.text("Id").to_owned(),
         name: told.text("Name").to_owned(),
         driver: told.text("Driver").to_owned(),
-        options: told.texts("Options"),
+        options,
         internal: told.flag("Internal"),
         ipv6: told.flag("EnableIPv6"),
         ipam_driver: ipam.text("Driver").to_owned(),

@@ -22,7 +22,7 @@ impl FakeEngine {
         self.lock().registry.insert(reference.to_owned(), image);
     }
 
-    /// From now on it makes containers without this setting, whatever it is asked for.
+    /// From now on it makes containers and networks without this setting, whatever it is asked for. Of networks: `internal`.
     pub fn forget_setting(&self, path: &str) {
         self.lock().forgets = Some(path.to_owned());
     }

@@ -20,14 +20,21 @@ const UNTOLD: &[&str] = &[
     "ipc",
     "logging.options.",
     "networkMode",
+    "options.com.docker.network.bridge.name",
     "sysctls.",
 ];
+/// The same, of each of a network's pools.
+const UNTOLD_OF_POOLS: &str = ".ipRange";
+
+fn is_untold(path: &str) -> bool {
+    UNTOLD.iter().any(|prefix| path.starts_with(prefix)) || path.ends_with(UNTOLD_OF_POOLS)
+}
 
 impl Birth {
     /// What a container has that is made now.
     pub fn of(wanted: &Shape) -> Self {
-        let untold = |path: &str| UNTOLD.iter().any(|prefix| path.starts_with(prefix));
-        let fields = wanted.0.iter().map(|(path, value)| (path.clone(), untold(path).then(|| short(value))));
+        let fields =
+            wanted.0.iter().map(|(path, value)| (path.clone(), is_untold(path).then(|| short(value))));
         Self(fields.collect())
     }
 
