@@ -274,13 +274,7 @@ fn limits(memory: &str) -> Adjustment {
 pub(crate) async fn resync() -> Vec<Row> {
     let mut bench = Bench::start(&parts::docker()).await;
     let name = bench.name().to_owned();
-    let entries: Vec<_> = (0..MANY)
-        .map(|number| {
-            let mut entry = entry(&name, number);
-            entry["spec"]["desired"] = json!("Stopped");
-            entry
-        })
-        .collect();
+    let entries: Vec<_> = (0..MANY).map(|number| entry(&name, number)).collect();
     bench.apply(entries.clone()).await;
     let home = tempfile::tempdir().expect("there is room");
     let host = reconcilers::host::Host {

@@ -37,7 +37,7 @@ pub fn podman() -> String {
     part("HOLDFAST_PODMAN").to_string_lossy().into_owned()
 }
 
-/// How many rounds a test with chance in it plays: `usual`, unless HOLDFAST_ROUNDS says otherwise.
+/// How many rounds a test with chance in it plays: `usual`, unless HOLDFAST_ROUNDS (`cargo xtask test --rounds`) says otherwise.
 #[expect(clippy::disallowed_methods, reason = "the one place where tests learn what they run against")]
 pub fn rounds(usual: u64) -> u64 {
     std::env::var("HOLDFAST_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(usual)

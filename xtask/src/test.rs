@@ -16,6 +16,9 @@ pub(crate) struct Args {
     /// Only those tests of the suites `nats` and `container` whose names have this in them
     #[arg(long, value_name = "NAME", default_value = "")]
     only: String,
+    /// So many rounds of the container suite's random changes on each engine, instead of a few
+    #[arg(long, value_name = "N")]
+    rounds: Option<u32>,
 }
 
 /// One part of the tests.
@@ -38,7 +41,7 @@ const SUITES: &[(Suite, Run)] = &[(Suite::Unit, unit), (Suite::Nats, nats), (Sui
 impl Args {
     /// All suites.
     pub(crate) fn all() -> Self {
-        Self { suites: Vec::new(), only: String::new() }
+        Self { suites: Vec::new(), only: String::new(), rounds: None }
     }
 }
 
@@ -79,11 +82,13 @@ fn container(args: &Args) -> Result<()> {
     // Built first: engines do not wait for compilers.
     Program::cargo().args(["test", "-p", "e2e", "--test", "container", "--no-run"]).run()?;
     let engines = Engines::start()?;
+    let rounds = args.rounds.map(|rounds| rounds.to_string()).unwrap_or_default();
     Program::cargo()
         .args(["test", "-p", "e2e", "--test", "container", "--", &args.only])
         .env("HOLDFAST_NATS_SERVER", parts.nats_server)
         .env("HOLDFAST_BIN", holdfast)
         .env("HOLDFAST_CONTROL_PLANE", control_plane)
+        .env("HOLDFAST_ROUNDS", rounds)
         .env("HOLDFAST_DOCKER", engines.address("docker"))
         .env("HOLDFAST_PODMAN", engines.address("podman"))
         .run()
