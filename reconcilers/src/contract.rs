@@ -146,13 +146,13 @@ async fn take_away<F: Fixture>(fixture: &F, row: &Row<SpecOf<F>>) {
     fixture.reconciler().delete(&context(), &take).await.expect("it is taken away");
 }
 
-/// Works on `future` until it was woken `wakes` times, and drops it there.
-pub(crate) async fn drop_after<T>(future: impl Future<Output = T>, wakes: usize) {
+/// Works on `future` until it was woken `wakes` times, and leaves it there; `None` then.
+pub(crate) async fn drop_after<T>(future: impl Future<Output = T>, wakes: usize) -> Option<T> {
     let mut future = pin!(future);
     let mut polls = 0;
     poll_fn(|cx| {
         polls += 1;
-        if polls > wakes { Poll::Ready(()) } else { future.as_mut().poll(cx).map(drop) }
+        if polls > wakes { Poll::Ready(None) } else { future.as_mut().poll(cx).map(Some) }
     })
-    .await;
+    .await
 }

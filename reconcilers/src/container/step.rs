@@ -86,11 +86,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     scene = self.scene(put, name).await?;
                 }
                 other => {
+                    let who = scene.ids();
                     let made = self.make(cx, put, &scene, &other, &mut memory).await?;
                     before = self.link.moment();
-                    match made {
-                        Made::AsMeant => self.look_again(&mut scene, put.spec, &other).await?,
-                        Made::Otherwise => scene = self.scene_anew(put, name).await?,
+                    if made == Made::AsMeant {
+                        self.look_again(&mut scene, put.spec, &other).await?;
+                    }
+                    if made == Made::Otherwise || scene.has_lost(who, &other, &memory) {
+                        scene = self.scene_anew(put, name).await?;
                     }
                 }
             }

@@ -71,11 +71,22 @@ impl Rig {
         spec: &ContainerSpec,
         restart: bool,
     ) -> Result<(), Failure> {
+        self.step(old, spec, restart).await.map(drop)
+    }
+
+    /// A step; whether it says what it has seen at its end.
+    async fn step(
+        &self,
+        old: Option<&ContainerSpec>,
+        spec: &ContainerSpec,
+        restart: bool,
+    ) -> Result<bool, Failure> {
         let held = held(spec, &self.id);
         let owned = Owned { spec: old.unwrap_or(spec), applied: old.is_some(), attempted: None, held: &held };
         let put = Put { id: &self.id, spec, digest: Digest::of(b""), owned, restart };
         let cx = StepContext::new(CancellationToken::new(), |_, _| {});
-        self.reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure())
+        let outcome = self.reconciler.reconcile(&cx, &put).await;
+        outcome.map(|told| told.is_some()).map_err(|error| error.to_failure())
     }
 
     /// A step that is cut off after so many wakes.

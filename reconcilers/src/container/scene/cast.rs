@@ -1,6 +1,8 @@
 //! Who belongs in which place of a scene, and which places a move touches. Pure.
 
-use super::{Member, Move, Scene};
+use std::collections::BTreeSet;
+
+use super::{Member, Memory, Move, Scene};
 
 /// A place in the scene.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,6 +61,29 @@ impl Scene {
                 self.former = seen.filter(|member| member.is_ours && !has_moved(member));
             }
         }
+    }
+
+    /// The ids of all who are in a place.
+    pub(in crate::container) fn ids(&self) -> BTreeSet<String> {
+        let members = [&self.main, &self.next, &self.prior, &self.former];
+        members.into_iter().flatten().map(Member::id).collect()
+    }
+
+    /// Whether one of those who were there before a move, or whom it has made, is in no place any more, and not because of it: somebody else has renamed or
+    /// removed it.
+    pub(in crate::container) fn has_lost(
+        &self,
+        before: BTreeSet<String>,
+        made: &Move,
+        memory: &Memory,
+    ) -> bool {
+        let mut expected = before;
+        match made {
+            Move::Create(_) => expected.extend(memory.made.last().cloned()),
+            Move::Remove(id) => drop(expected.remove(id)),
+            _ => {}
+        }
+        !expected.is_subset(&self.ids())
     }
 
     /// The places that are not as they were once a move was made.

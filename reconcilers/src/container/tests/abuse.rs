@@ -60,6 +60,32 @@ pub(super) async fn heard() {
     }
 }
 
+/// Renamed at any moment of a step: the step itself finds it, or does not say that it has seen all.
+#[tokio::test]
+async fn what_is_renamed_while_a_step_is_under_way_is_not_forgotten() {
+    let [web, other] =
+        [GOOD, BETTER].map(|image| spec(image, json!({ "update": { "healthyWithin": "1s" } })));
+    for (old, wakes) in (0..60).flat_map(|wakes| [(None, wakes), (Some(&web), wakes)]) {
+        let rig = Rig::new().await;
+        if old.is_some() {
+            rig.put(None, &web, false).await.unwrap();
+        }
+        for name in ["web", "web.holdfast-next"] {
+            let mut step = Box::pin(rig.step(old, &other, false));
+            let told = match drop_after(&mut step, wakes).await {
+                Some(told) => told,
+                None => {
+                    // It may not be there at this moment.
+                    drop(rig.fake.change(name, |own| own.name = "elsewhere".into()));
+                    step.await
+                }
+            };
+            let all = rig.all().await;
+            assert!(!told.unwrap() || all.len() == 1, "{name} after {wakes} wakes: {all:?}");
+        }
+    }
+}
+
 #[tokio::test]
 async fn what_is_not_ours_is_left_alone() {
     let rig = Rig::new().await;
