@@ -7,7 +7,10 @@ use reconcilers::{
     reconciler::StepContext,
     registry::{AnyChange, AnyTarget, Observations, Registry, Stepped, Work},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{Notify, mpsc},
+    time::{sleep, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -63,8 +66,10 @@ pub fn start(
 ) -> CancellationToken {
     let cancelled = CancellationToken::new();
     let token = cancelled.clone();
-    let progress = facts.clone();
+    let (progress, advanced) = (facts.clone(), Arc::new(Notify::new()));
+    let advances = Arc::clone(&advanced);
     let cx = StepContext::new(token.clone(), move |id, progress_made| {
+        advances.notify_one();
         // Progress that finds the inbox full is told the next time.
         drop(progress.try_send(Event::Progress { step, id: id.clone(), progress: progress_made }));
     });
@@ -77,7 +82,7 @@ pub fn start(
             tokio::spawn(async move { registry.step(&kind, &cx, &changes).await })
         };
         let abort = work.abort_handle();
-        let ended = match within(work, &token, deadline).await {
+        let ended = match within(work, &token, deadline, &advanced).await {
             Some(joined) => {
                 let Stepped { results, seen } = joined.unwrap_or_else(|error| panicked(&ids, &error));
                 StepEnd::Done { results, seen: look(&registry, &kind, targets, seen).await }
@@ -92,21 +97,24 @@ pub fn start(
     cancelled
 }
 
-/// Waits for `work` until the deadline, or for some time after it was told to stop. Then it is given up.
+/// Waits for `work` until it has made no progress for as long as the deadline says, or for some time after it was told to stop. Then it is given up.
 async fn within<T>(
     work: impl Future<Output = T>,
     token: &CancellationToken,
     deadline: Duration,
+    advanced: &Notify,
 ) -> Option<T> {
-    let mut work = std::pin::pin!(timeout(deadline, work));
-    tokio::select! {
-        ended = &mut work => {
-            if ended.is_err() {
+    let mut work = std::pin::pin!(work);
+    loop {
+        tokio::select! {
+            ended = &mut work => return Some(ended),
+            () = token.cancelled() => return timeout(LETTING_GO, work).await.ok(),
+            () = advanced.notified() => {}
+            () = sleep(deadline) => {
                 token.cancel();
+                return None;
             }
-            ended.ok()
         }
-        () = token.cancelled() => timeout(LETTING_GO, work).await.ok()?.ok(),
     }
 }
 
@@ -144,4 +152,32 @@ fn target(change: &AnyChange) -> AnyTarget {
         Work::Take => None,
     };
     AnyTarget { id: change.id.clone(), wanted, owned: Some(change.owned.clone()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_that_goes_on_has_all_the_time_it_needs_and_one_that_does_not_has_not() {
+        const DEADLINE: Duration = Duration::from_secs(60);
+        let (token, advanced) = (CancellationToken::new(), Notify::new());
+        let slow = async {
+            for _ in 0..10 {
+                sleep(DEADLINE / 2).await;
+                advanced.notify_one();
+            }
+            sleep(DEADLINE / 2).await;
+        };
+        assert_eq!(within(slow, &token, DEADLINE, &advanced).await, Some(()));
+        let stuck = async {
+            advanced.notify_one();
+            sleep(DEADLINE * 2).await;
+        };
+        assert_eq!(within(stuck, &token, DEADLINE, &advanced).await, None);
+        assert!(token.is_cancelled(), "it is told, too");
+        assert_eq!(within(std::future::pending::<()>(), &token, DEADLINE, &advanced).await, None);
+        let lets_go = sleep(LETTING_GO / 2);
+        assert_eq!(within(lets_go, &token, DEADLINE, &advanced).await, Some(()));
+    }
 }

@@ -15,6 +15,7 @@ use manifest_types::{
 };
 
 use self::{
+    halts::Halts,
     images::{Images, tidy_beside},
     look::{Known, Looks},
     probes::Probes as Asked,
@@ -33,10 +34,12 @@ use crate::{
     reconciler::{Hint, Lines, Outcome, Printed, Put, Reconciler, Sights, StepContext, Take, Target},
 };
 
+mod books;
 pub mod error;
 mod fare;
 #[cfg(any(test, feature = "testing"))]
 pub mod fixture;
+mod halts;
 mod images;
 mod login;
 mod look;
@@ -58,6 +61,7 @@ pub struct ContainerReconciler<E> {
     looks: Looks,
     probes: Asked,
     images: Arc<Images>,
+    halts: Halts,
     /// What paths of the device are below, for the file with the credentials.
     root: PathBuf,
     settle: Duration,
@@ -72,6 +76,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             looks: Looks::default(),
             probes: Asked::default(),
             images: Arc::new(Images::new(&host.state_dir)),
+            halts: Halts::new(&host.state_dir),
             root: host.root.clone(),
             settle: SETTLE,
         }
@@ -94,6 +99,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let own = own_names(name);
         all.iter().find(|listed| {
             marks::is_ours(&self.link.agent, &listed.labels)
+                && !marks::are_inherited(&listed.labels, &listed.image_id)
                 && listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str())
                 && !own.contains(&listed.name)
                 && self.names.whose(&listed.name).is_none()
@@ -105,7 +111,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let own: Vec<_> = names.iter().flat_map(|name| own_names(name)).collect();
         let is_own = |listed: &&Listed| {
             let born_here =
-                listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str());
+                listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str())
+                    && !marks::are_inherited(&listed.labels, &listed.image_id);
             let whose = self.names.whose(&listed.name);
             marks::is_ours(&self.link.agent, &listed.labels)
                 && (own.contains(&listed.name) || (born_here && whose.is_none_or(|whose| whose == *id)))
@@ -133,8 +140,10 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         }
         let before = self.link.moment();
         let known = Known { all: self.link.engine.containers().await?, before };
+        let is_there = |id: &str| known.all.iter().any(|listed| listed.id == id);
         self.looks.forget_all_but(&known.all);
-        self.probes.keep_only(|id| known.all.iter().any(|listed| listed.id == id));
+        self.probes.keep_only(is_there);
+        self.halts.keep_only(&self.link, is_there).await;
         let mut sights = Sights::new();
         for target in targets {
             let Some(spec) = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec)) else {

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use futures_util::stream::BoxStream;
 use manifest_types::{
     claim::Claim,
-    kinds::{container::Attachment, container_network::ContainerNetworkSpec, engine::EngineName},
+    kinds::{
+        container::Attachment,
+        container_network::{ContainerNetworkSpec, Ipam, Pool},
+        engine::{EngineName, LABEL_PREFIX, Texts},
+    },
     name::ResourceId,
     status::Capability,
 };
@@ -51,6 +55,9 @@ enum NetworkError {
         "the engine has made network {name} with another {fields} than was asked for; it is left as it is"
     )]
     NotKept { name: String, fields: String },
+    /// The engine does not take the new spec, and what was there before is there again.
+    #[error("network {name} cannot be made as the spec wants it, and is again as it was: {why}")]
+    RolledBack { name: String, why: String },
 }
 
 impl Fault for NetworkError {
@@ -58,7 +65,12 @@ impl Fault for NetworkError {
         match self {
             Self::Foreign { .. } => "Conflict",
             Self::NotKept { .. } => "NotKeptByEngine",
+            Self::RolledBack { .. } => "UpdateRolledBack",
         }
+    }
+
+    fn was_rolled_back(&self) -> bool {
+        matches!(self, Self::RolledBack { .. })
     }
 
     fn can_retry(&self) -> bool {
@@ -125,10 +137,20 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         }
         let wanted = Shape::wanted_network(put.spec);
         let marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
-        self.link.engine.create_network(name, put.spec, &marks).await?;
+        let made = self.link.engine.create_network(name, put.spec, &marks).await;
+        if let (Err(error), Some(former)) = (&made, &seen.found) {
+            let (spec, marks) = former_spec(former);
+            self.link.engine.create_network(name, &spec, &marks).await?;
+            self.put_back(&members).await?;
+            if !error.is_away() {
+                return Err(NetworkError::RolledBack { name: name.clone(), why: error.to_string() }.into());
+            }
+        }
+        made?;
         self.put_back(&members).await?;
         let made = self.sight(name.clone(), &self.link.engine.networks().await?);
-        match made.is_present().then(|| made.drift(put.spec)).unwrap_or_default().as_slice() {
+        let differences = if made.is_present() { made.drift(put.spec) } else { Vec::new() };
+        match differences.as_slice() {
             [] => Ok(()),
             differences => {
                 let fields: Vec<_> = differences.iter().map(|own| own.path.as_str()).collect();
@@ -137,23 +159,45 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         }
     }
 
-    async fn give_back(
+    /// Whether a network that is held is ours to remove.
+    async fn is_to_go(
         &self,
         name: &str,
         owned: Owned<'_, ContainerNetworkSpec>,
-    ) -> Result<(), ReconcileError> {
-        let is_to_go = owned.held.get(&Claim::Network(name.to_owned())) == Some(&Before::Absent);
+    ) -> Result<bool, EngineError> {
+        let was_absent = owned.held.get(&Claim::Network(name.to_owned())) == Some(&Before::Absent);
         let all = self.link.engine.networks().await?;
-        if is_to_go && self.sight(name.to_owned(), &all).is_ours {
-            self.link.engine.remove_network(name).await?;
-        }
-        Ok(())
+        Ok(was_absent && self.sight(name.to_owned(), &all).is_ours)
     }
 }
 
 /// The name that a resource has in the engine.
 fn name_of(spec: &ContainerNetworkSpec, id: &ResourceId) -> String {
     EngineName::of(spec.name.as_ref(), id)
+}
+
+/// What makes a network again as it was: its spec, and its marks.
+fn former_spec(network: &Network) -> (ContainerNetworkSpec, Texts) {
+    let (marks, labels) =
+        network.labels.clone().into_iter().partition(|(name, _)| name.starts_with(LABEL_PREFIX));
+    let pool = |(subnet, gateway, range): &(String, Option<String>, Option<String>)| Pool {
+        subnet: subnet.clone(),
+        gateway: gateway.as_ref().and_then(|gateway| gateway.parse().ok()),
+        ip_range: range.clone(),
+    };
+    let spec = ContainerNetworkSpec {
+        name: None,
+        driver: Some(network.driver.clone()),
+        options: network.options.clone(),
+        internal: network.internal,
+        ipv6: network.ipv6,
+        ipam: Some(Ipam {
+            driver: Some(network.ipam_driver.clone()).filter(|driver| !driver.is_empty()),
+            pools: network.pools.iter().map(pool).collect(),
+        }),
+        labels,
+    };
+    (spec, marks)
 }
 
 /// How a container is in a network, if it is. The engine gives addresses anew, and names that it has given itself mean nothing in another network.
@@ -194,7 +238,11 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
             [..] => self.make(cx, put, &seen).await?,
         }
         for former in held(put.owned).iter().filter(|former| **former != name) {
-            self.give_back(former, put.owned).await?;
+            if self.is_to_go(former, put.owned).await? {
+                // Ours that are in it wait for this one, perhaps.
+                let members = self.members(former).await?;
+                self.clear(former, &members).await?;
+            }
         }
         Ok(None)
     }
@@ -206,7 +254,9 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
     ) -> Result<(), ReconcileError> {
         cx.check()?;
         for name in held(take.owned) {
-            self.give_back(&name, take.owned).await?;
+            if self.is_to_go(&name, take.owned).await? {
+                self.link.engine.remove_network(&name).await?;
+            }
         }
         self.names.set(take.id, None);
         Ok(())

@@ -31,6 +31,9 @@ use crate::{
     volume::VolumeReconciler,
 };
 
+/// Which container engine is the agent's, in its state directory.
+const ENGINE: &str = "engine";
+
 /// One resource to look at, of any kind.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AnyTarget {
@@ -105,7 +108,10 @@ impl Registry {
     /// One reconciler for every kind. A new kind is one row here.
     pub fn new(host: &Host) -> Self {
         let mut registry = Self { kinds: BTreeMap::new() };
-        let engine = Link::new(Docker::new(host.engine_places.clone()), host.agent_id.clone());
+        let engine = Link::new(
+            Docker::new(host.engine_places.clone()).remembering(host.state_dir.join(ENGINE)),
+            host.agent_id.clone(),
+        );
         registry.add(FileReconciler::new(host));
         registry.add(ContainerReconciler::new(host, engine.clone()));
         registry.add(VolumeReconciler::new(engine.clone()));

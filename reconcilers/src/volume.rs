@@ -17,7 +17,7 @@ use self::sight::Sight;
 use crate::{
     engine::{
         ContainerEngine,
-        error::EngineError,
+        error::{Cause, EngineError},
         held,
         link::{Link, Names, Whose},
         marks,
@@ -89,7 +89,7 @@ impl<E: ContainerEngine> VolumeReconciler<E> {
     }
 
     /// Takes away what is ours and was made to be taken away.
-    async fn give_back(&self, name: &str, owned: Owned<'_, VolumeSpec>) -> Result<(), ReconcileError> {
+    async fn give_back(&self, name: &str, owned: Owned<'_, VolumeSpec>) -> Result<(), EngineError> {
         let before = owned.held.get(&Claim::Volume(name.to_owned()));
         let is_to_go = owned.spec.on_delete == OnDelete::Remove && before == Some(&Before::Absent);
         let found = self.find(name).await?;
@@ -154,7 +154,13 @@ impl<E: ContainerEngine> Reconciler for VolumeReconciler<E> {
             }
         }
         for former in held(put.owned).iter().filter(|former| **former != name) {
-            self.give_back(former, put.owned).await?;
+            match self.give_back(former, put.owned).await {
+                // Whoever uses it waits for the new one, perhaps.
+                Err(error) if error.cause() == Some(Cause::InConflict) => {
+                    tracing::warn!(resource = %put.id, volume = former, "the former volume is in use; it is left as it is");
+                }
+                outcome => outcome?,
+            }
         }
         Ok(None)
     }

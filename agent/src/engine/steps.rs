@@ -79,9 +79,9 @@ impl Engine {
                 return;
             }
             (Err(failure), _) if failure.reason == CANCELLED || running.cancelled => {}
-            (Err(failure), Some(digest)) if failure.rolled_back && resource.row.is_some() => {
+            (Err(failure), Some(digest)) if failure.rolled_back && is_new(resource, digest) => {
                 let row = resource.row.as_mut().map(Arc::make_mut);
-                quarantine(row.expect("a step has a row"), digest, &failure);
+                quarantine(row.expect("what is new has a row"), digest, &failure);
             }
             (Err(failure), of) => {
                 let until = failure.can_retry.then(|| now.boot + delay);
@@ -148,6 +148,12 @@ fn applied(id: &ResourceId, resource: &mut Resource) {
     let claims = target.spec.claims(id);
     Arc::make_mut(&mut row.held).retain(|claim, _| claims.contains(claim));
     row.applied = Some(target);
+}
+
+/// Whether a spec is another than the one that was applied before it. That one is what is held when the other proves bad; a repair of its own that proves bad
+/// is a failure like any.
+fn is_new(resource: &Resource, digest: Digest) -> bool {
+    resource.row.as_ref().is_some_and(|row| row.applied_digest() != Some(digest))
 }
 
 /// A spec proved bad, and the former one is back.

@@ -401,3 +401,36 @@ fn a_converged_quiet_engine_only_looks_now_and_then() {
 }
 
 mod disks;
+
+/// A repair with the spec that is held already, which proves bad: there is no former spec to go back to.
+#[test]
+fn a_repair_that_proves_bad_is_left_until_something_changes() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.converge();
+    let hint = |bench: &mut Bench| {
+        bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("a".parse().unwrap()) });
+    };
+    let bad = Failure { rolled_back: true, ..Failure::new("UpdateRolledBack", "it is unwell", false) };
+    hint(&mut bench);
+    bench.see(|_| Ok(wrong(2)));
+    bench.remembered();
+    bench.end(Err(bad.clone()), &wrong(2));
+    assert_eq!(bench.phase("a"), (Phase::Failed, "UpdateRolledBack".into()));
+    for _ in 0..20 {
+        bench.wait(60.0);
+        while bench.begun.iter().any(|command| matches!(command, Command::Observe { .. })) {
+            bench.see(|_| Ok(wrong(2)));
+        }
+        if bench.begun.iter().any(|command| matches!(command, Command::Remember { .. })) {
+            bench.remembered();
+        }
+        let starts = bench.begun.iter().filter(|command| matches!(command, Command::Start { .. })).count();
+        assert_eq!(starts, 0, "nothing has changed: {:?}", bench.told());
+    }
+    hint(&mut bench);
+    bench.see(|_| Ok(wrong(3)));
+    // Its intent is durable still.
+    bench.end(Ok(()), &right(4));
+    assert_eq!(bench.phase("a"), (Phase::Ready, String::new()), "{:?}", bench.told());
+}

@@ -113,7 +113,7 @@ pub struct ContainerSpec {
     /// The signal that asks it to end. Default: the image's, else SIGTERM.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_signal: Option<String>,
-    /// The time it has to end after that, before it is killed. Default: 10s.
+    /// The time it has to end after that, before it is killed. Default: 10s; 20m at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stop_grace_period: Option<Span>,
     /// Whether a small init of the engine is its first process.
@@ -171,6 +171,9 @@ pub struct ContainerSpec {
     #[serde(default, skip_serializing_if = "is_default")]
     pub desired: Desired,
 }
+
+/// A container may be waited for as long as this, whether it is to become healthy or to end.
+const MOST_PATIENCE: Span = Span(std::time::Duration::from_secs(20 * 60));
 
 impl ContainerSpec {
     /// The time that a new one has to become healthy.
@@ -277,6 +280,15 @@ impl ResourceSpec for ContainerSpec {
         }
         if self.pull_policy == PullPolicy::Never && self.registry_credentials.is_some() {
             problems.push(Problem::new(at.key("registryCredentials"), "does not go with pullPolicy Never"));
+        }
+        let patience = [
+            (at.key("update").key("healthyWithin"), self.update.healthy_within),
+            (at.key("stopGracePeriod"), self.stop_grace_period),
+        ];
+        for (path, _) in
+            patience.into_iter().filter(|(_, span)| span.is_some_and(|span| span > MOST_PATIENCE))
+        {
+            problems.push(Problem::new(path, format!("is longer than {MOST_PATIENCE}: a step that goes on for so long without progress is given up")));
         }
         if self.update.strategy == Strategy::StartFirst {
             let fixed = self.ports.iter().any(|port| port.host.is_some())

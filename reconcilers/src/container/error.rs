@@ -64,8 +64,8 @@ pub enum ContainerError {
         /// What is free.
         free: Size,
     },
-    /// That an image is about to be pulled cannot be written down.
-    #[error("cannot remember in {} which images are pulled", path.display())]
+    /// What is about to be done cannot be written down, and nobody would know of it after a kill.
+    #[error("cannot remember in {} what is about to be done", path.display())]
     NotRemembered {
         /// The file.
         path: PathBuf,

@@ -19,12 +19,14 @@ const UNCHECKED: &str =
 /// So many restarts after failures are no accident.
 const LOOP: u64 = 3;
 
-/// Whether a container is to run that does not: what its restart policy has left stopped, but not what has done its work or has failed for good.
+/// Whether a container is to run that does not: what its restart policy has left stopped, and what this agent has stopped itself, but not what has done its work or
+/// has failed for good.
 pub(super) fn is_to_run(spec: &ContainerSpec, state: &State) -> bool {
     let never_ended = state.finished_at.is_none() && state.activity != Activity::Exited;
     let may_restart = spec.max_restarts.is_none_or(|most| state.restarts < u64::from(most));
     match spec.restart_policy {
         _ if spec.desired == Desired::Stopped => false,
+        _ if state.is_halted => true,
         RestartPolicy::Always | RestartPolicy::UnlessStopped => true,
         RestartPolicy::OnFailure => never_ended || (state.exit_code != 0 && may_restart),
         RestartPolicy::No => never_ended,
@@ -138,6 +140,7 @@ mod tests {
             started_at: Some(at(100)),
             finished_at: None,
             restarts: 0,
+            is_halted: false,
         }
     }
 
@@ -159,6 +162,9 @@ mod tests {
             let told = [&created, &ended(0), &ended(3)].map(|state| is_to_run(&spec, state));
             assert_eq!(told, [never, zero, failed], "{policy}");
         }
+        let once = spec(json!({ "restartPolicy": "No" }));
+        assert!(is_to_run(&once, &State { is_halted: true, ..ended(0) }), "it was not its own end");
+        assert!(!is_to_run(&spec(json!({ "desired": "Stopped" })), &State { is_halted: true, ..ended(0) }));
         let twice = spec(json!({ "restartPolicy": "OnFailure", "maxRestarts": 2 }));
         assert!(!is_to_run(&twice, &State { restarts: 2, ..ended(3) }));
     }

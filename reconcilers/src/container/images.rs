@@ -13,10 +13,8 @@ use std::{
 use manifest_types::kinds::engine::ImageRef;
 use tokio::sync::Mutex as AsyncMutex;
 
-use self::{
-    books::Books,
-    record::{Leftover, Pull, Record},
-};
+use self::record::{Leftover, Pull, Record};
+use super::books::Books;
 use crate::{
     engine::{
         Answer, ContainerEngine,
@@ -27,8 +25,9 @@ use crate::{
     error::ReconcileError,
 };
 
-mod books;
 mod record;
+
+const FILE: &str = "images.json";
 
 /// Making room before a pull may take so long; what is left then is left.
 const ROOM: Duration = Duration::from_secs(30);
@@ -36,7 +35,7 @@ const ROOM: Duration = Duration::from_secs(30);
 /// What is remembered of images, and what is wanted of them.
 #[derive(Debug)]
 pub(super) struct Images {
-    books: Books,
+    books: Books<Record>,
     /// What each container is to be made of, by the container's name.
     wanted: Mutex<BTreeMap<String, Wanted>>,
     /// What is being pulled for a container.
@@ -77,7 +76,7 @@ impl Images {
     /// Those remembered in `state_dir`.
     pub(super) fn new(state_dir: &Path) -> Self {
         Self {
-            books: Books::new(state_dir),
+            books: Books::new(state_dir, FILE),
             wanted: Mutex::default(),
             pulling: Mutex::default(),
             tidying: AsyncMutex::default(),

@@ -144,11 +144,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         if let Some(known) = known.filter(|known| self.is_current(known, listed)) {
             return Ok(Some(known));
         }
-        let Some(container) = self.link.container(&listed.id).await? else { return Ok(None) };
+        let Some(container) = self.halts.container(&self.link, &listed.id).await? else { return Ok(None) };
         let is_ours = marks::is_ours(&self.link.agent, &container.labels);
         let asks = is_ours && fare::wants_output(spec, &container.state, Timestamp::now());
-        let output =
-            if asks { last_output(&self.link.engine, &listed.id, OUTPUT).await? } else { String::new() };
+        // What it has printed is for people: where it cannot be had, such as with the logging driver `none`, the rest is told without.
+        let output = match asks {
+            true => last_output(&self.link.engine, &listed.id, OUTPUT).await.unwrap_or_default(),
+            false => String::new(),
+        };
         Ok(Some(self.looks.keep(container, output, before)))
     }
 

@@ -40,6 +40,8 @@ pub(super) struct Probes(Mutex<BTreeMap<String, Asked>>);
 struct Asked {
     /// Since which start.
     started_at: Option<Timestamp>,
+    /// Where it is reached: a network that it left and came back to gives it another address.
+    address: Option<IpAddr>,
     probes: manifest_types::kinds::container::Probes,
     said: Arc<Mutex<Said>>,
     tasks: Vec<AbortHandle>,
@@ -97,7 +99,10 @@ impl Probes {
             return Said::default();
         }
         let started_at = container.state.started_at;
-        let is_asked = |asked: &&Asked| asked.started_at == started_at && asked.probes == *probes;
+        let address = address(container, spec);
+        let is_asked = |asked: &&Asked| {
+            asked.started_at == started_at && asked.address == address && asked.probes == *probes
+        };
         if let Some(asked) = all.get(&container.id).filter(is_asked) {
             return *asked.said.lock().unwrap_or_else(PoisonError::into_inner);
         }
@@ -108,7 +113,7 @@ impl Probes {
                 link: Arc::clone(link),
                 subject: Subject::Container { id: container.id.clone(), name: container.name.clone() },
                 id: container.id.clone(),
-                address: address(container, spec),
+                address,
                 said: Arc::clone(&said),
                 note,
             };
@@ -120,7 +125,7 @@ impl Probes {
         });
         let alive = ask(&probes.liveness, |said, is_well| said.is_dead = !is_well);
         let tasks = ready.into_iter().chain(alive).collect();
-        all.insert(container.id.clone(), Asked { started_at, probes: probes.clone(), said, tasks });
+        all.insert(container.id.clone(), Asked { started_at, address, probes: probes.clone(), said, tasks });
         Said::default()
     }
 }

@@ -60,6 +60,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         };
         match pulled {
             Ok(()) => self.images.pulled(under_way, &self.link.engine).await,
+            // A pull that stalls is no reason not to use what is there.
             Err(error) if error.is_away() => return Err(error.into()),
             Err(error) => {
                 if matches!(error, EngineError::Refused { .. }) {

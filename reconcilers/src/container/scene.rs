@@ -11,7 +11,10 @@ use manifest_types::kinds::container::{Attachment, ContainerSpec, Desired, PullP
 
 use super::{fare, probes::Said, sight};
 use crate::{
-    engine::terms::{Activity, Container, State},
+    engine::{
+        error::EngineError,
+        terms::{Activity, Container, State},
+    },
     observation::{Difference, Health},
 };
 
@@ -64,6 +67,8 @@ pub(super) struct Memory {
     pub(super) has_restarted: bool,
     /// What was found wanting: the candidate's id, and why.
     pub(super) failed: Option<(String, String)>,
+    /// That the candidate could not be started for something that may be otherwise soon.
+    pub(super) hindered: Option<EngineError>,
     /// Until when a candidate must prove well.
     pub(super) deadline: Option<Timestamp>,
     /// What this step has made.
@@ -163,12 +168,10 @@ impl Scene {
         let is_candidate = |member: &&Member| member.container.id == candidate;
         let left = [&self.main, &self.next].into_iter().flatten().find(is_candidate);
         match (left, &self.main, &self.prior) {
-            (Some(left), ..) => Move::Remove(left.id()),
+            (Some(left), ..) => take_down(left),
             (None, None, Some(prior)) => Move::Rename(prior.id(), goal.name.to_owned()),
             // What was stopped only to make room runs again.
-            (None, Some(main), None) if !main.is_up() && goal.spec.desired == Desired::Running => {
-                Move::Start(main.id())
-            }
+            (None, Some(main), None) if must_start(main, goal) => Move::Start(main.id()),
             _ => Move::GiveUp(why.to_owned()),
         }
     }
@@ -182,10 +185,13 @@ impl Scene {
         if !self.fits(main, goal, memory) {
             return self.unfit(main, goal, memory);
         }
+        let stops_first = goal.spec.update.strategy == Strategy::StopFirst;
         match prove(main, goal, memory) {
-            Proof::ToStart => set_going(main),
             Proof::Well if prior.is_up() => halt(prior),
             Proof::Well => Move::Remove(prior.id()),
+            // An engine that was started again has started the old one, too.
+            Proof::ToStart | Proof::NotYet if stops_first && prior.is_up() => halt(prior),
+            Proof::ToStart => set_going(main),
             Proof::NotYet => Move::Await(main.id()),
             Proof::Bad(why) => Move::Fail(main.id(), why),
         }
@@ -260,10 +266,19 @@ impl Scene {
     /// What becomes of a replacement that is not what is wanted.
     fn unfit(&self, member: &Member, goal: &Goal<'_>, memory: &Memory) -> Move {
         if !memory.made.contains(&member.id()) || memory.misfits < MOST_MISFITS {
-            return Move::Remove(member.id());
+            return take_down(member);
         }
         let fields = paths(&self.differences(member, goal), memory).join(", ");
         Move::Fail(member.id(), format!("the engine made it with another {fields}"))
+    }
+
+    /// Whether one that ends may be left to rest by its own policy or by the spec's: who stops it must remember that it was not its own end.
+    pub(super) fn may_rest(&self, id: &str, spec: &ContainerSpec) -> bool {
+        let rests = |policy: &str| ["No", "OnFailure"].contains(&policy);
+        let members = [&self.main, &self.next, &self.prior, &self.former];
+        let own = members.into_iter().flatten().find(|member| member.container.id == id);
+        let own = own.and_then(|member| member.container.shape.get("restartPolicy")?.as_str());
+        own.is_none_or(rests) || rests(&format!("{:?}", spec.restart_policy))
     }
 
     /// Whether a move takes back, or replaces, what this step itself has made and is not as wanted.
@@ -327,6 +342,11 @@ fn halt(member: &Member) -> Move {
     }
 }
 
+/// What takes a candidate away that is not to be: it may be in the middle of something, and is asked to end first.
+fn take_down(candidate: &Member) -> Move {
+    if candidate.is_up() { halt(candidate) } else { Move::Remove(candidate.id()) }
+}
+
 /// What lets a candidate run that does not.
 fn set_going(candidate: &Member) -> Move {
     match candidate.container.state.activity {
@@ -337,7 +357,7 @@ fn set_going(candidate: &Member) -> Move {
 
 /// Whether something was started and has ended, and nobody has killed it. By the engine's policy it may run again by now.
 fn has_ended_by_itself(state: &State) -> bool {
-    let is_killed = state.exit_code > 128;
+    let is_killed = state.exit_code > 128 || state.is_halted;
     let has_ended = state.restarts > 0 || matches!(state.activity, Activity::Exited | Activity::Restarting);
     has_ended && state.started_at.is_some() && !is_killed
 }

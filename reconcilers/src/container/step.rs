@@ -68,7 +68,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     let (name, fields) = (name.to_owned(), fields.join(", "));
                     return Err(ContainerError::NotKept { name, fields }.into());
                 }
-                Move::GiveUp(why) => return Err(given_up(&scene, put.spec, why).into()),
+                Move::GiveUp(why) => {
+                    let given_up = || given_up(&scene, put.spec, why).into();
+                    return Err(memory.hindered.take().map_or_else(given_up, Into::into));
+                }
                 Move::Fail(candidate, why) => memory.failed = Some((candidate, why)),
                 Move::Await(_) => {
                     let within = SignedDuration::try_from(put.spec.healthy_within());
@@ -192,7 +195,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     }
 
     async fn member(&self, name: &str, spec: &ContainerSpec) -> Result<Option<Member>, EngineError> {
-        let found = self.link.container(name).await?;
+        let found = self.halts.container(&self.link, name).await?;
         Ok(found.map(|container| {
             let is_ours = marks::is_ours(&self.link.agent, &container.labels);
             let said = match is_ours {
@@ -201,6 +204,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             };
             Member { is_ours, said, container }
         }))
+    }
+
+    /// Starts a container: whatever it is to be restarted for, it has seen.
+    async fn start(&self, id: &str, memory: &mut Memory) -> Result<(), EngineError> {
+        self.link.engine.start(id).await?;
+        memory.has_restarted = true;
+        self.halts.ends(&self.link, id).await;
+        Ok(())
     }
 
     /// Makes a move that changes something.
@@ -224,22 +235,33 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             }
             Move::Create(name) => {
                 let wanted = Shape::wanted(put.spec);
-                let marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
+                let mut marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
+                marks.extend(scene.image_id.iter().map(|id| (marks::IMAGE.to_owned(), id.clone())));
                 let made = engine.create(&NewContainer { name, spec: put.spec, marks: &marks }).await;
                 made.map(|id| memory.made.push(id))
             }
-            Move::Start(id) => engine.start(id).await,
+            Move::Start(id) => self.start(id, memory).await,
             Move::Unpause(id) => engine.unpause(id).await,
-            Move::Stop(id) => engine.stop(id, grace).await,
+            Move::Stop(id) => {
+                if scene.may_rest(id, put.spec) {
+                    self.halts.begins(&self.link, id).await?;
+                }
+                engine.stop(id, grace).await
+            }
             Move::Restart(id) => {
-                memory.has_restarted = true;
-                // One that a kill leaves stopped is started by the next step.
+                if scene.may_rest(id, put.spec) {
+                    self.halts.begins(&self.link, id).await?;
+                }
                 match engine.stop(id, grace).await {
-                    Ok(()) => engine.start(id).await,
+                    Ok(()) => self.start(id, memory).await,
                     error => error,
                 }
             }
-            Move::Remove(id) => engine.remove(id).await,
+            Move::Remove(id) => {
+                let removed = engine.remove(id).await;
+                self.halts.ends(&self.link, id).await;
+                removed
+            }
             Move::Rename(id, name) => engine.rename(id, name).await,
             Move::Adjust(id) => match engine.adjust(id, &Adjustment::of(put.spec)).await {
                 Err(EngineError::Unsupported { .. }) => {
@@ -303,9 +325,9 @@ fn failed(
         next || (scene.prior.is_some() && scene.main.as_ref().is_some_and(|main| main.container.id == *id))
     };
     match next {
-        _ if error.is_away() => Err(error.into()),
-        Move::Start(id) if is_candidate(id) && memory.failed.is_none() => {
+        Move::Start(id) if is_candidate(id) && memory.failed.is_none() && error.cause().is_some() => {
             memory.failed = Some((id.clone(), error.to_string()));
+            memory.hindered = Some(error).filter(|error| !is_its_own_fault(error));
             Ok(())
         }
         // The old one was not touched yet.
@@ -314,6 +336,23 @@ fn failed(
         }
         _ => Err(error.into()),
     }
+}
+
+/// Whether that a candidate cannot be started says something of its spec, and not only of what the device is like at this moment.
+fn is_its_own_fault(error: &EngineError) -> bool {
+    !matches!(
+        error.cause(),
+        Some(
+            Cause::PortTaken
+                | Cause::InsufficientStorage
+                | Cause::NoAddresses
+                | Cause::NetworkNotFound
+                | Cause::SourceMissing
+                | Cause::InConflict
+                | Cause::Leaving
+                | Cause::NotFound,
+        )
+    )
 }
 
 fn given_up(scene: &Scene, spec: &ContainerSpec, why: String) -> ContainerError {

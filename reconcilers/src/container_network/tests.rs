@@ -1,31 +1,109 @@
-//! Networks keep the contract in the fake engine.
+//! Networks keep the contract in the fake engine, and what is in them is not cut off for nothing.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use manifest_types::digest::Digest;
-use serde_json::json;
+use manifest_types::{digest::Digest, kinds::ResourceSpec};
+use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::{fixture::Networks, *};
-use crate::engine::{bed::FakeBed, fake::FakeEngine};
+use crate::{
+    engine::{
+        NewContainer,
+        bed::FakeBed,
+        fake::{Behaviour, FakeEngine},
+    },
+    error::Failure,
+};
 
 crate::promises!(Networks<FakeBed>);
 
+/// A device on which one network is held, with a container of ours that may be in it.
+struct Rig {
+    fake: FakeEngine,
+    reconciler: ContainerNetworkReconciler<FakeEngine>,
+    id: ResourceId,
+}
+
+fn spec(spec: Value) -> ContainerNetworkSpec {
+    serde_json::from_value(spec).unwrap()
+}
+
+impl Rig {
+    fn new() -> Self {
+        let fake = FakeEngine::default();
+        fake.add_image("docker.io/library/web:1", "sha256:1", Behaviour::Runs);
+        let link = Link::new(fake.clone(), "pump-17".parse().unwrap());
+        Self {
+            reconciler: ContainerNetworkReconciler::new(Arc::clone(&link)),
+            fake,
+            id: "net".parse().unwrap(),
+        }
+    }
+
+    async fn put(&self, old: &ContainerNetworkSpec, new: &ContainerNetworkSpec) -> Result<(), Failure> {
+        let claims = old.claims(&self.id).into_iter().chain(new.claims(&self.id));
+        let held: BTreeMap<_, _> = claims.map(|claim| (claim, Before::Absent)).collect();
+        let owned = Owned { spec: old, applied: true, attempted: None, held: &held };
+        let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+        let put = Put { id: &self.id, spec: new, digest: Digest::of(b""), owned, restart: false };
+        self.reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure())
+    }
+
+    async fn add_member(&self, network: &str) {
+        let spec = json!({ "image": "web:1", "networks": [{ "name": network, "aliases": ["www"] }] });
+        let spec = serde_json::from_value(spec).unwrap();
+        let marks = Texts::from([(marks::AGENT.to_owned(), "pump-17".to_owned())]);
+        self.fake.create(&NewContainer { name: "web", spec: &spec, marks: &marks }).await.unwrap();
+    }
+
+    async fn member_is_in(&self, network: &str) -> bool {
+        let shape = self.fake.container("web").await.unwrap().unwrap().shape;
+        let aliases = shape.get(&format!("networks.{network}.aliases"));
+        shape.get(&format!("networks.{network}")).is_some() && aliases == Some(&json!(["www"]))
+    }
+
+    async fn network(&self, name: &str) -> Option<Network> {
+        self.fake.networks().await.unwrap().into_iter().find(|network| network.name == name)
+    }
+}
+
 #[tokio::test]
 async fn what_the_engine_does_not_keep_is_told_and_not_asked_for_again() {
-    let fake = FakeEngine::default();
-    fake.forget_setting("internal");
-    let link = Link::new(fake.clone(), "pump-17".parse().unwrap());
-    let reconciler = ContainerNetworkReconciler::new(link);
-    let id: ResourceId = "net".parse().unwrap();
-    let spec = serde_json::from_value(json!({ "internal": true })).unwrap();
-    let held = BTreeMap::from([(Claim::Network("net".to_owned()), Before::Absent)]);
-    let owned = Owned { spec: &spec, applied: true, attempted: None, held: &held };
-    let cx = StepContext::new(CancellationToken::new(), |_, _| {});
-    let put = Put { id: &id, spec: &spec, digest: Digest::of(b""), owned, restart: false };
-    let failure = reconciler.reconcile(&cx, &put).await.unwrap_err().to_failure();
+    let rig = Rig::new();
+    rig.fake.forget_setting("internal");
+    let wanted = spec(json!({ "internal": true }));
+    let failure = rig.put(&wanted, &wanted).await.unwrap_err();
     assert_eq!((failure.reason.as_str(), failure.can_retry), ("NotKeptByEngine", false));
     assert!(failure.message.contains("another internal"), "{}", failure.message);
-    let all = fake.networks().await.unwrap();
-    assert!(all.iter().any(|network| network.name == "net"), "it is left as it is");
+    assert!(rig.network("net").await.is_some(), "it is left as it is");
+}
+
+#[tokio::test]
+async fn a_spec_that_the_engine_does_not_take_leaves_the_network_as_it_was() {
+    let rig = Rig::new();
+    let old = spec(
+        json!({ "internal": true, "labels": { "a": "b" }, "ipam": { "pools": [{ "subnet": "10.89.7.0/24" }] } }),
+    );
+    rig.put(&old, &old).await.unwrap();
+    rig.add_member("net").await;
+    let before = rig.network("net").await.unwrap();
+    let failure = rig.put(&old, &spec(json!({ "driver": "of-nobody" }))).await.unwrap_err();
+    assert_eq!((failure.reason.as_str(), failure.rolled_back), ("UpdateRolledBack", true));
+    let after = rig.network("net").await.unwrap();
+    assert_eq!(Network { id: before.id.clone(), ..after }, before);
+    assert!(rig.member_is_in("net").await, "who was in it is in it again");
+    rig.put(&old, &old).await.unwrap();
+    assert_eq!(rig.network("net").await.unwrap().labels, before.labels);
+}
+
+#[tokio::test]
+async fn a_network_that_gets_another_name_does_not_wait_for_who_waits_for_it() {
+    let rig = Rig::new();
+    let (old, new) = (spec(json!({})), spec(json!({ "name": "shop" })));
+    rig.put(&old, &old).await.unwrap();
+    rig.add_member("net").await;
+    rig.put(&old, &new).await.unwrap();
+    assert!(rig.network("net").await.is_none() && rig.network("shop").await.is_some());
+    assert!(!rig.member_is_in("net").await, "its own step puts it where it is to be");
 }

@@ -3,10 +3,7 @@
 //! Its models are our own and read only what is needed, leniently: one container in a state that a client's model does not know must not
 //! hide all the others (ADR 0015).
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::Duration,
-};
+use std::{path::PathBuf, sync::Mutex, time::Duration};
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE};
 use futures_util::{
@@ -27,15 +24,15 @@ use manifest_types::{
 use serde_json::{Value, json};
 
 use self::{
-    found::{Found, identify},
-    http::{Call, Endpoint, ask, bytes, encode, lines, parse, stream},
+    found::Found,
+    home::Home,
+    http::{Call, ask, bytes, encode, lines, parse, stream},
     pull::Pulling,
     wire::{Told, WireListed},
 };
 use super::{
     Answer, ContainerEngine, NewContainer, Output,
     error::{Cause, EngineError},
-    shape::USUAL_NETWORK,
     terms::{
         Activity, Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, NamedImage, Network,
         Printed, Volume,
@@ -45,6 +42,7 @@ use super::{
 mod create;
 mod events;
 mod found;
+mod home;
 mod http;
 mod networks;
 mod printed;
@@ -65,68 +63,25 @@ const RUN: Duration = Duration::from_secs(300);
 pub struct Docker {
     /// Where it may be, in this order.
     places: Vec<String>,
+    home: Home,
     found: Mutex<Option<Found>>,
 }
 
 impl Docker {
     /// The engine at one of `places` (`unix:///path` or `tcp://host:port`); the first that answers. Nothing is asked yet.
     pub fn new(places: Vec<String>) -> Self {
-        Self { places, found: Mutex::new(None) }
+        Self { places, home: Home::default(), found: Mutex::new(None) }
+    }
+
+    /// The same, remembering in a file at which place something was made: no other is taken for it then.
+    #[must_use]
+    pub fn remembering(self, file: PathBuf) -> Self {
+        Self { home: Home::kept_in(file), ..self }
     }
 
     async fn is_there_unpaused(&self, id: &str) -> Answer<bool> {
         let found = self.container(id).await?;
         Ok(found.is_some_and(|container| container.state.activity != Activity::Paused))
-    }
-
-    fn known(&self) -> Option<Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    fn remember(&self, found: Option<Found>) {
-        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
-    }
-
-    /// A network as this engine calls it.
-    fn network_name<'a>(&self, name: &'a str) -> &'a str {
-        let is_podman = self.known().is_some_and(|found| found.is_podman);
-        if is_podman && name == USUAL_NETWORK { "podman" } else { name }
-    }
-
-    async fn found(&self) -> Answer<Found> {
-        match self.known() {
-            Some(found) => Ok(found),
-            None => self.find().await.map(|(found, _)| found),
-        }
-    }
-
-    async fn find(&self) -> Answer<(Found, EngineInfo)> {
-        let mut told = Vec::new();
-        for place in &self.places {
-            let Some(endpoint) = Endpoint::parse(place) else {
-                told.push(format!("{place} (neither unix:///path nor tcp://host:port)"));
-                continue;
-            };
-            match identify(&endpoint).await {
-                Ok((found, info)) => {
-                    self.remember(Some(found.clone()));
-                    return Ok((found, info));
-                }
-                Err(error @ EngineError::TooOld { .. }) => return Err(error),
-                Err(EngineError::Away { why, .. }) => told.push(format!("{place} ({why})")),
-                Err(error) => told.push(format!("{place} ({error})")),
-            }
-        }
-        self.remember(None);
-        Err(EngineError::NoEngine { places: told.join(", ") })
-    }
-
-    /// An engine that cannot be reached is looked for again, at all its places, with the next call.
-    fn note<T>(&self, answer: Answer<T>) -> Answer<T> {
-        if matches!(answer, Err(EngineError::Away { .. })) {
-            self.remember(None);
-        }
-        answer
     }
 
     async fn get(&self, path: String, doing: &str) -> Answer<Value> {
@@ -199,6 +154,7 @@ impl ContainerEngine for Docker {
             let needs = "API 1.43 (Docker 24)";
             return Err(EngineError::Unsupported { what: "annotations", needs });
         }
+        self.home.settle(&found.place).await;
         let call = found.call(Method::POST, "/containers/create", format!("create {}", new.name));
         let call = call.query("name", new.name).body(create::body(new)).within(CHANGE);
         let made = self.note(ask(&found.endpoint, call).await)?;
@@ -339,6 +295,7 @@ impl ContainerEngine for Docker {
     }
 
     async fn create_volume(&self, name: &str, spec: &VolumeSpec, marks: &Texts) -> Answer<()> {
+        self.home.settle(&self.found().await?.place).await;
         self.post(
             "/volumes/create".into(),
             Some(volumes::body(name, spec, marks)),
@@ -357,6 +314,7 @@ impl ContainerEngine for Docker {
     }
 
     async fn create_network(&self, name: &str, spec: &ContainerNetworkSpec, marks: &Texts) -> Answer<()> {
+        self.home.settle(&self.found().await?.place).await;
         let body = networks::body(name, spec, marks);
         self.post("/networks/create".into(), Some(body), format!("make network {name}")).await
     }

@@ -196,7 +196,7 @@ impl EngineError {
 
     /// Whether it was not the call that failed, but the engine that is not there.
     pub fn is_away(&self) -> bool {
-        !matches!(self, Self::Refused { .. } | Self::Unsupported { .. } | Self::Garbled { .. })
+        matches!(self, Self::NoEngine { .. } | Self::Away { .. } | Self::TooOld { .. })
     }
 }
 

@@ -207,6 +207,7 @@ impl ContainerEngine for FakeEngine {
         container.state.started_at = at;
         match behaviour {
             Behaviour::CannotStart => return Err(refused(doing, Cause::Other)),
+            Behaviour::FindsPortTaken => return Err(refused(doing, Cause::PortTaken)),
             Behaviour::Ends(code) => {
                 container.state.activity = Activity::Exited;
                 container.state.exit_code = code;

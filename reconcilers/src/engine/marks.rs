@@ -17,6 +17,9 @@ pub const DIGEST: &str = "holdfast.spec-digest";
 /// What its spec had set ([`Birth`]), so that what a new spec leaves out is noticed.
 pub const FIELDS: &str = "holdfast.fields";
 
+/// The id of the image that a container was made of: an image that somebody makes of the container has its labels, too, and another id.
+pub const IMAGE: &str = "holdfast.image-id";
+
 /// The marks of something that is made for `id` from a spec that wants `wanted`.
 pub fn marks(agent: &AgentId, id: &ResourceId, spec: Digest, wanted: &Shape) -> Texts {
     Texts::from([
@@ -30,6 +33,11 @@ pub fn marks(agent: &AgentId, id: &ResourceId, spec: Digest, wanted: &Shape) -> 
 /// Whether something with these labels is this agent's.
 pub fn is_ours(agent: &AgentId, labels: &Texts) -> bool {
     labels.get(AGENT).is_some_and(|owner| owner == agent.as_str())
+}
+
+/// Whether a container with these labels, of this image, may have got them from another one, by way of an image that was made of that.
+pub fn are_inherited(labels: &Texts, image_id: &str) -> bool {
+    labels.get(IMAGE).is_some_and(|own| own != image_id)
 }
 
 /// What was set at birth.

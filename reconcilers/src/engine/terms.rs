@@ -179,6 +179,8 @@ pub struct State {
     pub finished_at: Option<Timestamp>,
     /// How often the engine has started it again.
     pub restarts: u64,
+    /// Whether it ended because this agent has stopped it, which no engine knows: it was in the middle of its work.
+    pub is_halted: bool,
 }
 
 impl State {
@@ -193,6 +195,7 @@ impl State {
             started_at: None,
             finished_at: None,
             restarts: 0,
+            is_halted: false,
         }
     }
 }

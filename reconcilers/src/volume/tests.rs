@@ -1,6 +1,46 @@
 //! Volumes keep the contract in the fake engine.
 
-use super::fixture::Volumes;
-use crate::engine::bed::FakeBed;
+use std::collections::BTreeMap;
+
+use manifest_types::{digest::Digest, kinds::ResourceSpec};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+use super::{fixture::Volumes, *};
+use crate::engine::{
+    NewContainer,
+    bed::FakeBed,
+    fake::{Behaviour, FakeEngine},
+};
 
 crate::promises!(Volumes<FakeBed>);
+
+#[tokio::test]
+async fn a_volume_that_gets_another_name_does_not_wait_for_who_waits_for_it() {
+    let fake = FakeEngine::default();
+    fake.add_image("docker.io/library/web:1", "sha256:1", Behaviour::Runs);
+    let reconciler = VolumeReconciler::new(Link::new(fake.clone(), "pump-17".parse().unwrap()));
+    let id: ResourceId = "data".parse().unwrap();
+    let old: VolumeSpec = serde_json::from_value(json!({ "onDelete": "Remove" })).unwrap();
+    let new: VolumeSpec = serde_json::from_value(json!({ "name": "store", "onDelete": "Remove" })).unwrap();
+    let put = async |old: &VolumeSpec, new: &VolumeSpec| {
+        let claims = old.claims(&id).into_iter().chain(new.claims(&id));
+        let held: BTreeMap<_, _> = claims.map(|claim| (claim, Before::Absent)).collect();
+        let owned = Owned { spec: old, applied: true, attempted: None, held: &held };
+        let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+        let put = Put { id: &id, spec: new, digest: Digest::of(b""), owned, restart: false };
+        reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure())
+    };
+    put(&old, &old).await.unwrap();
+    let web =
+        json!({ "image": "web:1", "mounts": [{ "type": "Volume", "source": "data", "target": "/data" }] });
+    let (web, none) = (serde_json::from_value(web).unwrap(), Default::default());
+    fake.create(&NewContainer { name: "web", spec: &web, marks: &none }).await.unwrap();
+    put(&old, &new).await.unwrap();
+    let names =
+        async || fake.volumes().await.unwrap().into_iter().map(|volume| volume.name).collect::<Vec<_>>();
+    assert_eq!(names().await, ["data", "store"], "what is in use is kept");
+    fake.lose("web").unwrap();
+    put(&old, &new).await.unwrap();
+    assert_eq!(names().await, ["store"]);
+}

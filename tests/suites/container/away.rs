@@ -65,6 +65,32 @@ fn is_unseen(status: &AgentStatus) -> bool {
     phase(status, "web") == Some((Phase::Unknown, Some("Unseen".to_owned())))
 }
 
+#[tokio::test]
+async fn the_engine_that_has_what_is_ours_is_waited_for_though_another_answers() {
+    let (mut docker, mut podman) = (DockerEngine::new(), PodmanEngine::new());
+    let folder = tempfile::tempdir().unwrap();
+    let places = vec![docker.address(), podman.address()];
+    let client = |file: &str| Docker::new(places.clone()).remembering(folder.path().join(file));
+    Engine::start(&mut podman).await;
+    let first = client("first");
+    assert_eq!(first.identify().await.unwrap().name, "podman", "the first that answers");
+    docker.start().await;
+    let own = client("own");
+    assert_eq!(own.identify().await.unwrap().name, "docker", "the first that is named");
+    own.create_volume("ours", &serde_json::from_value(json!({})).unwrap(), &Default::default())
+        .await
+        .unwrap();
+    docker.stop().await;
+    for client in [own, client("own")] {
+        assert!(client.volumes().await.unwrap_err().is_away());
+        let error = client.identify().await.unwrap_err().to_string();
+        assert!(error.contains("what this agent has made is there"), "{error}");
+    }
+    assert_eq!(first.identify().await.unwrap().name, "podman", "nothing was made anywhere yet");
+    docker.start().await;
+    assert_eq!(client("own").identify().await.unwrap().name, "docker");
+}
+
 /// The engine is away: whatever else is told meanwhile, nothing of it is.
 async fn stays_unseen(device: &Device, fleet: &Fleet, time: Duration) {
     let told = device.status(fleet, "it is not unseen any more".into(), |status| !is_unseen(status));

@@ -66,7 +66,7 @@ pub struct Update {
     /// What comes first.
     #[serde(default, skip_serializing_if = "is_default")]
     pub strategy: Strategy,
-    /// The time that the new one has to become healthy; otherwise the old one comes back. Default: 1m.
+    /// The time that the new one has to become healthy; otherwise the old one comes back. Default: 1m; 20m at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_within: Option<Span>,
 }

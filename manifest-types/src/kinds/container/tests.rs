@@ -113,3 +113,13 @@ fn what_types_do_not_rule_out_is_found() {
     }
     assert!(problems(json!({ "ports": [{ "container": 80, "host": 80 }, { "container": 80, "host": 80, "protocol": "Udp" }] })).is_empty());
 }
+
+#[test]
+fn patience_has_an_end() {
+    assert_eq!(
+        problems(json!({ "stopGracePeriod": "20m", "update": { "healthyWithin": "20m" } })),
+        Vec::<String>::new()
+    );
+    let told = problems(json!({ "stopGracePeriod": "21m", "update": { "healthyWithin": "1h" } }));
+    assert!(told.len() == 2 && told[0].starts_with("$.update.healthyWithin"), "{told:?}");
+}

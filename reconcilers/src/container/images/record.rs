@@ -138,12 +138,6 @@ impl Record {
         let keeps = |made_of: &MadeOf| made_of.present == image || made_of.previous.as_deref() == Some(image);
         wanted.contains(image) || self.made_of.values().any(keeps)
     }
-
-    /// Of one image.
-    #[cfg(test)]
-    pub(super) fn of_one(image: &str) -> Self {
-        Self { brought: BTreeMap::from([(image.to_owned(), BTreeSet::new())]), ..Self::default() }
-    }
 }
 
 /// An image is removed by the names under which we brought it; if it has none by now, by its id. A tag that somebody else gave it keeps it.

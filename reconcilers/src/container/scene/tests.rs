@@ -30,6 +30,7 @@ fn member(id: &str, spec: &ContainerSpec, activity: Activity) -> Option<Member> 
         started_at: has_run.then(|| at(100)),
         finished_at: (has_run && !activity.is_up()).then(|| at(101)),
         restarts: 0,
+        is_halted: false,
     };
     let container = Container {
         id: id.into(),
@@ -175,10 +176,22 @@ fn a_replacement_goes_one_step_at_a_time_from_wherever_it_is() {
             &old,
             Move::Rename("old".into(), "web".into()),
         ),
+        // One that runs may be in the middle of something.
         (
             Scene { prior: down("old", &old), main: up("new", &new), ..scene() },
             &old,
+            Move::Stop("new".into()),
+        ),
+        (
+            Scene { prior: down("old", &old), main: down("new", &new), ..scene() },
+            &old,
             Move::Remove("new".into()),
+        ),
+        // Started again, an engine starts the old one, too: never both at once.
+        (
+            Scene { prior: up("old", &old), main: made("new", &new), ..scene() },
+            &new,
+            Move::Stop("old".into()),
         ),
         // With the new one first, the old one goes on until it has proved well.
         (
@@ -257,6 +270,10 @@ fn what_failed_goes_and_the_old_one_runs_again() {
                 prior: old_is(Activity::Exited),
                 ..scene()
             },
+            Move::Stop("new".into()),
+        ),
+        (
+            Scene { main: member("new", &new, Activity::Exited), prior: old_is(Activity::Exited), ..scene() },
             Move::Remove("new".into()),
         ),
         (Scene { prior: old_is(Activity::Exited), ..scene() }, Move::Rename("old".into(), "web".into())),
@@ -268,11 +285,34 @@ fn what_failed_goes_and_the_old_one_runs_again() {
                 next: member("new", &new, Activity::Running),
                 ..scene()
             },
-            Move::Remove("new".into()),
+            Move::Stop("new".into()),
         ),
     ] {
         assert_eq!(next_at(&scene, &new, &failed, 1000), then, "{scene:?}");
     }
+}
+
+#[test]
+fn what_had_done_its_work_is_not_started_again_by_a_rollback_but_what_was_stopped_for_it_is() {
+    let (old, new) =
+        (spec(json!({ "restartPolicy": "No" })), spec(json!({ "restartPolicy": "No", "env": { "A": "1" } })));
+    let failed = Memory { failed: Some(("new".into(), "why".into())), ..Memory::default() };
+    let back = |is_halted| {
+        let mut scene = Scene { main: member("old", &old, Activity::Exited), ..scene() };
+        scene.main.as_mut().unwrap().container.state.is_halted = is_halted;
+        scene
+    };
+    assert_eq!(next_at(&back(false), &new, &failed, 1000), Move::GiveUp("why".into()));
+    assert_eq!(next_at(&back(true), &new, &failed, 1000), Move::Start("old".into()));
+    assert_eq!(
+        next(&back(true), &old),
+        Move::Start("old".into()),
+        "nor is it done when the change is taken back"
+    );
+    assert_eq!(next(&back(false), &old), Move::Done);
+    assert!(back(false).may_rest("old", &spec(json!({}))), "its own policy counts");
+    let always = Scene { main: member("old", &spec(json!({})), Activity::Running), ..scene() };
+    assert!(!always.may_rest("old", &spec(json!({}))) && always.may_rest("old", &old));
 }
 
 #[test]
@@ -310,6 +350,6 @@ fn what_was_made_and_is_not_as_wanted_is_made_anew_before_the_engine_is_blamed()
     assert_eq!(next_at(&still, &wanted, &memory(1), 100), Move::Remove("made".into()));
     assert_eq!(next_at(&alone, &wanted, &memory(2), 100), Move::NotKept(vec!["user".into()]));
     let beside = Scene { main: member("old", &wanted, Activity::Running), next: unfit(), ..scene() };
-    assert_eq!(next_at(&beside, &wanted, &memory(1), 100), Move::Remove("made".into()));
+    assert_eq!(next_at(&beside, &wanted, &memory(1), 100), Move::Stop("made".into()));
     assert!(matches!(next_at(&beside, &wanted, &memory(2), 100), Move::Fail(id, _) if id == "made"));
 }

@@ -129,3 +129,21 @@ async fn an_engine_that_is_away_hides_the_whole_kind() {
     rig.fake.set_away(false);
     assert!(is_well(&rig.see(&web).await));
 }
+
+/// An image that somebody makes of a container of ours has its labels, and so has what is run of that.
+#[tokio::test]
+async fn what_somebody_runs_of_an_image_of_ours_is_theirs() {
+    let rig = Rig::new().await;
+    let web = spec(GOOD, json!({}));
+    rig.put(None, &web, false).await.unwrap();
+    let labels = rig.fake.container("web").await.unwrap().unwrap().labels;
+    let copy = spec(BETTER, json!({}));
+    rig.fake.create(&NewContainer { name: "debug", spec: &copy, marks: &labels }).await.unwrap();
+    rig.fake.start("debug").await.unwrap();
+    let all = [runs("debug", "better"), runs("web", "good")];
+    assert_eq!(rig.drift(&web).await, Vec::<String>::new());
+    rig.put(Some(&web), &web, false).await.unwrap();
+    assert_eq!(rig.all().await, all);
+    rig.take(&web).await;
+    assert_eq!(rig.all().await, all[..1]);
+}

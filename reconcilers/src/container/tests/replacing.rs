@@ -187,3 +187,36 @@ async fn an_engine_that_makes_something_else_is_not_asked_again_and_again() {
     assert_eq!(rig.all().await, [runs("web", "good")]);
     assert_eq!(rig.fake.container("web").await.unwrap().unwrap().id, before.id);
 }
+
+/// A job that is under way is not done because it was stopped to make room.
+#[tokio::test]
+async fn what_was_stopped_for_a_change_that_is_taken_back_runs_again() {
+    for policy in ["No", "OnFailure"] {
+        for wakes in 0..60 {
+            let rig = Rig::new().await;
+            let update = json!({ "restartPolicy": policy, "update": { "healthyWithin": "1s" } });
+            let (old, new) = (spec(GOOD, update.clone()), spec(BETTER, update));
+            rig.put(None, &old, false).await.unwrap();
+            rig.put_and_die(&old, &new, wakes).await;
+            let rig = rig.restarted().await;
+            rig.put(Some(&old), &old, false).await.unwrap();
+            assert_eq!(rig.all().await, [runs("web", "good")], "{policy} after {wakes} wakes");
+        }
+    }
+}
+
+/// What keeps the new one from starting may be otherwise soon: that says nothing of its spec.
+#[tokio::test]
+async fn what_finds_its_port_taken_is_tried_again() {
+    let rig = Rig::new().await;
+    let update = json!({ "update": { "healthyWithin": "1s" } });
+    let (old, new) = (spec(GOOD, update.clone()), spec(BETTER, update));
+    rig.put(None, &old, false).await.unwrap();
+    rig.fake.add_image(BETTER, "sha256:better", Behaviour::FindsPortTaken);
+    let failure = rig.put(Some(&old), &new, false).await.unwrap_err();
+    assert_eq!((failure.reason.as_str(), failure.can_retry, failure.rolled_back), ("PortTaken", true, false));
+    assert_eq!(rig.all().await, [runs("web", "good")], "the old one runs meanwhile");
+    rig.fake.add_image(BETTER, "sha256:better", Behaviour::Runs);
+    rig.put(Some(&old), &new, false).await.unwrap();
+    assert_eq!(rig.all().await, [runs("web", "better")]);
+}

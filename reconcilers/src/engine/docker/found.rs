@@ -1,5 +1,7 @@
 //! An engine that answered, and what is spoken with it.
 
+use std::sync::PoisonError;
+
 use hyper::Method;
 
 use super::{
@@ -7,7 +9,7 @@ use super::{
     http::{Call, Endpoint, ask},
     wire::Told,
 };
-use crate::engine::{Answer, error::EngineError, terms::EngineInfo};
+use crate::engine::{Answer, error::EngineError, shape::USUAL_NETWORK, terms::EngineInfo};
 
 /// The API version up to which this build knows what it says.
 const NEWEST_API: (u32, u32) = (1, 47);
@@ -17,6 +19,8 @@ const OLDEST_API: (u32, u32) = (1, 41);
 /// An engine that answered.
 #[derive(Debug, Clone)]
 pub(super) struct Found {
+    /// The place at which it was found, as that was named.
+    pub(super) place: String,
     pub(super) endpoint: Endpoint,
     /// The version of the API that is spoken with it.
     pub(super) api: (u32, u32),
@@ -36,7 +40,7 @@ pub(super) async fn identify(endpoint: &Endpoint) -> Answer<(Found, EngineInfo)>
     if highest < OLDEST_API {
         return Err(EngineError::TooOld { name, version, api_version: told.text("ApiVersion").to_owned() });
     }
-    let found = Found { endpoint: endpoint.clone(), api: spoken, is_podman };
+    let found = Found { place: String::new(), endpoint: endpoint.clone(), api: spoken, is_podman };
     let info = ask(endpoint, found.call(Method::GET, "/info", "tell what it is")).await?;
     let data_dir = Told(&info).some_text("DockerRootDir");
     let api_version = format!("{}.{}", spoken.0, spoken.1);
@@ -61,6 +65,66 @@ impl Docker {
             runtime_dir.map(|dir| ["docker.sock", "podman/podman.sock"].map(|name| format!("{dir}/{name}")));
         let paths = device.map(str::to_owned).into_iter().chain(user.into_iter().flatten());
         paths.map(|path| format!("unix://{path}")).collect()
+    }
+
+    pub(super) fn known(&self) -> Option<Found> {
+        self.found.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn remember(&self, found: Option<Found>) {
+        *self.found.lock().unwrap_or_else(PoisonError::into_inner) = found;
+    }
+
+    /// A network as this engine calls it.
+    pub(super) fn network_name<'a>(&self, name: &'a str) -> &'a str {
+        let is_podman = self.known().is_some_and(|found| found.is_podman);
+        if is_podman && name == USUAL_NETWORK { "podman" } else { name }
+    }
+
+    pub(super) async fn found(&self) -> Answer<Found> {
+        match self.known() {
+            Some(found) => Ok(found),
+            None => self.find().await.map(|(found, _)| found),
+        }
+    }
+
+    pub(super) async fn find(&self) -> Answer<(Found, EngineInfo)> {
+        let mut told = Vec::new();
+        let home = self.home.place().await.filter(|home| self.places.contains(home));
+        let is_home = |place: &&String| home.as_ref().is_none_or(|home| *place == home);
+        for place in self.places.iter().filter(is_home) {
+            let Some(endpoint) = Endpoint::parse(place) else {
+                told.push(format!("{place} (neither unix:///path nor tcp://host:port)"));
+                continue;
+            };
+            match identify(&endpoint).await {
+                Ok((found, info)) => {
+                    let found = Found { place: place.clone(), ..found };
+                    self.remember(Some(found.clone()));
+                    return Ok((found, info));
+                }
+                Err(error @ EngineError::TooOld { .. }) => return Err(error),
+                Err(EngineError::Away { why, .. }) => told.push(format!("{place} ({why})")),
+                Err(error) => told.push(format!("{place} ({error})")),
+            }
+        }
+        self.remember(None);
+        let places = told.join(", ");
+        Err(match home {
+            Some(_) => EngineError::Away {
+                endpoint: places,
+                why: "no other one is taken: what this agent has made is there".into(),
+            },
+            None => EngineError::NoEngine { places },
+        })
+    }
+
+    /// An engine that cannot be reached is looked for again, at all its places, with the next call.
+    pub(super) fn note<T>(&self, answer: Answer<T>) -> Answer<T> {
+        if matches!(answer, Err(EngineError::Away { .. })) {
+            self.remember(None);
+        }
+        answer
     }
 }
 

@@ -64,6 +64,7 @@ pub(super) fn container(told: Told<'_>, is_podman: bool) -> Container {
             started_at: time(state.text("StartedAt")),
             finished_at: time(state.text("FinishedAt")),
             restarts: told.amount("RestartCount"),
+            is_halted: false,
         },
         shape,
     }

@@ -52,6 +52,8 @@ pub enum Behaviour {
     Ends(i64),
     /// It cannot be started.
     CannotStart,
+    /// The engine will not start it, because something has its port.
+    FindsPortTaken,
 }
 
 impl World {

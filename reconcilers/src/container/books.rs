@@ -1,4 +1,4 @@
-//! What is remembered of images, on the disk: a record for each engine that the device has had.
+//! What is remembered of containers and images beside the ledger, on the disk: a record for each engine that the device has had.
 
 use std::{
     collections::BTreeMap,
@@ -8,33 +8,38 @@ use std::{
     sync::Arc,
 };
 
+use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::record::Record;
-use crate::container::error::ContainerError;
+use super::error::ContainerError;
 
-const FILE: &str = "images.json";
-const DAMAGED: &str = "images.damaged";
+/// What can be remembered of one engine; its default is nothing.
+pub(super) trait Record:
+    Default + Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static
+{
+}
+
+impl<T: Default + Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static> Record for T {}
 
 /// The records, by the engines' identities.
-type Records = BTreeMap<String, Record>;
+type Records<R> = BTreeMap<String, R>;
 
 /// The records, in one file.
 #[derive(Debug)]
-pub(super) struct Books {
+pub(super) struct Books<R> {
     file: PathBuf,
     /// Read when they are first needed.
-    records: Arc<Mutex<Option<Records>>>,
+    records: Arc<Mutex<Option<Records<R>>>>,
 }
 
-impl Books {
-    /// Those in `state_dir`.
-    pub(super) fn new(state_dir: &Path) -> Self {
-        Self { file: state_dir.join(FILE), records: Arc::default() }
+impl<R: Record> Books<R> {
+    /// Those in the file of this name in `state_dir`.
+    pub(super) fn new(state_dir: &Path, file: &str) -> Self {
+        Self { file: state_dir.join(file), records: Arc::default() }
     }
 
     /// The record of an engine.
-    pub(super) async fn record(&self, engine: &str) -> Result<Record, ContainerError> {
+    pub(super) async fn record(&self, engine: &str) -> Result<R, ContainerError> {
         let records = self.loaded().await?;
         Ok(records.as_ref().and_then(|records| records.get(engine)).cloned().unwrap_or_default())
     }
@@ -43,12 +48,12 @@ impl Books {
     pub(super) async fn change(
         &self,
         engine: &str,
-        change: impl FnOnce(&mut Record),
+        change: impl FnOnce(&mut R),
     ) -> Result<(), ContainerError> {
         let mut records = self.loaded().await?;
         let mut changed = records.clone().unwrap_or_default();
         change(changed.entry(engine.to_owned()).or_default());
-        changed.retain(|_, record| *record != Record::default());
+        changed.retain(|_, record| *record != R::default());
         if records.as_ref() == Some(&changed) {
             return Ok(());
         }
@@ -63,7 +68,7 @@ impl Books {
         writing.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(self.failed())
     }
 
-    async fn loaded(&self) -> Result<OwnedMutexGuard<Option<Records>>, ContainerError> {
+    async fn loaded(&self) -> Result<OwnedMutexGuard<Option<Records<R>>>, ContainerError> {
         let mut records = Arc::clone(&self.records).lock_owned().await;
         if records.is_none() {
             let file = self.file.clone();
@@ -79,8 +84,8 @@ impl Books {
     }
 }
 
-/// The records. A file that nobody can read is set aside: what it spoke of stays for good.
-fn read(file: &Path) -> io::Result<Records> {
+/// The records. A file that nobody can read is set aside: what it spoke of is not known any more.
+fn read<R: Record>(file: &Path) -> io::Result<Records<R>> {
     let text = match fs::read(file) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Records::new()),
         text => text?,
@@ -88,9 +93,10 @@ fn read(file: &Path) -> io::Result<Records> {
     match serde_json::from_slice(&text) {
         Ok(records) => Ok(records),
         Err(error) => {
-            fs::rename(file, file.with_file_name(DAMAGED))?;
-            let file = file.display();
-            tracing::error!(%file, %error, "cannot read which images were pulled; it is set aside as {DAMAGED}, and those images stay");
+            let aside = file.with_extension("damaged");
+            fs::rename(file, &aside)?;
+            let (file, aside) = (file.display(), aside.display());
+            tracing::error!(%file, %aside, %error, "cannot read what was remembered; it is set aside");
             Ok(Records::new())
         }
     }
@@ -107,29 +113,39 @@ fn write(file: &Path, text: &[u8]) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    const FILE: &str = "notes.json";
+
+    fn books(folder: &Path) -> Books<BTreeSet<String>> {
+        Books::new(folder, FILE)
+    }
+
+    fn of_one(name: &str) -> BTreeSet<String> {
+        BTreeSet::from([name.to_owned()])
+    }
 
     #[tokio::test]
     async fn they_outlive_the_agent_and_what_cannot_be_read_is_set_aside() {
         let folder = tempfile::tempdir().unwrap();
-        let books = Books::new(folder.path());
-        let forget = |record: &mut Record| record.forget(&["web".into()]);
-        books.change("docker", forget).await.unwrap();
+        let own = books(folder.path());
+        own.change("docker", |record| record.retain(|own| own != "web")).await.unwrap();
         assert!(!folder.path().join(FILE).exists(), "what has not changed is not written");
-        let settle = |record: &mut Record| *record = Record::of_one("a");
-        books.change("docker", settle).await.unwrap();
-        let again = Books::new(folder.path());
-        assert_eq!(again.record("docker").await.unwrap(), Record::of_one("a"));
-        assert_eq!(again.record("podman").await.unwrap(), Record::default(), "it is another engine's");
+        own.change("docker", |record| *record = of_one("a")).await.unwrap();
+        let again = books(folder.path());
+        assert_eq!(again.record("docker").await.unwrap(), of_one("a"));
+        assert_eq!(again.record("podman").await.unwrap(), BTreeSet::new(), "it is another engine's");
 
         fs::write(folder.path().join(FILE), "{").unwrap();
-        let damaged = Books::new(folder.path());
-        assert_eq!(damaged.record("docker").await.unwrap(), Record::default());
-        assert_eq!(fs::read_to_string(folder.path().join(DAMAGED)).unwrap(), "{");
+        let damaged = books(folder.path());
+        assert_eq!(damaged.record("docker").await.unwrap(), BTreeSet::new());
+        assert_eq!(fs::read_to_string(folder.path().join("notes.damaged")).unwrap(), "{");
 
         // A fault of the moment is no reason to forget.
         fs::create_dir(folder.path().join(FILE)).unwrap();
-        let hindered = Books::new(folder.path());
+        let hindered = books(folder.path());
         assert!(hindered.record("docker").await.is_err());
         fs::remove_dir(folder.path().join(FILE)).unwrap();
         assert!(hindered.record("docker").await.is_ok());
@@ -138,15 +154,15 @@ mod tests {
     #[tokio::test]
     async fn a_change_whose_asker_goes_away_is_made_before_the_next() {
         let folder = tempfile::tempdir().unwrap();
-        let books = Books::new(folder.path());
-        books.record("docker").await.unwrap();
+        let own = books(folder.path());
+        own.record("docker").await.unwrap();
         for _ in 0..20 {
-            let mut first = Box::pin(books.change("docker", |record| *record = Record::of_one("first")));
+            let mut first = Box::pin(own.change("docker", |record| *record = of_one("first")));
             assert!(futures_util::poll!(&mut first).is_pending());
             drop(first);
-            books.change("docker", |record| *record = Record::of_one("second")).await.unwrap();
-            assert_eq!(books.record("docker").await.unwrap(), Record::of_one("second"));
-            assert_eq!(Books::new(folder.path()).record("docker").await.unwrap(), Record::of_one("second"));
+            own.change("docker", |record| *record = of_one("second")).await.unwrap();
+            assert_eq!(own.record("docker").await.unwrap(), of_one("second"));
+            assert_eq!(books(folder.path()).record("docker").await.unwrap(), of_one("second"));
         }
     }
 }

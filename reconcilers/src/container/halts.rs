@@ -1,0 +1,60 @@
+//! Which containers this agent has stopped though they are to run: engines do not tell such an end from one of their own, and a policy that lets what has done its work
+//! rest would let these rest, too. Remembered in the state directory before each stop, so that a kill in between changes nothing of it.
+
+use std::{collections::BTreeSet, path::Path};
+
+use super::{books::Books, error::ContainerError};
+use crate::engine::{ContainerEngine, error::EngineError, link::Link, terms::Container};
+
+const FILE: &str = "halted.json";
+
+/// The containers that were stopped, by their ids.
+#[derive(Debug)]
+pub(super) struct Halts(Books<BTreeSet<String>>);
+
+impl Halts {
+    /// Those remembered in `state_dir`.
+    pub(super) fn new(state_dir: &Path) -> Self {
+        Self(Books::new(state_dir, FILE))
+    }
+
+    /// One container by its name or id, with whether this agent has stopped it.
+    pub(super) async fn container<E: ContainerEngine>(
+        &self,
+        link: &Link<E>,
+        name: &str,
+    ) -> Result<Option<Container>, EngineError> {
+        let mut found = link.container(name).await?;
+        if let Some(found) = found.as_mut().filter(|found| !found.state.activity.is_up()) {
+            // What cannot be read is as if nothing had been stopped.
+            let halted = self.0.record(&link.identity()).await.unwrap_or_default();
+            found.state.is_halted = halted.contains(&found.id);
+        }
+        Ok(found)
+    }
+
+    /// A container that is to run again is about to be stopped.
+    pub(super) async fn begins<E: ContainerEngine>(
+        &self,
+        link: &Link<E>,
+        id: &str,
+    ) -> Result<(), ContainerError> {
+        self.0.change(&link.identity(), |halted| halted.extend([id.to_owned()])).await
+    }
+
+    /// A container runs again, or is gone.
+    pub(super) async fn ends<E: ContainerEngine>(&self, link: &Link<E>, id: &str) {
+        let ended = self.0.change(&link.identity(), |halted| halted.retain(|own| own != id)).await;
+        if let Err(error) = ended {
+            tracing::warn!(%error, "a container that ends may be started once more");
+        }
+    }
+
+    /// What is not there any more is forgotten.
+    pub(super) async fn keep_only<E: ContainerEngine>(&self, link: &Link<E>, there: impl Fn(&str) -> bool) {
+        let kept = self.0.change(&link.identity(), |halted| halted.retain(|id| there(id))).await;
+        if let Err(error) = kept {
+            tracing::warn!(%error, "what is gone is not forgotten yet");
+        }
+    }
+}
