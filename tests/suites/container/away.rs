@@ -17,35 +17,28 @@ trait Engine {
     async fn stop(&mut self);
 }
 
-impl Engine for DockerEngine {
-    fn address(&self) -> String {
-        Self::address(self)
-    }
+macro_rules! engines {
+    ($($engine:ty),+) => {
+        $(
+            impl Engine for $engine {
+                fn address(&self) -> String {
+                    Self::address(self)
+                }
 
-    async fn start(&mut self) {
-        Self::start(self).await;
-        self.copy_image(&parts::docker(), IMAGE).await;
-    }
+                async fn start(&mut self) {
+                    Self::start(self).await;
+                    self.copy_image(&parts::docker(), IMAGE).await;
+                }
 
-    async fn stop(&mut self) {
-        Self::stop(self).await;
-    }
+                async fn stop(&mut self) {
+                    Self::stop(self).await;
+                }
+            }
+        )+
+    };
 }
 
-impl Engine for PodmanEngine {
-    fn address(&self) -> String {
-        Self::address(self)
-    }
-
-    async fn start(&mut self) {
-        Self::start(self).await;
-        self.copy_image(&parts::docker(), IMAGE).await;
-    }
-
-    async fn stop(&mut self) {
-        Self::stop(self).await;
-    }
-}
+engines!(DockerEngine, PodmanEngine);
 
 fn manifest(mode: &str) -> Value {
     let web = json!({

@@ -7,7 +7,7 @@ use manifest_types::status::{AgentStatus, Phase};
 use reconcilers::engine::{ContainerEngine, contract::fresh, docker::Docker};
 use serde_json::json;
 
-use crate::IMAGE;
+use crate::{IMAGE, rig::Rig};
 
 async fn probes_gate_and_restart(place: String) {
     let server = NatsServer::start().await;
@@ -77,4 +77,35 @@ async fn probes_gate_and_restart_on_docker() {
 #[tokio::test]
 async fn probes_gate_and_restart_on_podman() {
     probes_gate_and_restart(parts::podman()).await;
+}
+
+async fn a_port_that_opens_late_is_waited_for(place: String) {
+    let rig = Rig::on(place).await;
+    rig.apply(json!({
+        "networkMode": "Bridge", "command": ["sh", "-c", "while [ ! -e /tmp/open ]; do sleep 0.1; done; exec httpd -f -p 8080"],
+        "probes": { "readiness": { "tcp": { "port": 8080 }, "interval": "200ms" } }
+    }))
+    .await;
+    let waits = |status: &AgentStatus| {
+        let reasons =
+            status.resources.values().map(|web| (web.phase, web.reason.as_deref().unwrap_or_default()));
+        reasons.into_iter().any(|told| told == (Phase::Reconciling, "Starting"))
+    };
+    rig.device.status(&rig.fleet, "it is waited for".into(), waits).await;
+    let web = rig.container().await.unwrap();
+    let command = ["touch", "/tmp/open"].map(str::to_owned);
+    until("it opens", LONG, async || rig.engine.run_in(&web.id, &command).await.is_ok_and(|code| code == 0))
+        .await;
+    rig.device.ready(&rig.fleet, 1).await;
+    rig.clear().await;
+}
+
+#[tokio::test]
+async fn a_port_that_opens_late_is_waited_for_on_docker() {
+    a_port_that_opens_late_is_waited_for(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn a_port_that_opens_late_is_waited_for_on_podman() {
+    a_port_that_opens_late_is_waited_for(parts::podman()).await;
 }

@@ -91,13 +91,11 @@ async fn an_image_that_is_not_what_its_digest_says_is_refused() {
     }
 }
 
-#[tokio::test]
-async fn a_pull_that_fails_is_told_and_tried_again_until_it_succeeds() {
+async fn a_pull_that_fails_is_told_and_tried_again_until_it_succeeds(place: String) {
     let server = NatsServer::start().await;
     let fleet = fleet(&server).await;
     let registry = Registry::locked().await;
-    let device =
-        Device::with_flags("pump-1", &["--nats-url", &server.url(), "--docker-host", &parts::docker()]);
+    let device = Device::with_flags("pump-1", &["--nats-url", &server.url(), "--docker-host", &place]);
     let _agent = device.start();
     let name = reconcilers::engine::contract::fresh("pulled");
     let spec = json!({
@@ -128,4 +126,14 @@ async fn a_pull_that_fails_is_told_and_tried_again_until_it_succeeds() {
         .apply(&device.id, &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }))
         .await;
     tokio::time::timeout(Duration::from_secs(60), device.ready(&fleet, 2)).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_pull_that_fails_is_told_and_tried_again_until_it_succeeds_on_docker() {
+    a_pull_that_fails_is_told_and_tried_again_until_it_succeeds(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn a_pull_that_fails_is_told_and_tried_again_until_it_succeeds_on_podman() {
+    a_pull_that_fails_is_told_and_tried_again_until_it_succeeds(parts::podman()).await;
 }

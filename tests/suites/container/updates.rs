@@ -28,11 +28,16 @@ async fn a_bad_image_is_rolled_back(place: String, strategy: &str, flaw: &str) {
     let [good, bad] = ["good", "bad"].map(|tag| format!("localhost/holdfast/{name}:{tag}"));
     docker(&place, &["tag", IMAGE, &good]).await;
     variant(&place, flaw, &bad).await;
-    let update = json!({ "strategy": strategy, "healthyWithin": "10s" });
-    rig.apply(json!({ "image": good, "update": update })).await;
+    let of = |image: &str| {
+        json!({
+            "image": image, "update": { "strategy": strategy, "healthyWithin": "10s" },
+            "probes": { "readiness": { "exec": { "command": ["sh", "-c", "test -z \"$FLAW\""] }, "interval": "200ms" } }
+        })
+    };
+    rig.apply(of(&good)).await;
     rig.device.ready(&rig.fleet, 1).await;
     let old = rig.container().await.unwrap();
-    rig.apply(json!({ "image": bad, "update": update })).await;
+    rig.apply(of(&bad)).await;
     let status = rolled_back(&rig).await;
     let error = status.resources.values().find_map(|resource| resource.error.as_ref()).unwrap();
     assert!(
@@ -70,6 +75,7 @@ async fn a_bad_image_is_rolled_back(place: String, strategy: &str, flaw: &str) {
 }
 
 const FAILS: &str = r#"HEALTHCHECK --interval=1s --retries=1 CMD false"#;
+const IS_NEVER_READY: &str = "ENV FLAW=yes";
 const ENDS: &str = r#"CMD ["sh", "-c", "exit 3"]"#;
 
 #[tokio::test]
@@ -90,6 +96,16 @@ async fn what_ends_at_once_brings_the_old_one_back_on_docker() {
 #[tokio::test]
 async fn what_ends_at_once_brings_the_old_one_back_on_podman() {
     a_bad_image_is_rolled_back(parts::podman(), "StopFirst", ENDS).await;
+}
+
+#[tokio::test]
+async fn what_is_never_ready_brings_the_old_one_back_on_docker() {
+    a_bad_image_is_rolled_back(parts::docker(), "StopFirst", IS_NEVER_READY).await;
+}
+
+#[tokio::test]
+async fn what_is_never_ready_brings_the_old_one_back_on_podman() {
+    a_bad_image_is_rolled_back(parts::podman(), "StopFirst", IS_NEVER_READY).await;
 }
 
 #[tokio::test]

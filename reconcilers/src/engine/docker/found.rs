@@ -136,7 +136,50 @@ impl Found {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::UnixListener,
+    };
+
     use super::*;
+
+    /// Something that answers every question with this.
+    async fn identified(answer: Value) -> Answer<(Found, EngineInfo)> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engine.sock");
+        let listener = UnixListener::bind(&path).unwrap();
+        let server = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                let mut question = [0; 4096];
+                let _ = stream.read(&mut question).await.unwrap();
+                let body = answer.to_string();
+                let head =
+                    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
+                stream.write_all((head + &body).as_bytes()).await.unwrap();
+            }
+        });
+        let told = identify(&Endpoint::Unix(path)).await;
+        server.abort();
+        told
+    }
+
+    #[tokio::test]
+    async fn a_version_is_spoken_that_both_know() {
+        for (highest, lowest, spoken) in
+            [("1.41", "1.12", "1.41"), ("1.99", "1.24", "1.47"), ("1.60", "1.50", "1.50")]
+        {
+            let told = json!({ "Version": "1", "ApiVersion": highest, "MinAPIVersion": lowest });
+            assert_eq!(identified(told).await.unwrap().1.api_version, spoken);
+        }
+        let old = json!({ "Version": "19.03", "ApiVersion": "1.40", "MinAPIVersion": "1.12" });
+        let error = identified(old).await.unwrap_err();
+        assert!(
+            matches!(&error, EngineError::TooOld { api_version, .. } if api_version == "1.40"),
+            "{error}"
+        );
+        assert!(error.to_string().contains("1.41 is needed"), "{error}");
+    }
 
     #[test]
     fn an_engine_of_the_device_comes_before_one_of_the_user_and_docker_before_podman() {
