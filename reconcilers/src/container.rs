@@ -183,6 +183,9 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
                 self.link.engine.unpause(&listed.id).await?;
             }
             if listed.activity.is_up() {
+                if take.owned.spec.may_rest() {
+                    self.halts.begins(&self.link, &listed.id).await?;
+                }
                 self.link.engine.stop(&listed.id, grace).await?;
             }
             self.link.engine.remove(&listed.id).await?;

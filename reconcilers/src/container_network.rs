@@ -19,7 +19,7 @@ use self::sight::Sight;
 use crate::{
     engine::{
         ContainerEngine,
-        error::EngineError,
+        error::{Cause, EngineError},
         held,
         link::{Link, Names, Whose},
         marks,
@@ -238,10 +238,15 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
             [..] => self.make(cx, put, &seen).await?,
         }
         for former in held(put.owned).iter().filter(|former| **former != name) {
-            if self.is_to_go(former, put.owned).await? {
-                // Ours that are in it wait for this one, perhaps.
-                let members = self.members(former).await?;
-                self.clear(former, &members).await?;
+            if !self.is_to_go(former, put.owned).await? {
+                continue;
+            }
+            match self.link.engine.remove_network(former).await {
+                // Whoever is in it waits for the new one, perhaps.
+                Err(error) if error.cause() == Some(Cause::InConflict) => {
+                    tracing::warn!(resource = %put.id, network = former, "the former network is in use; it is left as it is");
+                }
+                outcome => outcome?,
             }
         }
         Ok(None)

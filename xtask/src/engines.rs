@@ -82,7 +82,9 @@ impl Engines {
     }
 
     fn podman<const N: usize>(&self, arguments: [&str; N]) -> Program {
+        // What keeps watch over containers writes where it was started.
         let podman = Program::new("podman")
+            .current_dir(&self.folder)
             .env("CONTAINERS_CONF", self.folder.join("containers.conf"))
             .env("CONTAINERS_REGISTRIES_CONF", self.folder.join("registries.conf"));
         let [root, run] = ["podman", "podman-run"].map(|name| self.folder.join(name));

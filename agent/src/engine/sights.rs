@@ -18,6 +18,7 @@ use super::{
     Engine, Unseen,
     event::LookResult,
     resource::{Goal, Resource, Sight},
+    steps::trace,
 };
 use crate::{clock::Now, plan::backoff};
 
@@ -182,8 +183,7 @@ fn forgive(resource: &mut Resource, seen: &Observation) {
     let changed = resource
         .trouble
         .as_ref()
-        .and_then(|trouble| trouble.left)
-        .is_some_and(|left| left != seen.fingerprint);
+        .is_some_and(|trouble| trouble.left.is_some_and(|left| left != trace(&trouble.failure, seen)));
     if changed {
         resource.trouble = None;
     }

@@ -1,9 +1,15 @@
 //! Takes in how steps went.
 
-use std::sync::Arc;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::Arc,
+};
 
 use manifest_types::{digest::Digest, name::ResourceId, status::Progress};
-use reconcilers::error::Failure;
+use reconcilers::{
+    error::Failure,
+    observation::{Difference, Observation},
+};
 
 use super::{
     Engine,
@@ -48,7 +54,7 @@ impl Engine {
                 LookResult::Seen(seen) => seen.get(id).cloned(),
                 LookResult::Unseen(_) | LookResult::TimedOut => None,
             };
-            let left = sight.as_ref().and_then(|seen| seen.as_ref().ok()).map(|seen| seen.fingerprint);
+            let left = sight.as_ref().and_then(|seen| seen.as_ref().ok());
             self.step_result(id, &running, result, left, now);
             self.look_after_step(id, &running, sight, now);
             self.touch(id);
@@ -60,7 +66,7 @@ impl Engine {
         id: &ResourceId,
         running: &RunningStep,
         result: Result<(), Failure>,
-        left: Option<u64>,
+        left: Option<&Observation>,
         now: Now,
     ) {
         let attempts =
@@ -85,6 +91,7 @@ impl Engine {
             }
             (Err(failure), of) => {
                 let until = failure.can_retry.then(|| now.boot + delay);
+                let left = left.map(|seen| trace(&failure, seen));
                 let trouble = Trouble { failure, of, attempts: attempts + 1, until, left };
                 resource.trouble = Some(Box::new(trouble));
                 if let Some(row) = &mut resource.row {
@@ -101,7 +108,7 @@ impl Engine {
         &mut self,
         id: &ResourceId,
         running: &RunningStep,
-        sight: Option<Result<reconcilers::observation::Observation, Failure>>,
+        sight: Option<Result<Observation, Failure>>,
         now: Now,
     ) {
         let lies = self.breaks(Rule::ReadyIsSeen);
@@ -148,6 +155,19 @@ fn applied(id: &ResourceId, resource: &mut Resource) {
     let claims = target.spec.claims(id);
     Arc::make_mut(&mut row.held).retain(|claim, _| claims.contains(claim));
     row.applied = Some(target);
+}
+
+/// What of a sight must change before something that failed is worth another try: anything; where what was there before is back, and is only beginning to fare
+/// well again, where it differs from what is wanted.
+pub(super) fn trace(failure: &Failure, seen: &Observation) -> u64 {
+    if !failure.rolled_back {
+        return seen.fingerprint;
+    }
+    let mut hasher = DefaultHasher::new();
+    for Difference { path, want, got, .. } in &seen.differences {
+        (path, want.to_string(), got.to_string()).hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 /// Whether a spec is another than the one that was applied before it. That one is what is held when the other proves bad; a repair of its own that proves bad

@@ -417,10 +417,11 @@ fn a_repair_that_proves_bad_is_left_until_something_changes() {
     bench.remembered();
     bench.end(Err(bad.clone()), &wrong(2));
     assert_eq!(bench.phase("a"), (Phase::Failed, "UpdateRolledBack".into()));
-    for _ in 0..20 {
+    for round in 0..20 {
         bench.wait(60.0);
         while bench.begun.iter().any(|command| matches!(command, Command::Observe { .. })) {
-            bench.see(|_| Ok(wrong(2)));
+            // What is back fares better and better.
+            bench.see(|_| Ok(wrong(2 + round)));
         }
         if bench.begun.iter().any(|command| matches!(command, Command::Remember { .. })) {
             bench.remembered();
@@ -429,7 +430,9 @@ fn a_repair_that_proves_bad_is_left_until_something_changes() {
         assert_eq!(starts, 0, "nothing has changed: {:?}", bench.told());
     }
     hint(&mut bench);
-    bench.see(|_| Ok(wrong(3)));
+    bench.see(|_| {
+        Ok(Observation { differences: vec![Difference::in_place("content", "a", "c")], ..wrong(3) })
+    });
     // Its intent is durable still.
     bench.end(Ok(()), &right(4));
     assert_eq!(bench.phase("a"), (Phase::Ready, String::new()), "{:?}", bench.told());

@@ -181,6 +181,11 @@ impl ContainerSpec {
         self.update.healthy_within.map_or(std::time::Duration::from_secs(60), |span| span.0)
     }
 
+    /// Whether one that has ended may be left to rest by its policy.
+    pub fn may_rest(&self) -> bool {
+        matches!(self.restart_policy, RestartPolicy::OnFailure | RestartPolicy::No)
+    }
+
     /// The time it has to end before it is killed, in whole seconds.
     pub fn stop_seconds(&self) -> u32 {
         let seconds = self.stop_grace_period.map_or(10, |span| span.0.as_millis().div_ceil(1000));

@@ -79,6 +79,8 @@ pub(super) struct Memory {
     pub(super) cannot_adjust: bool,
     /// How often it was waited for something to go.
     pub(super) waits: u32,
+    /// How often it was waited for a port.
+    pub(super) port_waits: u32,
     /// How often something was no longer there when it was to be changed.
     pub(super) surprises: u32,
 }
@@ -272,13 +274,14 @@ impl Scene {
         Move::Fail(member.id(), format!("the engine made it with another {fields}"))
     }
 
-    /// Whether one that ends may be left to rest by its own policy or by the spec's: who stops it must remember that it was not its own end.
+    /// Whether one that ends may be left to rest by its own policy, by the spec's or by one that it has when it is to run again: who stops it must remember that it was not its own end.
     pub(super) fn may_rest(&self, id: &str, spec: &ContainerSpec) -> bool {
         let rests = |policy: &str| ["No", "OnFailure"].contains(&policy);
         let members = [&self.main, &self.next, &self.prior, &self.former];
         let own = members.into_iter().flatten().find(|member| member.container.id == id);
         let own = own.and_then(|member| member.container.shape.get("restartPolicy")?.as_str());
-        own.is_none_or(rests) || rests(&format!("{:?}", spec.restart_policy))
+        let may_have_another = spec.desired == Desired::Stopped;
+        may_have_another || own.is_none_or(rests) || rests(&format!("{:?}", spec.restart_policy))
     }
 
     /// Whether a move takes back, or replaces, what this step itself has made and is not as wanted.

@@ -27,6 +27,8 @@ use crate::{
     error::ReconcileError,
     reconciler::{Hint, Outcome, Put, StepContext},
 };
+/// So often it is tried again to start what finds its port taken.
+const MOST_PORT_WAITS: u32 = 20;
 /// How long it is waited before a candidate is looked at again.
 const AWAIT: Duration = Duration::from_millis(250);
 /// A step that has not come to its end after so many moves is working against somebody.
@@ -153,6 +155,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let Some(main) = &scene.main else { return };
         let (name, image) = (&main.container.name, &main.container.image_id);
         self.images.settled(&self.link, name, &held(put.owned), image).await;
+        // A kill may have kept that from being noted.
+        if main.container.state.activity.is_up() {
+            self.halts.ends(&self.link, &main.container.id).await;
+        }
     }
 
     /// Looks again at what a move has changed. What else may have changed is for the next look.
@@ -259,7 +265,9 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             }
             Move::Remove(id) => {
                 let removed = engine.remove(id).await;
-                self.halts.ends(&self.link, id).await;
+                if removed.is_ok() {
+                    self.halts.ends(&self.link, id).await;
+                }
                 removed
             }
             Move::Rename(id, name) => engine.rename(id, name).await,
@@ -283,6 +291,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         match made {
             Ok(()) if misfit => Ok(Made::Otherwise),
             Ok(()) => Ok(Made::AsMeant),
+            // Who has it may be about to let go of it: one that is replaced at the same time.
+            Err(error) if error.cause() == Some(Cause::PortTaken) && memory.port_waits < MOST_PORT_WAITS => {
+                memory.port_waits += 1;
+                tokio::time::sleep(AWAIT).await;
+                Ok(Made::AsMeant)
+            }
             Err(error) if memory.surprises < MOST_SURPRISES && has_gone(next, &error, put.spec) => {
                 memory.surprises += 1;
                 memory.has_pulled &= !matches!(next, Move::Create(_));
@@ -343,11 +357,8 @@ fn is_its_own_fault(error: &EngineError) -> bool {
     !matches!(
         error.cause(),
         Some(
-            Cause::PortTaken
-                | Cause::InsufficientStorage
+            Cause::InsufficientStorage
                 | Cause::NoAddresses
-                | Cause::NetworkNotFound
-                | Cause::SourceMissing
                 | Cause::InConflict
                 | Cause::Leaving
                 | Cause::NotFound,

@@ -33,6 +33,7 @@ use self::{
 use super::{
     Answer, ContainerEngine, NewContainer, Output,
     error::{Cause, EngineError},
+    marks,
     terms::{
         Activity, Adjustment, Container, EngineEvent, EngineInfo, Image, Listed, Login, NamedImage, Network,
         Printed, Volume,
@@ -136,7 +137,11 @@ impl ContainerEngine for Docker {
         let doing = "list containers";
         let all = self.ask(|found| found.call(Method::GET, "/containers/json?all=true", doing)).await?;
         let all: Vec<WireListed> = parse(&all, doing)?;
-        Ok(all.into_iter().map(WireListed::read).collect())
+        let all: Vec<_> = all.into_iter().map(WireListed::read).collect();
+        if all.iter().any(|listed| listed.labels.contains_key(marks::AGENT)) {
+            self.home.settle(&self.found().await?.place).await;
+        }
+        Ok(all)
     }
 
     async fn container(&self, name: &str) -> Answer<Option<Container>> {

@@ -205,18 +205,54 @@ async fn what_was_stopped_for_a_change_that_is_taken_back_runs_again() {
     }
 }
 
-/// What keeps the new one from starting may be otherwise soon: that says nothing of its spec.
+/// Who has the port may be about to let go of it; who has it for good leaves the old one in its place.
+#[tokio::test(start_paused = true)]
+async fn a_port_that_is_taken_is_waited_for_a_little() {
+    for is_let_go in [true, false] {
+        let rig = Rig::new().await;
+        let update = json!({ "update": { "healthyWithin": "1s" } });
+        let (old, new) = (spec(GOOD, update.clone()), spec(BETTER, update));
+        rig.put(None, &old, false).await.unwrap();
+        rig.fake.add_image(BETTER, "sha256:better", Behaviour::FindsPortTaken);
+        let mut step = Box::pin(rig.step(Some(&old), &new, false));
+        assert!(tokio::time::timeout(Duration::from_secs(2), &mut step).await.is_err(), "it waits");
+        if is_let_go {
+            rig.fake.add_image(BETTER, "sha256:better", Behaviour::Runs);
+            step.await.unwrap();
+            assert_eq!(rig.all().await, [runs("web", "better")]);
+        } else {
+            let failure = step.await.unwrap_err();
+            assert!(failure.rolled_back, "{failure:?}");
+            assert_eq!(rig.all().await, [runs("web", "good")]);
+        }
+    }
+}
+
 #[tokio::test]
-async fn what_finds_its_port_taken_is_tried_again() {
+async fn what_was_stopped_to_be_taken_away_and_is_wanted_again_runs_again() {
+    for wakes in 0..20 {
+        let rig = Rig::new().await;
+        let job = spec(GOOD, json!({ "restartPolicy": "No" }));
+        rig.put(None, &job, false).await.unwrap();
+        drop_after(rig.take(&job), wakes).await;
+        let rig = rig.restarted().await;
+        rig.put(Some(&job), &job, false).await.unwrap();
+        assert_eq!(rig.all().await, [runs("web", "good")], "after {wakes} wakes");
+    }
+}
+
+#[tokio::test]
+async fn what_runs_again_is_done_when_it_ends_by_itself() {
     let rig = Rig::new().await;
-    let update = json!({ "update": { "healthyWithin": "1s" } });
-    let (old, new) = (spec(GOOD, update.clone()), spec(BETTER, update));
-    rig.put(None, &old, false).await.unwrap();
-    rig.fake.add_image(BETTER, "sha256:better", Behaviour::FindsPortTaken);
-    let failure = rig.put(Some(&old), &new, false).await.unwrap_err();
-    assert_eq!((failure.reason.as_str(), failure.can_retry, failure.rolled_back), ("PortTaken", true, false));
-    assert_eq!(rig.all().await, [runs("web", "good")], "the old one runs meanwhile");
-    rig.fake.add_image(BETTER, "sha256:better", Behaviour::Runs);
-    rig.put(Some(&old), &new, false).await.unwrap();
-    assert_eq!(rig.all().await, [runs("web", "better")]);
+    let job = spec(GOOD, json!({ "restartPolicy": "No" }));
+    rig.put(None, &job, false).await.unwrap();
+    // A stop that was noted and not made.
+    let id = rig.fake.container("web").await.unwrap().unwrap().id;
+    rig.reconciler.halts.begins(&rig.reconciler.link, &id).await.unwrap();
+    rig.put(Some(&job), &job, false).await.unwrap();
+    rig.fake.end("web", 0).unwrap();
+    super::abuse::heard().await;
+    assert_eq!(rig.drift(&job).await, Vec::<String>::new());
+    rig.put(Some(&job), &job, false).await.unwrap();
+    assert_eq!(rig.fake.container("web").await.unwrap().unwrap().state.activity, Activity::Exited);
 }

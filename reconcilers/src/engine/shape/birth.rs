@@ -54,7 +54,12 @@ impl Birth {
 
     /// Whether it was made with this, as far as that is known.
     pub(super) fn had(&self, path: &str, value: &Value) -> bool {
-        self.0.get(path).and_then(Option::as_ref).is_some_and(|digest| *digest == short(value))
+        match self.0.get(path) {
+            Some(Some(digest)) => *digest == short(value),
+            // Made by a build that thought every engine tells it.
+            Some(None) => is_untold(path),
+            None => false,
+        }
     }
 }
 

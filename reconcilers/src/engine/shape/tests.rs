@@ -121,6 +121,20 @@ fn what_no_spec_can_name_is_a_difference_all_the_same() {
 }
 
 #[test]
+fn a_birth_that_says_less_than_is_asked_today_is_no_reason_for_another_container() {
+    let wanted = Shape::wanted(&spec(json!({ "networks": [{ "name": "a" }] })));
+    let mut seen = wanted.clone();
+    seen.unset_below("networkMode");
+    let older = Birth::of(&wanted)
+        .to_string()
+        .lines()
+        .map(|line| line.split('\t').next().unwrap())
+        .collect::<Vec<_>>()
+        .join("\n");
+    assert_eq!(wanted.differences(&seen, &Birth::parse(&older)), []);
+}
+
+#[test]
 fn no_secret_is_in_a_shape_or_in_the_mark_of_a_birth() {
     let wanted = Shape::wanted(&spec(json!({ "env": { "PASSWORD": "hunter2" } })));
     let told = format!("{wanted:?} {}", Birth::of(&wanted));
