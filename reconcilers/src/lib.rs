@@ -7,6 +7,7 @@ pub mod container;
 pub mod container_network;
 #[cfg(any(test, feature = "testing"))]
 pub mod contract;
+mod durable;
 pub mod engine;
 pub mod error;
 pub mod file;

@@ -2,8 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs::{self, File},
-    io::{self, Write},
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -12,6 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::error::ContainerError;
+use crate::durable;
 
 /// What can be remembered of one engine; its default is nothing.
 pub(super) trait Record:
@@ -61,7 +61,7 @@ impl<R: Record> Books<R> {
         // Whoever asked may go away: the one write ends before the next begins.
         let writing = tokio::task::spawn_blocking(move || {
             let text = serde_json::to_vec(&changed).map_err(io::Error::from)?;
-            write(&file, &text)?;
+            durable::write(&file, &text)?;
             *records = Some(changed);
             Ok(())
         });
@@ -100,15 +100,6 @@ fn read<R: Record>(file: &Path) -> io::Result<Records<R>> {
             Ok(Records::new())
         }
     }
-}
-
-fn write(file: &Path, text: &[u8]) -> io::Result<()> {
-    let beside = file.with_extension("json.new");
-    let mut new = File::create(&beside)?;
-    new.write_all(text)?;
-    new.sync_all()?;
-    fs::rename(&beside, file)?;
-    file.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

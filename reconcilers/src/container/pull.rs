@@ -60,8 +60,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         };
         match pulled {
             Ok(()) => self.images.pulled(under_way, &self.link.engine).await,
-            // A pull that stalls is no reason not to use what is there.
             Err(error) if error.is_away() => return Err(error.into()),
+            // Neither a refusal nor a pull that stalls is a reason not to use what is there.
             Err(error) => {
                 if matches!(error, EngineError::Refused { .. }) {
                     self.images.not_pulled(under_way).await;

@@ -277,11 +277,10 @@ impl Scene {
     /// Whether one that ends may be left to rest by its own policy, by the spec's or by one that it has when it is to run again: who stops it must remember that it was not its own end.
     pub(super) fn may_rest(&self, id: &str, spec: &ContainerSpec) -> bool {
         let rests = |policy: &str| ["No", "OnFailure"].contains(&policy);
-        let members = [&self.main, &self.next, &self.prior, &self.former];
-        let own = members.into_iter().flatten().find(|member| member.container.id == id);
+        let own = self.members().into_iter().flatten().find(|member| member.container.id == id);
         let own = own.and_then(|member| member.container.shape.get("restartPolicy")?.as_str());
         let may_have_another = spec.desired == Desired::Stopped;
-        may_have_another || own.is_none_or(rests) || rests(&format!("{:?}", spec.restart_policy))
+        may_have_another || own.is_none_or(rests) || spec.may_rest()
     }
 
     /// Whether a move takes back, or replaces, what this step itself has made and is not as wanted.

@@ -63,10 +63,14 @@ impl Scene {
         }
     }
 
+    /// Who is in each place, in their order.
+    pub(in crate::container) fn members(&self) -> [&Option<Member>; 4] {
+        [&self.main, &self.next, &self.prior, &self.former]
+    }
+
     /// The ids of all who are in a place.
     pub(in crate::container) fn ids(&self) -> BTreeSet<String> {
-        let members = [&self.main, &self.next, &self.prior, &self.former];
-        members.into_iter().flatten().map(Member::id).collect()
+        self.members().into_iter().flatten().map(Member::id).collect()
     }
 
     /// Whether one of those who were there before a move, or whom it has made, is in no place any more, and not because of it: somebody else has renamed or
@@ -108,13 +112,12 @@ impl Scene {
             | Move::Await(_)
             | Move::Fail(..) => (None, None),
         };
-        let members = [&self.main, &self.next, &self.prior, &self.former];
         let is_touched = |part: Part, member: &Option<Member>| {
             let has_id = member.as_ref().is_some_and(|member| Some(&member.container.id) == id);
             has_id || name.is_some_and(|name| self.key_of(part).as_ref() == Some(name))
         };
         let touched =
-            self.parts().into_iter().zip(members).filter(|(part, member)| is_touched(*part, member));
+            self.parts().into_iter().zip(self.members()).filter(|(part, member)| is_touched(*part, member));
         touched.map(|(part, _)| part).collect()
     }
 }

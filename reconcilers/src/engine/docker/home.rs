@@ -1,12 +1,11 @@
 //! Which of several engines is the one: where something of ours was first made. Another that happens to answer while that one is away has nothing of ours, and all
 //! would seem gone.
 
-use std::{
-    fs, io,
-    path::{Path, PathBuf},
-};
+use std::{fs, io, path::PathBuf};
 
 use tokio::{sync::Mutex, task::spawn_blocking};
+
+use crate::durable;
 
 /// The place of the engine that has what is ours.
 #[derive(Debug, Default)]
@@ -56,19 +55,11 @@ impl Home {
         *place = Place::At(at.to_owned());
         let Some(file) = self.file.clone() else { return };
         let (text, told) = (format!("{at}\n"), file.display().to_string());
-        let written = spawn_blocking(move || write(&file, &text)).await;
+        let written = spawn_blocking(move || durable::write(&file, text.as_bytes())).await;
         if let Err(error) = written.unwrap_or_else(|error| Err(io::Error::other(error))) {
             tracing::warn!(file = told, %error, "which container engine is this agent's is known until it is started again");
         }
     }
-}
-
-fn write(file: &Path, text: &str) -> io::Result<()> {
-    let beside = file.with_extension("new");
-    fs::write(&beside, text)?;
-    fs::File::open(&beside)?.sync_all()?;
-    fs::rename(&beside, file)?;
-    file.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]
