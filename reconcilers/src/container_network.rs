@@ -1,19 +1,18 @@
 //! `ContainerNetwork`: a container engine's network. Engines do not change one, so it is made anew, with our containers put back into it.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use futures_util::stream::BoxStream;
 use manifest_types::{
     claim::Claim,
     kinds::{
         container::Attachment,
-        container_network::{ContainerNetworkSpec, Ipam, Pool},
-        engine::{EngineName, LABEL_PREFIX, Texts},
+        container_network::ContainerNetworkSpec,
+        engine::{EngineName, Texts},
     },
     name::ResourceId,
     status::Capability,
 };
-use serde_json::Value;
 
 use self::sight::Sight;
 use crate::{
@@ -33,6 +32,7 @@ use crate::{
 
 #[cfg(any(test, feature = "testing"))]
 pub mod fixture;
+mod former;
 pub mod sight;
 
 /// The reconciler of kind `ContainerNetwork`.
@@ -88,7 +88,27 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
     fn sight(&self, name: String, all: &[Network]) -> Sight {
         let found = all.iter().find(|network| network.name == name).cloned();
         let is_ours = found.as_ref().is_some_and(|network| marks::is_ours(&self.link.agent, &network.labels));
-        Sight { name, is_ours, found }
+        Sight { name, is_ours, found, former: Vec::new() }
+    }
+
+    /// The names of those that were made for `id`, which is called `name` now, and that are no other resource's.
+    fn left_behind(&self, id: &ResourceId, name: &str, all: &[Network]) -> Vec<String> {
+        let is_left = |network: &&Network| {
+            marks::is_ours(&self.link.agent, &network.labels)
+                && network.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str())
+                && network.name != name
+                && self.names.whose(&network.name).is_none_or(|whose| whose == *id)
+        };
+        all.iter().filter(is_left).map(|network| network.name.clone()).collect()
+    }
+
+    /// Those that no container is in.
+    async fn unused(&self, mut names: Vec<String>) -> Result<Vec<String>, EngineError> {
+        if !names.is_empty() {
+            let containers = self.link.engine.containers().await?;
+            names.retain(|name| !containers.iter().any(|container| container.networks.contains(name)));
+        }
+        Ok(names)
     }
 
     /// Our containers that are in a network, and how.
@@ -97,7 +117,7 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         let all = self.link.engine.containers().await?;
         for listed in all.iter().filter(|listed| marks::is_ours(&self.link.agent, &listed.labels)) {
             let container = self.link.engine.container(&listed.id).await?;
-            let attachment = container.and_then(|container| attachment(&container.shape, network));
+            let attachment = container.and_then(|container| former::attachment(&container.shape, network));
             members.extend(attachment.map(|attachment| (listed.id.clone(), attachment)));
         }
         Ok(members)
@@ -113,6 +133,21 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
             self.put_back(members).await?;
         }
         Ok(removed?)
+    }
+
+    /// How the network was before: as it was seen, or, where a kill has come between, as it was applied.
+    fn former(
+        &self,
+        put: &Put<'_, ContainerNetworkSpec>,
+        seen: &Sight,
+    ) -> Option<(ContainerNetworkSpec, Texts)> {
+        let owned = put.owned;
+        let has_name = owned.applied && name_of(owned.spec, put.id) == seen.name;
+        let is_another = owned.spec != put.spec;
+        seen.found.as_ref().map(former::as_seen).or_else(|| {
+            let applied = (has_name && is_another).then_some(owned.spec)?;
+            Some((applied.clone(), former::marks(&self.link.agent, put.id, applied)))
+        })
     }
 
     async fn put_back(&self, members: &[(String, Attachment)]) -> Result<(), EngineError> {
@@ -138,8 +173,7 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         let wanted = Shape::wanted_network(put.spec);
         let marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
         let made = self.link.engine.create_network(name, put.spec, &marks).await;
-        if let (Err(error), Some(former)) = (&made, &seen.found) {
-            let (spec, marks) = former_spec(former);
+        if let (Err(error), Some((spec, marks))) = (&made, self.former(put, seen)) {
             self.link.engine.create_network(name, &spec, &marks).await?;
             self.put_back(&members).await?;
             if !error.is_away() {
@@ -159,53 +193,26 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         }
     }
 
-    /// Whether a network that is held is ours to remove.
-    async fn is_to_go(
+    /// The names of those that are ours to remove: held, or left behind, and not `name`.
+    fn to_go(
         &self,
+        id: &ResourceId,
         name: &str,
         owned: Owned<'_, ContainerNetworkSpec>,
-    ) -> Result<bool, EngineError> {
-        let was_absent = owned.held.get(&Claim::Network(name.to_owned())) == Some(&Before::Absent);
-        let all = self.link.engine.networks().await?;
-        Ok(was_absent && self.sight(name.to_owned(), &all).is_ours)
+        all: &[Network],
+    ) -> BTreeSet<String> {
+        let was_absent =
+            |held: &str| owned.held.get(&Claim::Network(held.to_owned())) == Some(&Before::Absent);
+        let is_ours = |held: &str| self.sight(held.to_owned(), all).is_ours;
+        let held = held(owned).into_iter();
+        let held = held.filter(|held| held != name && was_absent(held) && is_ours(held));
+        held.chain(self.left_behind(id, name, all)).collect()
     }
 }
 
 /// The name that a resource has in the engine.
 fn name_of(spec: &ContainerNetworkSpec, id: &ResourceId) -> String {
     EngineName::of(spec.name.as_ref(), id)
-}
-
-/// What makes a network again as it was: its spec, and its marks.
-fn former_spec(network: &Network) -> (ContainerNetworkSpec, Texts) {
-    let (marks, labels) =
-        network.labels.clone().into_iter().partition(|(name, _)| name.starts_with(LABEL_PREFIX));
-    let pool = |(subnet, gateway, range): &(String, Option<String>, Option<String>)| Pool {
-        subnet: subnet.clone(),
-        gateway: gateway.as_ref().and_then(|gateway| gateway.parse().ok()),
-        ip_range: range.clone(),
-    };
-    let spec = ContainerNetworkSpec {
-        name: None,
-        driver: Some(network.driver.clone()),
-        options: network.options.clone(),
-        internal: network.internal,
-        ipv6: network.ipv6,
-        ipam: Some(Ipam {
-            driver: Some(network.ipam_driver.clone()).filter(|driver| !driver.is_empty()),
-            pools: network.pools.iter().map(pool).collect(),
-        }),
-        labels,
-    };
-    (spec, marks)
-}
-
-/// How a container is in a network, if it is. The engine gives addresses anew, and names that it has given itself mean nothing in another network.
-fn attachment(shape: &Shape, network: &str) -> Option<Attachment> {
-    shape.get(&format!("networks.{network}"))?;
-    let aliases = shape.get(&format!("networks.{network}.aliases")).and_then(Value::as_array);
-    let aliases = aliases.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-    Some(Attachment { name: network.parse().ok()?, aliases: aliases.collect(), ip: Vec::new() })
 }
 
 impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
@@ -215,15 +222,24 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
     async fn observe(&self, targets: &[Target<'_, ContainerNetworkSpec>]) -> Result<Sights<Sight>, Unseen> {
         self.link.open().await?;
         let all = self.link.engine.networks().await?;
+        let is_watched = |target: &Target<'_, _>| target.wanted.is_some() && target.owned.is_some();
+        let name = |target: &Target<'_, _>| {
+            let spec = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec));
+            spec.map(|spec| name_of(spec, target.id))
+        };
+        for target in targets {
+            self.names.set(target.id, name(target).filter(|_| is_watched(target)));
+        }
         let mut sights = Sights::new();
         for target in targets {
-            let Some(spec) = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec)) else {
-                continue;
-            };
-            let name = name_of(spec, target.id);
-            let is_watched = target.wanted.is_some() && target.owned.is_some();
-            self.names.set(target.id, is_watched.then(|| name.clone()));
-            sights.insert(target.id.clone(), Ok(self.sight(name, &all)));
+            let Some(name) = name(target) else { continue };
+            let mut seen = self.sight(name.clone(), &all);
+            if is_watched(target) {
+                let left = self.left_behind(target.id, &name, &all);
+                self.names.set(target.id, left.iter().cloned().chain([name]));
+                seen.former = self.unused(left).await?;
+            }
+            sights.insert(target.id.clone(), Ok(seen));
         }
         Ok(sights)
     }
@@ -231,18 +247,17 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
     async fn reconcile(&self, cx: &StepContext, put: &Put<'_, ContainerNetworkSpec>) -> Outcome<Sight> {
         cx.check()?;
         let name = name_of(put.spec, put.id);
-        let seen = self.sight(name.clone(), &self.link.engine.networks().await?);
-        match seen.drift(put.spec).as_slice() {
+        let all = self.link.engine.networks().await?;
+        let seen = self.sight(name.clone(), &all);
+        match seen.unlike(put.spec).as_slice() {
             [] => {}
             [..] if seen.is_present() && !seen.is_ours => return Err(NetworkError::Foreign { name }.into()),
             [..] => self.make(cx, put, &seen).await?,
         }
-        for former in held(put.owned).iter().filter(|former| **former != name) {
-            if !self.is_to_go(former, put.owned).await? {
-                continue;
-            }
+        let former = self.to_go(put.id, &name, put.owned, &all).into_iter().collect();
+        for former in &self.unused(former).await? {
             match self.link.engine.remove_network(former).await {
-                // Whoever is in it waits for the new one, perhaps.
+                // Whoever has come to be in it waits for the new one, perhaps.
                 Err(error) if error.cause() == Some(Cause::InConflict) => {
                     tracing::warn!(resource = %put.id, network = former, "the former network is in use; it is left as it is");
                 }
@@ -258,10 +273,8 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
         take: &Take<'_, ContainerNetworkSpec>,
     ) -> Result<(), ReconcileError> {
         cx.check()?;
-        for name in held(take.owned) {
-            if self.is_to_go(&name, take.owned).await? {
-                self.link.engine.remove_network(&name).await?;
-            }
+        for name in self.to_go(take.id, "", take.owned, &self.link.engine.networks().await?) {
+            self.link.engine.remove_network(&name).await?;
         }
         self.names.set(take.id, None);
         Ok(())

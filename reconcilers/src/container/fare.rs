@@ -82,8 +82,11 @@ fn readiness(spec: &ContainerSpec, said: Said) -> Health {
 
 /// When a container that runs may count as something else, though nothing happens to it.
 pub(super) fn settles_at(state: &State, now: Timestamp) -> Option<Timestamp> {
-    let at = state.started_at?.checked_add(SignedDuration::try_from(SETTLED).ok()?).ok()?;
-    (state.activity == Activity::Running && state.restarts > 0 && at > now).then_some(at)
+    let started = state.started_at?;
+    let at = started.checked_add(SignedDuration::try_from(SETTLED).ok()?).ok()?;
+    // What began in the future began before the clock was put back, and nobody knows when.
+    let is_fresh = started <= now && at > now;
+    (state.activity == Activity::Running && state.restarts > 0 && is_fresh).then_some(at)
 }
 
 /// Whether it is worth asking for what it has printed: where that would be told.
@@ -210,5 +213,7 @@ mod tests {
         }
         assert_eq!(settles_at(&failing(1, Activity::Running), at(105)), Some(at(110)));
         assert_eq!(settles_at(&running, at(105)), None);
+        // The clock was put back meanwhile: it is not waited for the hour to come again.
+        assert_eq!(settles_at(&failing(1, Activity::Running), at(50)), None);
     }
 }

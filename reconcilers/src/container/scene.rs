@@ -6,22 +6,21 @@
 
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use manifest_types::kinds::container::{Attachment, ContainerSpec, Desired, PullPolicy, Strategy};
 
 use super::{fare, probes::Said, sight};
 use crate::{
-    engine::{
-        error::EngineError,
-        terms::{Activity, Container, State},
-    },
+    engine::terms::{Activity, Container, State},
     observation::{Difference, Health},
 };
 
 mod cast;
+mod memory;
 
 pub(super) use cast::{Part, own_names};
 use cast::{next_name, prior_name};
+pub(super) use memory::Memory;
 
 /// So often it is waited for something to go, before it is sent away again.
 const PATIENCE: u32 = 20;
@@ -58,33 +57,6 @@ pub(super) struct Member {
     pub(super) said: Said,
 }
 
-/// What a step knows beside what is there.
-#[derive(Debug, Default)]
-pub(super) struct Memory {
-    /// Whether the image was pulled, or that was tried and the one that is there will do.
-    pub(super) has_pulled: bool,
-    /// Whether a restart that is due was made.
-    pub(super) has_restarted: bool,
-    /// What was found wanting: the candidate's id, and why.
-    pub(super) failed: Option<(String, String)>,
-    /// That the candidate could not be started for something that may be otherwise soon.
-    pub(super) hindered: Option<EngineError>,
-    /// Until when a candidate must prove well.
-    pub(super) deadline: Option<Timestamp>,
-    /// What this step has made.
-    pub(super) made: Vec<String>,
-    /// How much of that it took away again, because it was not as wanted.
-    pub(super) misfits: u32,
-    /// Whether the engine cannot change limits in place.
-    pub(super) cannot_adjust: bool,
-    /// How often it was waited for something to go.
-    pub(super) waits: u32,
-    /// How often it was waited for a port.
-    pub(super) port_waits: u32,
-    /// How often something was no longer there when it was to be changed.
-    pub(super) surprises: u32,
-}
-
 /// What is wanted.
 #[derive(Debug)]
 pub(super) struct Goal<'a> {
@@ -93,6 +65,8 @@ pub(super) struct Goal<'a> {
     pub(super) restart: bool,
     /// A container without a healthcheck is well once it has run for so long.
     pub(super) settle: Duration,
+    /// For how long the step has been under way. The clock on the wall may be put right at any moment, a device's first time after it started most of all.
+    pub(super) elapsed: Duration,
     pub(super) now: Timestamp,
 }
 
@@ -370,14 +344,14 @@ fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
     if goal.spec.desired == Desired::Stopped {
         return Proof::Well;
     }
-    let is_late = memory.deadline.is_some_and(|deadline| goal.now >= deadline);
+    let is_late = memory.deadline.is_some_and(|deadline| goal.elapsed >= deadline);
     let waits = |why: &str| {
         let within = manifest_types::quantity::Span(goal.spec.healthy_within());
         if is_late { Proof::Bad(format!("after {within}, {why}")) } else { Proof::NotYet }
     };
-    let settle = SignedDuration::try_from(goal.settle).unwrap_or(SignedDuration::MAX);
     let is_asked = state.healthcheck.is_some() || goal.spec.probes.readiness.is_some();
-    let has_settled = state.started_at.is_some_and(|started| goal.now.duration_since(started) >= settle);
+    let since = memory.runs.get(&(candidate.id(), state.started_at));
+    let has_settled = since.is_some_and(|since| goal.elapsed.saturating_sub(*since) >= goal.settle);
     match fare::health(goal.spec, state, candidate.said, "", goal.now) {
         Health::Completed => Proof::Well,
         Health::Healthy if is_asked || has_settled => Proof::Well,

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream::BoxStream};
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use manifest_types::kinds::container::{ContainerSpec, PullPolicy};
+use tokio::time::Instant;
 
 use super::{
     ContainerReconciler,
@@ -45,6 +46,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         name: &str,
     ) -> Outcome<Sight> {
         let mut memory = Memory::default();
+        let begun = Instant::now();
         let mut moves = 0;
         let mut before = self.link.moment();
         let mut news = self.link.news_of(own_names(name));
@@ -56,8 +58,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 spec: put.spec,
                 restart: put.restart,
                 settle: self.settle,
+                elapsed: begun.elapsed(),
                 now: Timestamp::now(),
             };
+            memory.sees(&scene, goal.elapsed);
             let next = scene.next_move(&goal, &memory);
             tracing::debug!(resource = %put.id, ?next, "container");
             match next {
@@ -76,9 +80,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 }
                 Move::Fail(candidate, why) => memory.failed = Some((candidate, why)),
                 Move::Await(_) => {
-                    let within = SignedDuration::try_from(put.spec.healthy_within());
-                    let deadline = goal.now.saturating_add(within.unwrap_or(SignedDuration::MAX));
-                    memory.deadline.get_or_insert(deadline.unwrap_or(Timestamp::MAX));
+                    let within = put.spec.healthy_within();
+                    memory.deadline.get_or_insert(goal.elapsed.saturating_add(within));
                     self.news(cx, &mut news).await;
                     before = self.link.moment();
                     scene = self.scene(put, name).await?;

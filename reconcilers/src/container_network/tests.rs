@@ -14,6 +14,7 @@ use crate::{
         fake::{Behaviour, FakeEngine},
     },
     error::Failure,
+    observation::Difference,
 };
 
 crate::promises!(Networks<FakeBed>);
@@ -48,6 +49,13 @@ impl Rig {
         let cx = StepContext::new(CancellationToken::new(), |_, _| {});
         let put = Put { id: &self.id, spec: new, digest: Digest::of(b""), owned, restart: false };
         self.reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure())
+    }
+
+    async fn look(&self, wanted: &ContainerNetworkSpec) -> Sight {
+        let held = wanted.claims(&self.id).into_iter().map(|claim| (claim, Before::Absent)).collect();
+        let owned = Some(Owned { spec: wanted, applied: true, attempted: None, held: &held });
+        let target = Target { id: &self.id, wanted: Some(wanted), owned };
+        self.reconciler.observe(&[target]).await.unwrap().remove(&self.id).unwrap().unwrap()
     }
 
     async fn add_member(&self, network: &str) {
@@ -98,6 +106,18 @@ async fn a_spec_that_the_engine_does_not_take_leaves_the_network_as_it_was() {
 }
 
 #[tokio::test]
+async fn after_a_kill_between_the_two_the_former_one_comes_back_too() {
+    let rig = Rig::new();
+    let old = spec(json!({ "internal": true, "ipam": { "pools": [{ "subnet": "10.89.7.0/24" }] } }));
+    rig.put(&old, &old).await.unwrap();
+    rig.fake.remove_network("net").await.unwrap();
+    let failure = rig.put(&old, &spec(json!({ "driver": "of-nobody" }))).await.unwrap_err();
+    assert_eq!((failure.reason.as_str(), failure.rolled_back), ("UpdateRolledBack", true));
+    let seen = rig.look(&old).await;
+    assert!(seen.is_ours && seen.drift(&old).is_empty(), "{seen:?}");
+}
+
+#[tokio::test]
 async fn a_network_that_gets_another_name_does_not_wait_for_who_waits_for_it() {
     let rig = Rig::new();
     let (old, new) = (spec(json!({})), spec(json!({ "name": "shop" })));
@@ -106,7 +126,24 @@ async fn a_network_that_gets_another_name_does_not_wait_for_who_waits_for_it() {
     rig.put(&old, &new).await.unwrap();
     assert!(rig.network("shop").await.is_some());
     assert!(rig.member_is_in("net").await, "its own step takes it out");
-    rig.fake.lose("web").unwrap();
-    rig.put(&old, &new).await.unwrap();
+    assert_eq!(rig.look(&new).await.drift(&new), [], "it is still needed");
+    rig.fake.remove("web").await.unwrap();
+    let left = rig.look(&new).await.drift(&new);
+    assert_eq!(left, [Difference::in_place("former", Value::Null, "net")]);
+    rig.put(&new, &new).await.unwrap();
     assert!(rig.network("net").await.is_none());
+    assert_eq!(rig.look(&new).await.drift(&new), []);
+}
+
+#[tokio::test]
+async fn a_former_name_that_is_another_resources_now_is_left() {
+    let rig = Rig::new();
+    let (old, new) = (spec(json!({})), spec(json!({ "name": "shop" })));
+    rig.put(&old, &old).await.unwrap();
+    let heir: ResourceId = "heir".parse().unwrap();
+    rig.reconciler.names.set(&heir, ["net".to_owned()]);
+    rig.put(&new, &new).await.unwrap();
+    assert_eq!(rig.look(&new).await.former, Vec::<String>::new());
+    rig.put(&new, &new).await.unwrap();
+    assert!(rig.network("net").await.is_some());
 }

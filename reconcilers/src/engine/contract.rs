@@ -317,6 +317,11 @@ pub async fn networks_are_made_joined_left_and_removed<E: ContainerEngine>(rig: 
     let shape = rig.see(&name).await.shape;
     let aliases =
         shape.get(&format!("{path}.aliases")).and_then(Value::as_array).cloned().unwrap_or_default();
+    let all = rig.engine.containers().await.expect("the engine does as it is asked");
+    assert_eq!(
+        all.into_iter().find(|listed| listed.id == id).expect("it is listed").networks,
+        [network.as_str()]
+    );
     assert!(shape.get(&path).is_some() && aliases.contains(&json!("again")), "{aliases:?}");
     rig.engine.remove(&id).await.expect("the engine does as it is asked");
     for _ in 0..2 {

@@ -142,6 +142,7 @@ impl ContainerEngine for FakeEngine {
             activity: container.state.activity,
             healthcheck: container.state.healthcheck,
             labels: container.labels.clone(),
+            networks: container.shape.names_below("networks").map(str::to_owned).collect(),
         });
         Ok(listed.collect())
     }

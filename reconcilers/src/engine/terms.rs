@@ -73,6 +73,8 @@ pub struct Listed {
     pub healthcheck: Option<Checked>,
     /// Its labels.
     pub labels: Texts,
+    /// The names of the networks that it is in.
+    pub networks: Vec<String>,
 }
 
 /// What a container does.

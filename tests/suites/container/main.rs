@@ -8,6 +8,7 @@ mod engines;
 mod images;
 mod kinds;
 mod logs;
+mod networks;
 mod probes;
 mod pulls;
 mod rig;

@@ -50,12 +50,19 @@ fn scene() -> Scene {
 }
 
 fn next_at(scene: &Scene, spec: &ContainerSpec, memory: &Memory, now: i64) -> Move {
-    let goal = Goal { name: "web", spec, restart: false, settle: Duration::from_secs(2), now: at(now) };
-    scene.next_move(&goal, memory)
+    next_after(scene, spec, memory, now.try_into().unwrap_or_default(), at(now))
+}
+
+/// What comes next so many seconds into a step.
+fn next_after(scene: &Scene, spec: &ContainerSpec, memory: &Memory, elapsed: u64, now: Timestamp) -> Move {
+    let (settle, elapsed) = (Duration::from_secs(2), Duration::from_secs(elapsed));
+    scene.next_move(&Goal { name: "web", spec, restart: false, settle, elapsed, now }, memory)
 }
 
 fn next(scene: &Scene, spec: &ContainerSpec) -> Move {
-    next_at(scene, spec, &Memory::default(), 1000)
+    let mut memory = Memory::default();
+    memory.sees(scene, Duration::ZERO);
+    next_at(scene, spec, &memory, 1000)
 }
 
 #[test]
@@ -227,9 +234,13 @@ fn a_candidate_proves_well_within_its_time_or_the_old_one_comes_back() {
         change(&mut main.container.state);
         Scene { main: Some(main), prior: member("old", &old, Activity::Exited), ..scene() }
     };
-    let timed = Memory { deadline: Some(at(110)), ..Memory::default() };
-    let awaits = Move::Await("new".into());
-    let says = |scene: &Scene, now: i64| next_at(scene, &new, &timed, now);
+    let timed = |scene: &Scene| {
+        let mut memory = Memory { deadline: Some(Duration::from_secs(110)), ..Memory::default() };
+        memory.sees(scene, Duration::from_secs(100));
+        memory
+    };
+    let awaits = || Move::Await("new".into());
+    let says = |scene: &Scene, second: i64| next_at(scene, &new, &timed(scene), second);
     let fails = |scene: &Scene, now: i64, why: &str| {
         assert!(
             matches!(says(scene, now), Move::Fail(id, told) if id == "new" && told.contains(why)),
@@ -238,7 +249,12 @@ fn a_candidate_proves_well_within_its_time_or_the_old_one_comes_back() {
         );
     };
     let bare = with(|_| {});
-    assert_eq!((says(&bare, 101), says(&bare, 102)), (awaits, Move::Remove("old".into())));
+    assert_eq!((says(&bare, 101), says(&bare, 102)), (awaits(), Move::Remove("old".into())));
+    // Whatever the clock on the wall is put to.
+    for wall in [0, 90, 1_000_000_000] {
+        let says = |elapsed| next_after(&bare, &new, &timed(&bare), elapsed, at(wall));
+        assert_eq!((says(101), says(102)), (awaits(), Move::Remove("old".into())), "{wall}");
+    }
     let checked = with(|state| state.healthcheck = Some(Checked::Starting));
     assert_eq!(says(&checked, 109), Move::Await("new".into()));
     fails(&checked, 110, "after 1m");

@@ -23,12 +23,14 @@ impl WireListed {
             ("starting)", Checked::Starting),
         ];
         let healthcheck = healthcheck.iter().find(|(word, _)| self.status.contains(word));
+        let networks = self.network_settings.and_then(|settings| settings.networks);
         Listed {
             name: own.unwrap_or_default().to_owned(),
             image_id: with_algorithm(&self.image_id),
             activity: Activity::of(&self.state),
             healthcheck: healthcheck.map(|(_, checked)| *checked),
             labels: self.labels.unwrap_or_default(),
+            networks: networks.unwrap_or_default().into_keys().collect(),
             id: self.id,
         }
     }

@@ -1,8 +1,10 @@
 //! What an engine writes, as it is read. Everything may be missing: an engine that leaves a field out, or writes null or something else in its
 //! place, has not said anything.
 
+use std::collections::BTreeMap;
+
 use manifest_types::kinds::engine::Texts;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 /// One line of the list of containers, which may be long: what is not needed is not kept.
@@ -16,6 +18,14 @@ pub(super) struct WireListed {
     pub(super) state: String,
     pub(super) status: String,
     pub(super) labels: Option<Texts>,
+    pub(super) network_settings: Option<WireNetworks>,
+}
+
+/// The networks that a listed container is in.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+pub(super) struct WireNetworks {
+    pub(super) networks: Option<BTreeMap<String, IgnoredAny>>,
 }
 
 /// A part of what an engine wrote.

@@ -1,0 +1,48 @@
+//! What a step knows beside what is there.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use jiff::Timestamp;
+
+use super::Scene;
+use crate::engine::{error::EngineError, terms::Activity};
+
+/// What a step knows beside what is there.
+#[derive(Debug, Default)]
+pub(in crate::container) struct Memory {
+    /// Whether the image was pulled, or that was tried and the one that is there will do.
+    pub(in crate::container) has_pulled: bool,
+    /// Whether a restart that is due was made.
+    pub(in crate::container) has_restarted: bool,
+    /// What was found wanting: the candidate's id, and why.
+    pub(in crate::container) failed: Option<(String, String)>,
+    /// That the candidate could not be started for something that may be otherwise soon.
+    pub(in crate::container) hindered: Option<EngineError>,
+    /// Until when a candidate must prove well, counted as `Goal::elapsed`.
+    pub(in crate::container) deadline: Option<Duration>,
+    /// Since when each run of a candidate is known of, counted as `Goal::elapsed`. A run is a container and its start.
+    pub(in crate::container) runs: BTreeMap<(String, Option<Timestamp>), Duration>,
+    /// What this step has made.
+    pub(in crate::container) made: Vec<String>,
+    /// How much of that it took away again, because it was not as wanted.
+    pub(in crate::container) misfits: u32,
+    /// Whether the engine cannot change limits in place.
+    pub(in crate::container) cannot_adjust: bool,
+    /// How often it was waited for something to go.
+    pub(in crate::container) waits: u32,
+    /// How often it was waited for a port.
+    pub(in crate::container) port_waits: u32,
+    /// How often something was no longer there when it was to be changed.
+    pub(in crate::container) surprises: u32,
+}
+
+impl Memory {
+    /// Takes note of who runs.
+    pub(in crate::container) fn sees(&mut self, scene: &Scene, elapsed: Duration) {
+        let candidates = [&scene.main, &scene.next].into_iter().flatten();
+        for member in candidates.filter(|member| member.container.state.activity == Activity::Running) {
+            let run = (member.id(), member.container.state.started_at);
+            self.runs.entry(run).or_insert(elapsed);
+        }
+    }
+}
