@@ -60,9 +60,14 @@ async fn probes_gate_and_restart(place: String) {
         now.is_some_and(|now| now.id == before.id && now.state.started_at > before.state.started_at)
     };
     until("what is dead is restarted", LONG, is_restarted).await;
-    let status = device.ready(&fleet, 1).await;
-    let drift = status.resources.values().next().unwrap();
-    assert_eq!(drift.last_drift.as_ref().unwrap().fields[0].path, "alive");
+    // The engine knows of the restart before the status does.
+    let was_dead = |status: &AgentStatus| {
+        let web = status.resources.values().next();
+        let drift = web.and_then(|web| web.last_drift.as_ref());
+        drift.is_some_and(|drift| drift.fields[0].path == "alive")
+    };
+    device.status(&fleet, "it was not alive".into(), was_dead).await;
+    device.ready(&fleet, 1).await;
     fleet
         .apply(&device.id, &json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": [] }))
         .await;
