@@ -28,6 +28,26 @@ pub enum Claim {
 pub struct ClaimError(String);
 
 impl Claim {
+    /// Whether it is a path in the directory that the other one is.
+    pub fn is_within(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Path(path), Self::Path(directory)) => {
+                path.strip_prefix(directory.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            }
+            _ => false,
+        }
+    }
+
+    /// The directories that a path is in, as claims: the nearest first.
+    pub fn around(&self) -> impl Iterator<Item = Self> + '_ {
+        let path = match self {
+            Self::Path(path) => path.as_str(),
+            _ => "",
+        };
+        let ends = path.rmatch_indices('/').map(|(end, _)| end).take_while(|end| *end > 0);
+        ends.map(|end| Self::Path(path[..end].to_owned()))
+    }
+
     fn parts(&self) -> (&'static str, &str) {
         match self {
             Self::Path(name) => ("path", name),
@@ -83,6 +103,19 @@ impl TryFrom<String> for Claim {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_path_is_within_a_directory() {
+        let within = |path: &str, directory: &str| {
+            path.parse::<Claim>().unwrap().is_within(&directory.parse().unwrap())
+        };
+        assert!(within("path:/srv/app/x", "path:/srv/app") && within("path:/srv/app/x/y", "path:/srv/app"));
+        assert!(!within("path:/srv/app-x", "path:/srv/app") && !within("path:/srv/app", "path:/srv/app"));
+        assert!(!within("unit:/srv/app/x", "path:/srv/app"));
+        let path: Claim = "path:/srv/app/x".parse().unwrap();
+        let around: Vec<_> = path.around().map(|claim| claim.to_string()).collect();
+        assert_eq!(around, ["path:/srv/app", "path:/srv"]);
+    }
 
     #[test]
     fn a_claim_reads_what_it_writes() {

@@ -17,7 +17,11 @@ use serde::{
 };
 use serde_json::Value;
 
-use crate::problem::{JsonPath, Problem, Segment};
+use crate::problem::{JsonPath, Problem};
+
+mod place;
+
+use place::{Gaps, Place};
 
 /// So many problems of one document are told; a person mends no more at a time.
 const MOST_PROBLEMS: usize = 100;
@@ -146,39 +150,6 @@ fn type_of(value: Unexpected<'_>) -> &'static str {
     }
 }
 
-/// Where a reading is: a list from the value at hand up to the root, on the stack.
-enum Place<'p> {
-    Root,
-    Key(&'p Place<'p>, &'p str),
-    Index(&'p Place<'p>, usize),
-}
-
-impl Place<'_> {
-    fn path(&self) -> JsonPath {
-        let mut segments = Vec::new();
-        let mut place = self;
-        loop {
-            place = match place {
-                Place::Root => break,
-                Place::Key(parent, key) => {
-                    segments.push(Segment::Key((*key).to_owned()));
-                    parent
-                }
-                Place::Index(parent, index) => {
-                    segments.push(Segment::Index(*index));
-                    parent
-                }
-            };
-        }
-        segments.reverse();
-        JsonPath(segments)
-    }
-
-    fn is_in(&self, left_out: &BTreeSet<JsonPath>) -> bool {
-        !left_out.is_empty() && left_out.contains(&self.path())
-    }
-}
-
 #[derive(Clone, Copy)]
 struct Node<'a, 'de> {
     value: &'de Value,
@@ -207,6 +178,10 @@ impl<'de> de::Deserializer<'de> for Node<'_, 'de> {
     type Error = Error;
 
     fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        let gaps = match self.value {
+            Value::Array(_) | Value::Object(_) => Gaps::of(self.place, self.left_out),
+            _ => Gaps::default(),
+        };
         let result = match self.value {
             Value::Null => visitor.visit_unit(),
             Value::Bool(value) => visitor.visit_bool(*value),
@@ -217,10 +192,10 @@ impl<'de> de::Deserializer<'de> for Node<'_, 'de> {
             },
             Value::String(text) => visitor.visit_borrowed_str(text),
             Value::Array(elements) => {
-                visitor.visit_seq(Elements { node: self, rest: elements.iter().enumerate() })
+                visitor.visit_seq(Elements { node: self, gaps, rest: elements.iter().enumerate() })
             }
             Value::Object(members) => {
-                visitor.visit_map(Members { node: self, rest: members.iter(), next: None })
+                visitor.visit_map(Members { node: self, gaps, rest: members.iter(), next: None })
             }
         };
         result.map_err(|error| error.at(self.place))
@@ -280,12 +255,18 @@ impl<'de> de::Deserializer<'de> for Node<'_, 'de> {
 
     serde::forward_to_deserialize_any! {
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct
-        seq tuple tuple_struct map identifier ignored_any
+        seq tuple tuple_struct map identifier
+    }
+
+    /// What nobody looks at is not walked through.
+    fn deserialize_ignored_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        visitor.visit_unit()
     }
 }
 
 struct Elements<'a, 'de> {
     node: Node<'a, 'de>,
+    gaps: Gaps<'a>,
     rest: std::iter::Enumerate<std::slice::Iter<'de, Value>>,
 }
 
@@ -295,7 +276,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
     fn next_element_seed<T: DeserializeSeed<'de>>(&mut self, seed: T) -> Result<Option<T::Value>, Error> {
         for (index, value) in self.rest.by_ref() {
             let place = Place::Index(self.node.place, index);
-            if place.is_in(self.node.left_out) {
+            if self.gaps.indices.contains(&index) {
                 continue;
             }
             let element = Node { value, place: &place, left_out: self.node.left_out };
@@ -310,6 +291,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
 
 struct Members<'a, 'de> {
     node: Node<'a, 'de>,
+    gaps: Gaps<'a>,
     rest: serde_json::map::Iter<'de>,
     next: Option<(&'de str, &'de Value)>,
 }
@@ -320,7 +302,7 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, Error> {
         for (key, value) in self.rest.by_ref() {
             let place = Place::Key(self.node.place, key);
-            if place.is_in(self.node.left_out) {
+            if self.gaps.keys.contains(key.as_str()) {
                 continue;
             }
             self.next = Some((key, value));

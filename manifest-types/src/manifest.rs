@@ -11,7 +11,7 @@ use crate::{
     digest::Digest,
     kinds::Spec,
     name::{AgentId, GroupName, ResourceId},
-    problem::{JsonPath, Problem},
+    problem::{JsonPath, Problem, in_words, shortened},
     validate,
 };
 
@@ -196,7 +196,7 @@ impl AgentManifest {
         let version = value.get("apiVersion").and_then(Value::as_str);
         if let Some(other) = version.filter(|version| *version != API_VERSION) {
             let path = JsonPath::root().key("apiVersion");
-            let message = format!("must be {API_VERSION:?}, not {other:?}");
+            let message = format!("must be {API_VERSION:?}, not {:?}", shortened(other.to_owned(), 100));
             return Err(Refusal::new(RefusalReason::UnsupportedApiVersion, path, message));
         }
         let listed = value.get("resources").and_then(Value::as_array);
@@ -257,12 +257,7 @@ impl Refusal {
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let lines: Vec<_> = self.problems.iter().take(Self::TOLD).map(ToString::to_string).collect();
-        f.write_str(&lines.join("; "))?;
-        match self.problems.len().saturating_sub(Self::TOLD) {
-            0 => Ok(()),
-            more => write!(f, "; and {more} more"),
-        }
+        f.write_str(&in_words(&self.problems, Self::TOLD))
     }
 }
 

@@ -125,9 +125,41 @@ impl fmt::Display for Problem {
     }
 }
 
+/// So many bytes of one problem are told where it is printed: a path, or what a problem quotes, may be as long as a manifest.
+const TOLD: usize = 500;
+
+/// Several problems in words: no more than `most` of them, and none longer than anybody reads. The others are counted.
+pub fn in_words(problems: &[Problem], most: usize) -> String {
+    let mut lines: Vec<_> =
+        problems.iter().take(most).map(|problem| shortened(problem.to_string(), TOLD)).collect();
+    let more = problems.len().saturating_sub(most);
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines.join("; ")
+}
+
+/// A text of `most` bytes at most, with a sign where the rest was.
+pub fn shortened(mut text: String, most: usize) -> String {
+    if text.len() > most {
+        text.truncate(text.floor_char_boundary(most));
+        text.push('…');
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn however_long_it_is_it_is_told_in_a_few_lines() {
+        let long = Problem::new(JsonPath::root().key("ä".repeat(100_000)), "is not known here");
+        let told = in_words(&vec![long; 30], 10);
+        assert!(told.len() < 6000 && told.ends_with("and 20 more"), "{} bytes", told.len());
+        assert_eq!(shortened("äb".into(), 1), "…");
+        assert_eq!(shortened("äb".into(), 3), "äb");
+    }
 
     #[test]
     fn a_path_reads_as_rfc_9535() {

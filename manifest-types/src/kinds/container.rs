@@ -181,6 +181,14 @@ impl ContainerSpec {
         self.update.healthy_within.map_or(std::time::Duration::from_secs(60), |span| span.0)
     }
 
+    /// When the engine is to start it again, and how often at most. One that is held stopped is not started by an engine that comes up itself.
+    pub fn wanted_restarts(&self) -> (RestartPolicy, Option<u32>) {
+        match self.desired {
+            Desired::Running => (self.restart_policy, self.max_restarts),
+            Desired::Stopped => (RestartPolicy::No, None),
+        }
+    }
+
     /// Whether one that has ended may be left to rest by its policy.
     pub fn may_rest(&self) -> bool {
         matches!(self.restart_policy, RestartPolicy::OnFailure | RestartPolicy::No)

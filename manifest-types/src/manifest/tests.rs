@@ -112,3 +112,32 @@ proptest! {
         let _ = AgentManifest::read(&value);
     }
 }
+
+/// A reading of this once took minutes: every part of a large spec was held against every mistake found before, though nobody wants to know of it.
+#[test]
+fn a_large_entry_with_many_mistakes_is_read_soon() {
+    let mut spec = json!(vec![0; 100_000]);
+    for _ in 0..100 {
+        spec = json!({ "a": spec });
+    }
+    let mut entry = json!({ "id": "a", "kind": "File", "spec": spec });
+    for number in 0..150 {
+        entry[format!("z{number:03}")] = json!(1);
+    }
+    let manifest = AgentManifest::read(&json!({
+        "apiVersion": API_VERSION, "kind": MANIFEST_KIND, "generation": 1, "resources": [entry]
+    }));
+    let manifest = manifest.unwrap();
+    assert!(manifest.resources[0].problems().len() > 100);
+}
+
+#[test]
+fn what_is_quoted_is_short() {
+    let long = "x".repeat(1_000_000);
+    for document in
+        [json!({ "apiVersion": long }), json!({ "apiVersion": API_VERSION, "kind": long, "resources": [] })]
+    {
+        let told = AgentManifest::read(&document).unwrap_err().to_string();
+        assert!(told.len() < 1000, "{} bytes", told.len());
+    }
+}

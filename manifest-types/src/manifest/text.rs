@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 use serde_json::Value;
 
 use super::{API_VERSION, DriftPolicy, Edges, Generation, MANIFEST_KIND, Until};
 use crate::{
     name::{AgentId, GroupName, ResourceId},
-    problem::{JsonPath, Problem},
+    problem::{JsonPath, Problem, shortened},
 };
 
 /// What a device is to be: the value of the key `desired-state.<agent-id>`.
@@ -36,7 +36,7 @@ pub(crate) struct ManifestText {
     pub(crate) generation: Option<Generation>,
     /// All that the device is to hold. What was held and is no longer listed is taken away.
     #[schemars(with = "Vec<ResourceText>", length(max = 10_000))]
-    resources: Vec<Value>,
+    resources: Vec<IgnoredAny>,
 }
 
 /// One thing on the device.
@@ -65,7 +65,8 @@ pub(crate) struct ResourceText {
     #[serde(default)]
     pub(crate) drift: DriftPolicy,
     /// What is wanted; its members depend on the kind.
-    spec: Value,
+    #[schemars(with = "Value")]
+    spec: IgnoredAny,
 }
 
 impl ResourceText {
@@ -95,5 +96,5 @@ fn manifest_kind<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<St
     if kind == MANIFEST_KIND {
         return Ok(kind);
     }
-    Err(serde::de::Error::custom(format!("must be {MANIFEST_KIND:?}, not {kind:?}")))
+    Err(serde::de::Error::custom(format!("must be {MANIFEST_KIND:?}, not {:?}", shortened(kind, 100))))
 }
