@@ -71,6 +71,8 @@ pub struct Link {
     pub state: watch::Receiver<u64>,
     counter: Arc<watch::Sender<u64>>,
     why: Why,
+    /// The subject that the server last refused to subscribe this client to.
+    denied: watch::Receiver<Option<String>>,
 }
 
 impl Link {
@@ -81,6 +83,7 @@ impl Link {
         let counting = counter.clone();
         let (trouble, why) = Trouble::new();
         let noting = trouble.clone();
+        let (denying, denied) = watch::channel(None);
         let is_first = AtomicBool::new(true);
         let first_at_once = move |attempts| match is_first.swap(false, Ordering::Relaxed) {
             true => Duration::ZERO,
@@ -91,6 +94,9 @@ impl Link {
         let configured = configured.event_callback(move |event| {
             counting.send_if_modified(|state| note(state, &event));
             noting.note(&event);
+            if let Some(subject) = refused_subject(&event) {
+                denying.send_replace(Some(subject));
+            }
             async move { tell(&event) }
         });
         let servers: Result<Vec<ServerAddr>, _> =
@@ -99,7 +105,7 @@ impl Link {
         let configured = with_credentials(configured, &servers);
         tokio::spawn(trouble.find_out(options.clone(), servers.clone()));
         let client = configured.connect(servers).await.map_err(NatsError::Connect)?;
-        Ok(Self { client, state, counter, why })
+        Ok(Self { client, state, counter, why, denied })
     }
 
     /// Returns once the connection stands, with its number.
@@ -129,6 +135,14 @@ impl Link {
         }
     }
 
+    /// Returns once the server has refused to subscribe this client to `subject`.
+    pub async fn denied(&self, subject: &str) {
+        let mut denied = self.denied.clone();
+        if denied.wait_for(|denied| denied.as_deref() == Some(subject)).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
     /// Returns once the connection with this number stands no more.
     pub async fn lost(&mut self, number: u64) {
         drop(self.state.wait_for(|state| *state != number).await);
@@ -147,6 +161,14 @@ fn note(state: &mut u64, event: &Event) -> bool {
         _ => return false,
     }
     true
+}
+
+/// The subject that a server does not let this client subscribe to, in its own words.
+fn refused_subject(event: &Event) -> Option<String> {
+    let Event::ServerError(error) = event else { return None };
+    let told = error.to_string();
+    let at = told.to_ascii_lowercase().find("permissions violation for subscription to")?;
+    told[at..].split('"').nth(1).map(str::to_owned)
 }
 
 fn tell(event: &Event) {
@@ -246,6 +268,16 @@ fn readable(path: &Path) -> Result<(), NatsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_server_does_not_let_us_hear_is_known() {
+        let of =
+            |told: &str| refused_subject(&Event::ServerError(async_nats::ServerError::Other(told.into())));
+        let told = "Permissions Violation for Subscription to \"holdfast.fleet.desired-state.pump-17\"";
+        assert_eq!(of(told).as_deref(), Some("holdfast.fleet.desired-state.pump-17"));
+        assert_eq!(of("Permissions Violation for Publish to \"a\""), None);
+        assert_eq!(refused_subject(&Event::Connected), None);
+    }
 
     #[test]
     fn a_connection_has_an_odd_number() {

@@ -37,6 +37,8 @@ pub enum Store {
     Kept,
     /// It is empty: streams, buckets and all their values are gone.
     Emptied,
+    /// It is as it was when it was last set aside: an older backup, or a disk that has lost what was not synced.
+    AsSetAside,
 }
 
 impl NatsServer {
@@ -106,16 +108,26 @@ impl NatsServer {
         self.process.stop(STARTING).await;
     }
 
+    /// Stops it, sets a copy of its store aside, and starts it again.
+    pub async fn set_store_aside(&mut self) {
+        self.stop().await;
+        copy_all(&store_of(self.home.path()), &aside_of(self.home.path()));
+        self.restart(Store::Kept).await;
+    }
+
     /// Starts it again on the same port; one that still runs is killed first.
     pub async fn restart(&mut self, store: Store) {
         self.kill();
-        if store == Store::Emptied {
+        if store != Store::Kept {
             match fs::remove_dir_all(store_of(self.home.path())) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
                     panic!("cannot empty the store: {error}")
                 }
                 _ => {}
             }
+        }
+        if store == Store::AsSetAside {
+            copy_all(&aside_of(self.home.path()), &store_of(self.home.path()));
         }
         for _ in 0..TRIES {
             self.process = launch(self.home.path(), Some(self.port));
@@ -136,6 +148,23 @@ impl NatsServer {
 
 fn store_of(home: &Path) -> std::path::PathBuf {
     home.join("store")
+}
+
+fn aside_of(home: &Path) -> std::path::PathBuf {
+    home.join("store.aside")
+}
+
+fn copy_all(from: &Path, to: &Path) {
+    fs::create_dir_all(to).expect("its own folder can be written");
+    for entry in fs::read_dir(from).expect("the store is there") {
+        let entry = entry.expect("it can be listed");
+        let (path, copy) = (entry.path(), to.join(entry.file_name()));
+        if path.is_dir() {
+            copy_all(&path, &copy);
+        } else {
+            fs::copy(&path, &copy).expect("there is room for a copy");
+        }
+    }
 }
 
 /// Without a port, the server chooses one and writes it into a file.

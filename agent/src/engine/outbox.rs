@@ -45,7 +45,7 @@ pub enum Fact {
         /// What is there.
         held: Held,
     },
-    /// A heartbeat of another instance was seen that had not been seen before.
+    /// A heartbeat of another instance was seen that had not been seen before; or it cannot be known whether there is one.
     OtherAlive,
 }
 
@@ -82,6 +82,8 @@ pub(crate) struct Outbox {
     reading: bool,
     sending: Option<Sent>,
     delivered: Option<Sent>,
+    /// The revision that it got: a sink that holds another one does not hold it.
+    delivered_as: u64,
     tokens: Bucket,
     sent_at: Option<BootTime>,
     /// Since when there is mere progress that was not told.
@@ -159,6 +161,7 @@ impl Outbox {
             reading: false,
             sending: None,
             delivered: None,
+            delivered_as: 0,
             tokens: Bucket::full(SETTLING, SECOND),
             sent_at: None,
             progress_since: None,
@@ -189,6 +192,10 @@ impl Outbox {
                 self.failures = 0;
                 self.lose_track();
                 self.retry_at = now.boot;
+                // Without a link nobody could be heard: that was no silence.
+                if let Claim::Fenced { silent_since, .. } = &mut self.claim {
+                    *silent_since = now.boot;
+                }
             }
             Fact::LinkDown => {
                 self.link = false;
@@ -197,6 +204,7 @@ impl Outbox {
             Fact::Delivered { revision } => {
                 if let Some(sent) = self.sending.take() {
                     self.delivered = Some(sent);
+                    self.delivered_as = revision;
                     self.claim = Claim::Held;
                     self.revision = Some(revision);
                     self.went_well(settings, now);
@@ -256,7 +264,10 @@ impl Outbox {
             }
             // Nothing is there: the key, or the whole stream, is new. Or it is our own, of this run or an earlier one.
             (claim @ Claim::Fenced { .. }, None) => *claim = Claim::Open,
-            (Claim::Held, None) if held == Held::Nothing => self.delivered = None,
+            // A server that has lost the end of its store may hold an earlier one of ours.
+            (Claim::Held, None) if held == Held::Nothing || revision != self.delivered_as => {
+                self.delivered = None
+            }
             (Claim::Held, None) | (Claim::Open, _) => {}
         }
         self.revision = Some(revision);
@@ -269,11 +280,14 @@ impl Outbox {
         self.read_again_at = now.boot + jittered(READ_AGAIN, chance);
     }
 
-    /// Takes the key over once the other has been silent for long enough.
+    /// Takes the key over once the other has been silent for long enough, as far as it could have been heard.
     pub(crate) fn take_over(&mut self, settings: &Settings, now: BootTime) -> Option<BootTime> {
         let Claim::Fenced { silent_since, .. } = &self.claim else {
             return None;
         };
+        if !self.link {
+            return None;
+        }
         let due = *silent_since + settings.takeover_after;
         if now < due {
             return Some(due);

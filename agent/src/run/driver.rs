@@ -155,7 +155,10 @@ impl Driver {
 
     fn news(&mut self, news: News, now: Now) {
         let event = match news {
-            News::Content { bytes: None, revision } => Event::KeyAbsent { revision },
+            News::Content { bytes: None, revision } => {
+                self.refused = None;
+                Event::KeyAbsent { revision }
+            }
             News::Content { bytes: Some(bytes), revision } => self.judge(&bytes, revision),
             News::Connected => Event::Source { away: None },
             News::Disconnected(why) => Event::Source { away: Some(why) },

@@ -43,6 +43,7 @@ pub async fn run(link: Link, place: Place, mut orders: mpsc::Receiver<Order>, an
         fleet: None,
         heartbeats: None,
         heard: None,
+        is_deaf: false,
     };
     let mut state = link.state.clone();
     let mut number = 0;
@@ -68,8 +69,12 @@ pub async fn run(link: Link, place: Place, mut orders: mpsc::Receiver<Order>, an
         };
         let Some(order) = order else { return };
         let is_sign_of_life = matches!(order, Order::Heartbeat { .. } | Order::Listen);
+        let is_listening = matches!(order, Order::Listen);
         let fact = tokio::select! {
-            fact = timeout(ANSWER, sink.carry_out(order)) => fact.unwrap_or_else(|_| Some(unknown("the server does not answer"))),
+            fact = timeout(ANSWER, sink.carry_out(order)) => fact.unwrap_or_else(|_| match is_listening {
+                true => Some(Fact::OtherAlive),
+                false => Some(unknown("the server does not answer")),
+            }),
             // What was under way has gone with the connection.
             changed = state.changed() => match changed {
                 Ok(()) => Some(unknown("the connection was lost")),
@@ -96,6 +101,8 @@ struct Sink {
     heartbeats: Option<kv::Store>,
     /// The revision of the last heartbeat of another instance.
     heard: Option<u64>,
+    /// Whether it is told that nobody can be heard.
+    is_deaf: bool,
 }
 
 impl Sink {
@@ -166,13 +173,35 @@ impl Sink {
         put.map(drop).map_err(|error| error.to_string())
     }
 
-    /// A heartbeat that was not heard before, by another instance, is a sign of life.
+    /// A heartbeat that was not heard before, by another instance, is a sign of life. So is not to know: silence counts only where it was heard.
     async fn listen(&mut self) -> Option<Fact> {
+        match self.is_other_silent().await {
+            Ok(is_silent) => {
+                self.is_deaf = false;
+                (!is_silent).then_some(Fact::OtherAlive)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.is_deaf, true) {
+                    tracing::warn!(
+                        error,
+                        "cannot listen for the other agent of this id; it counts as alive until that is possible"
+                    );
+                }
+                self.heartbeats = None;
+                Some(Fact::OtherAlive)
+            }
+        }
+    }
+
+    async fn is_other_silent(&mut self) -> Result<bool, String> {
         let key = keys::heartbeat(&self.place.agent_id);
-        let entry = self.heartbeats().await.ok()?.entry(key).await.ok()??;
+        let entry = self.heartbeats().await?.entry(&key).await;
+        let Some(entry) = entry.map_err(|error| format!("key {key}: {}", chain(&error)))? else {
+            return Ok(true);
+        };
         let is_other = instance_of(&entry.value).is_some_and(|instance| instance != self.place.instance_id);
         let is_new = self.heard.replace(entry.revision) != Some(entry.revision);
-        (is_other && is_new && entry.operation == kv::Operation::Put).then_some(Fact::OtherAlive)
+        Ok(!(is_other && is_new && entry.operation == kv::Operation::Put))
     }
 
     async fn fleet(&mut self) -> Result<&kv::Store, String> {

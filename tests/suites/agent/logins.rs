@@ -44,6 +44,25 @@ async fn is_kept_out(name: &str, flags: &[&str], why: &str) {
 }
 
 #[tokio::test]
+async fn without_leave_for_what_is_republished_the_key_is_watched() {
+    let users = r#"authorization { users: [
+        { user: cloud, password: all },
+        { user: pump, password: least, permissions: {
+            publish: ["$JS.API.>", "$KV.>", "$JS.ACK.>"], subscribe: ["_INBOX.>", "$JS.>"]
+        } }
+    ] }"#;
+    let server = NatsServer::start_with(users).await;
+    let fleet = fleet_at(&Address::new(server.url_of("cloud", "all"))).await;
+    let device = Device::with_flags("pump-1", &["--nats-url", &server.url_of("pump", "least")]);
+    let agent = device.start();
+    for generation in 1..4 {
+        fleet.apply(&device.id, &files(&[("/etc/a", &generation.to_string())])).await;
+        device.ready(&fleet, generation).await;
+    }
+    assert!(agent.stderr().contains("watching the key instead"), "{}", agent.stderr());
+}
+
+#[tokio::test]
 async fn by_user_and_password() {
     let server =
         NatsServer::start_with("authorization { users: [{ user: pump, password: \"p@ss\" }] }").await;

@@ -188,3 +188,29 @@ async fn a_bucket_made_anew_under_a_standing_connection_is_noticed() {
     device.ready(&fleet, 6).await;
     assert_eq!(device.read("/etc/a").as_deref(), Some("anew"));
 }
+
+#[tokio::test]
+async fn a_server_that_goes_back_in_time_is_followed() {
+    let mut server = NatsServer::start().await;
+    let before = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    let _agent = device.start();
+    before.apply(&device.id, &files(&[("/etc/a", "1")])).await;
+    device.ready(&before, 1).await;
+    server.set_store_aside().await;
+    let fleet = fleet(&server).await;
+    for generation in 2..=4 {
+        fleet.apply(&device.id, &files(&[("/etc/a", &generation.to_string())])).await;
+        device.ready(&fleet, generation).await;
+    }
+    // What was acknowledged since is gone; the stream's numbers begin again where it was.
+    server.restart(Store::AsSetAside).await;
+    let tells = |status: &AgentStatus| status.manifest_generation == 4;
+    device
+        .status(&fleet, "the device tells what it holds, not what the server remembers".into(), tells)
+        .await;
+    assert_eq!(device.read("/etc/a").as_deref(), Some("4"));
+    fleet.apply(&device.id, &files(&[("/etc/a", "5")])).await;
+    device.ready(&fleet, 5).await;
+    assert_eq!(device.read("/etc/a").as_deref(), Some("5"));
+}

@@ -48,6 +48,31 @@ fn after_the_claim_a_foreign_instance_fences() {
 }
 
 #[test]
+fn without_a_link_nobody_is_silent() {
+    let mut bench = claimed();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    answer(&mut bench, Fact::Conflict);
+    answer(&mut bench, Fact::Read { revision: 6, held: Held::By("another".into()) });
+    bench.tell(Event::Outbox(Fact::LinkDown));
+    bench.wait(3600.0);
+    assert!(bench.engine.is_fenced(), "nobody could be heard");
+    bench.tell(Event::Outbox(Fact::LinkUp));
+    bench.wait(599.0);
+    assert!(bench.engine.is_fenced());
+    bench.wait(2.0);
+    assert!(!bench.engine.is_fenced(), "it was silent for ten minutes in which it could have been heard");
+}
+
+#[test]
+fn a_sink_that_went_back_to_an_earlier_status_of_ours_is_told_again() {
+    let mut bench = settled();
+    bench.tell(Event::Outbox(Fact::LinkDown));
+    bench.tell(Event::Outbox(Fact::LinkUp));
+    answer(&mut bench, Fact::Read { revision: 5, held: Held::By("this".into()) });
+    assert_eq!(publishes(&bench), ["publish over 5"]);
+}
+
+#[test]
 fn a_write_of_unknown_outcome_is_read_back() {
     let mut bench = claimed();
     bench.bring(1, &[file("a", "/a", "x")]);
