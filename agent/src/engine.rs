@@ -5,6 +5,7 @@
 //! reconcilers answer; [`outbox`] decides when which status is sent, and who may send it.
 
 use std::{
+    cell::OnceCell,
     collections::{BTreeMap, BTreeSet},
     sync::Arc,
 };
@@ -14,21 +15,21 @@ use manifest_types::{
     name::ResourceId,
     status::{Capability, DriftRecord},
 };
-use reconcilers::reconciler::Batch;
 
 use crate::{
     clock::{BootTime, Now},
     engine::{command::Plan, event::Event, outbox::Outbox, resource::Resource},
     ledger::{
-        memory::{Admission, LedgerWrite, Memory, SavedManifest},
+        memory::{Admission, LedgerWrite, Memory},
         row::Row,
     },
-    plan::{self, backoff},
+    plan::{self, backoff, order},
     report::Since,
 };
 
 pub mod command;
 pub mod event;
+mod facts;
 mod intake;
 pub mod outbox;
 pub mod resource;
@@ -38,6 +39,7 @@ mod sights;
 pub mod standing;
 mod steps;
 
+pub(crate) use facts::{KindFacts, LedgerFacts, LedgerFault, ManifestFacts, Members, Unseen};
 use sabotage::Rule;
 use settings::Settings;
 
@@ -67,93 +69,10 @@ pub struct Engine {
     /// Since when each condition's status is what it is.
     pub(crate) condition_since: Since,
     pub(crate) next_id: u64,
+    /// Who waits in a circle, once somebody has asked and until it may be otherwise.
+    pub(crate) circling: OnceCell<BTreeSet<ResourceId>>,
     /// Bumped by every fact that a status may show.
     pub(crate) changes: u64,
-}
-
-/// What is known of manifests.
-#[derive(Debug, Default)]
-pub(crate) struct ManifestFacts {
-    /// The generation in force.
-    pub(crate) generation: Option<Generation>,
-    /// Which one is in force: its source, and what that brought.
-    pub(crate) in_force: Option<(String, Admission)>,
-    /// The last one from each source.
-    pub(crate) admissions: BTreeMap<String, Admission>,
-    /// The number last processed.
-    pub(crate) observed_generation: u64,
-    /// The source's revision last processed.
-    pub(crate) observed_revision: u64,
-    /// Why the source cannot be reached.
-    pub(crate) source_away: Option<String>,
-    /// Why the last one was refused: reason and message.
-    pub(crate) refused: Option<(String, String)>,
-    /// The one in force, until it is durable, and when it was admitted.
-    pub(crate) unsaved: Option<(SavedManifest, Admission, BootTime)>,
-}
-
-/// What is known of a kind.
-#[derive(Debug, Default)]
-pub(crate) struct KindFacts {
-    /// Why it cannot be seen: reason and message, how often in a row, and when it is tried again.
-    pub(crate) unseen: Option<Unseen>,
-    /// How many steps are under way.
-    pub(crate) steps: usize,
-    /// The looks under way at resources that are looked at alone.
-    pub(crate) lone_looks: BTreeSet<u64>,
-    /// Those that only wait for a step or a look to end, so that there is room.
-    pub(crate) waiting: BTreeSet<ResourceId>,
-    /// When all are looked at again.
-    pub(crate) resync_at: Option<BootTime>,
-}
-
-/// The resources of one step.
-#[derive(Debug)]
-pub(crate) struct Members {
-    pub(crate) kind: String,
-    pub(crate) batch: Option<Batch>,
-    pub(crate) ids: Vec<ResourceId>,
-}
-
-/// A kind that cannot be seen.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Unseen {
-    pub(crate) reason: String,
-    pub(crate) message: String,
-    pub(crate) times: u32,
-    pub(crate) retry_at: BootTime,
-}
-
-/// How the ledger fares.
-#[derive(Debug, Default)]
-pub(crate) struct LedgerFacts {
-    /// The write under way, and what it holds.
-    pub(crate) in_flight: Option<(u64, Arc<LedgerWrite>)>,
-    /// Whether that takes very long.
-    pub(crate) slow: bool,
-    /// Why the last write failed, how often in a row, and when it is tried again.
-    pub(crate) broken: Option<LedgerFault>,
-    /// Resources whose row has changed.
-    pub(crate) unsaved: BTreeSet<ResourceId>,
-    /// Rows to be removed.
-    pub(crate) removed: BTreeSet<ResourceId>,
-    /// Whether the generations are to be forgotten.
-    pub(crate) forgets_generations: bool,
-    /// Whether something waits for the write: an intent, or a removal.
-    pub(crate) urgent: bool,
-    /// Since when there is something that can wait.
-    pub(crate) lazy_since: Option<BootTime>,
-    /// Whether everything is to be written now.
-    pub(crate) flush: bool,
-}
-
-/// A ledger that cannot be written.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct LedgerFault {
-    pub(crate) message: String,
-    pub(crate) full: bool,
-    pub(crate) times: u32,
-    pub(crate) retry_at: BootTime,
 }
 
 impl Engine {
@@ -178,6 +97,7 @@ impl Engine {
             drifts: Vec::new(),
             condition_since: Since::new(),
             next_id: 1,
+            circling: OnceCell::new(),
             changes: 1,
         };
         engine.remember(memory, now);
@@ -189,7 +109,10 @@ impl Engine {
         match event {
             Event::Admitted { admitted, revision } => self.admitted(*admitted, revision, now),
             Event::Refused { rejection, revision } => self.refused(&rejection, revision),
-            Event::KeyAbsent { revision } => self.manifest.observed_revision = revision,
+            Event::KeyAbsent { revision } => {
+                self.manifest.observed_revision = revision;
+                self.manifest.refused = None;
+            }
             Event::Source { away } => self.manifest.source_away = away,
             Event::Observed { ticket, kind, result } => self.observed(ticket, &kind, result, now),
             Event::LookReturned { ticket } => self.look_returned(ticket),
@@ -379,7 +302,13 @@ impl Engine {
 
     fn pause(&mut self, id: Option<&ResourceId>, until: Option<BootTime>) {
         match id {
-            None => self.paused_until = until,
+            None => {
+                self.paused_until = until;
+                // To hold all again means those, too, that were let go of one by one.
+                if until.is_none() {
+                    self.resources.values_mut().for_each(|resource| resource.paused_until = None);
+                }
+            }
             Some(id) => {
                 if let Some(resource) = self.resources.get_mut(id) {
                     resource.paused_until = until;
@@ -387,6 +316,11 @@ impl Engine {
             }
         }
         self.touch_all();
+    }
+
+    /// Who waits in a circle, or for one that does.
+    pub(crate) fn circling(&self) -> &BTreeSet<ResourceId> {
+        self.circling.get_or_init(|| order::circling(&self.resources))
     }
 
     fn look_at_all(&mut self) {

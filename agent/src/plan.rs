@@ -48,6 +48,7 @@ struct Gathered {
 
 /// Plans once. Everything in the result counts as under way from now on.
 pub(crate) fn plan(engine: &mut Engine, now: Now) -> Plan {
+    engine.circling.take();
     let was_fenced = engine.is_fenced();
     let takeover_at = engine.outbox.take_over(&engine.settings, now.boot);
     if was_fenced && !engine.is_fenced() {
@@ -164,6 +165,7 @@ fn carry_out(engine: &mut Engine, id: ResourceId, act: Act, gathered: &mut Gathe
             }
         }
         Act::Forget => {
+            engine.circling.take();
             engine.resources.remove(&id);
             gathered.gone.push(id);
         }
@@ -260,7 +262,7 @@ fn start(
     }
     let ids = changes.iter().map(|change| change.id.clone()).collect();
     engine.kinds.entry(kind.clone()).or_default().steps += 1;
-    engine.steps.insert(step, Members { kind: kind.clone(), batch, ids });
+    engine.steps.insert(step, Members { kind: kind.clone(), batch, ids, is_long: false });
     gathered.starts.push(Command::Start { step, kind, changes, deadline: engine.settings.deadline });
 }
 
@@ -292,6 +294,7 @@ fn together(
 /// Only the id has changed: what `from` owned is `id`'s from now on.
 fn inherit(engine: &mut Engine, id: ResourceId, from: &ResourceId, now: Now) {
     let Some(mut row) = engine.resources.get_mut(from).and_then(|former| former.row.take()) else { return };
+    engine.circling.take();
     let edges = &mut Arc::make_mut(&mut row).edges;
     edges.depends_on.remove(&id);
     edges.restart_on.retain(|on| *on != id);

@@ -1,7 +1,7 @@
 //! Takes in manifests, and what the ledger remembers.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -9,6 +9,7 @@ use manifest_types::{
     claim::Claim,
     manifest::{Body, Resource as Entry},
     name::ResourceId,
+    problem::in_words,
     status::DriftAction,
 };
 use reconcilers::{
@@ -162,10 +163,7 @@ impl Engine {
                 digest,
             }),
             Body::UnknownKind => WantedBody::UnknownKind,
-            Body::Invalid(problems) => {
-                let told: Vec<_> = problems.iter().map(ToString::to_string).collect();
-                WantedBody::Invalid { message: told.join("; ") }
-            }
+            Body::Invalid(problems) => WantedBody::Invalid { message: in_words(&problems, problems.len()) },
         };
         Wanted { kind: entry.kind, body, edges: entry.edges, drift: entry.drift }
     }
@@ -186,6 +184,7 @@ impl Engine {
             let opaque = resource.opaque.iter().flat_map(|row| row.held.keys());
             claimants.extend(claimed.chain(held).chain(opaque).map(|claim| (claim, id)));
         }
+        pairs.extend(self.nested());
         claimants.sort_unstable();
         claimants.dedup();
         for rivals in claimants.chunk_by(|(one, _), (other, _)| one == other) {
@@ -210,6 +209,21 @@ impl Engine {
                 }
             }
         }
+    }
+
+    /// Those that hold a path in a directory that another one holds, each with that one.
+    fn nested(&self) -> Vec<(ResourceId, ResourceId)> {
+        let held = || {
+            let rows = self.resources.iter().filter_map(|(id, resource)| Some((id, resource.row.as_ref()?)));
+            rows.flat_map(|(id, row)| row.held.keys().map(move |claim| (claim, id)))
+        };
+        let owners: HashMap<&Claim, &ResourceId> = held().collect();
+        let mut nested = Vec::new();
+        for (claim, id) in held() {
+            let outer = claim.around().filter_map(|outer| owners.get(&&outer).copied());
+            nested.extend(outer.map(|outer| (id.clone(), outer.clone())));
+        }
+        nested
     }
 
     /// The batch that a resource changes with, as it is wanted or as it is held.

@@ -13,7 +13,7 @@ use manifest_types::{
 };
 use reconcilers::{
     error::Failure,
-    observation::Observation,
+    observation::{Health, Observation},
     reconciler::Batch,
     registry::{AnyOwned, AnyTarget},
 };
@@ -139,6 +139,8 @@ pub(crate) struct Look {
     pub(crate) failures: u32,
     /// Not before then.
     pub(crate) not_before: Option<BootTime>,
+    /// Whether its kind was told of it since the agent started: else what it holds may be taken for another's.
+    pub(crate) is_known: bool,
 }
 
 /// What was last seen.
@@ -314,9 +316,11 @@ impl Resource {
         reached && matches!(policy, Some(DriftPolicy::Report | DriftPolicy::Ignore))
     }
 
-    /// Whether it has been left to itself: once it was Ready, nobody wants to know.
+    /// Whether it has been left to itself: once it was Ready, nobody wants to know. One that was restarted since is not yet.
     pub(crate) fn is_ignored(&self) -> bool {
-        self.tolerates_drift()
+        let is_starting = self.observation().is_some_and(|seen| matches!(seen.health, Health::Starting(_)));
+        !is_starting
+            && self.tolerates_drift()
             && self.wanted.as_ref().is_some_and(|wanted| wanted.drift == DriftPolicy::Ignore)
     }
 
@@ -337,6 +341,11 @@ impl Resource {
             Until::Ready | Until::Completed => as_wanted,
         };
         self.is_applied() && far_enough && seen.health.satisfies(until)
+    }
+
+    /// Whether it holds something of which its kind has not been told yet.
+    pub(crate) fn is_to_be_made_known(&self) -> bool {
+        self.row.is_some() && !self.look.is_known && self.look.ticket.is_none() && self.look.hung.is_none()
     }
 
     /// The revision of what is there.

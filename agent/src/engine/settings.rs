@@ -22,7 +22,7 @@ pub struct Settings {
     pub seed: u64,
     /// How often everything is looked at, hints or none.
     pub resync: Duration,
-    /// How many steps of one kind may be under way.
+    /// How many steps of one kind may be under way, beside those that tell their progress.
     pub parallel: BTreeMap<String, usize>,
     /// How long a step may take.
     pub deadline: Duration,

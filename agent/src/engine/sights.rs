@@ -59,6 +59,7 @@ impl Engine {
             let Some((_, against)) = resource.look.ticket.take_if(|(own, _)| *own == ticket) else {
                 continue;
             };
+            resource.look.is_known |= matches!(result, LookResult::Seen(_));
             let seen = match &result {
                 LookResult::Seen(seen) => seen.get(&id).cloned().unwrap_or_else(|| Err(not_told())),
                 LookResult::TimedOut if several => {

@@ -27,7 +27,14 @@ use crate::{
 const CANCELLED: &str = "Cancelled";
 
 impl Engine {
+    /// A step that tells its progress is a long one: what it waits for is not the device's, and others of its kind do not wait for it.
     pub(super) fn progressed(&mut self, step: u64, id: &ResourceId, progress: Progress) {
+        if let Some(members) = self.steps.get_mut(&step).filter(|members| !members.is_long) {
+            members.is_long = true;
+            let facts = self.kinds.entry(members.kind.clone()).or_default();
+            facts.steps -= 1;
+            self.touched.append(&mut facts.waiting);
+        }
         let running = self.resources.get_mut(id).and_then(|resource| resource.step.as_mut());
         if let Some(running) = running.filter(|running| running.id == step) {
             running.progress = Some(progress);
@@ -39,7 +46,7 @@ impl Engine {
             return;
         };
         let facts = self.kinds.entry(members.kind.clone()).or_default();
-        facts.steps -= 1;
+        facts.steps -= usize::from(!members.is_long);
         self.touched.append(&mut facts.waiting);
         let (mut results, seen) = match ended {
             StepEnd::Done { results, seen } => (results, seen),

@@ -19,6 +19,7 @@ use super::{
 use crate::admit::{Form, Terms, admit};
 
 mod looks;
+mod waits;
 
 /// An engine at a time, with what it has begun and is not answered yet.
 pub(crate) struct Bench {
@@ -203,21 +204,25 @@ fn what_matches_already_is_adopted_without_a_change() {
 }
 
 #[test]
-fn dependants_wait_and_go_first() {
+fn to_hold_all_again_is_to_hold_each_again() {
     let mut bench = Bench::new();
-    let mut b = file("b", "/b", "x");
-    b["dependsOn"] = json!(["a"]);
-    bench.bring(1, &[file("a", "/a", "x"), b]);
+    let a = || Some("a".parse().unwrap());
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.tell(Event::Pause { id: a(), until: Some(at(2000.0).boot) });
     bench.see(|_| Ok(absent()));
-    assert_eq!(bench.phase("b"), (Phase::Pending, "Dependencies".into()));
-    bench.converge();
-    assert_eq!((bench.phase("a").0, bench.phase("b").0), (Phase::Ready, Phase::Ready));
-    bench.bring(2, &[]);
-    bench.see(|_| Ok(right(1)));
-    assert_eq!(bench.phase("a"), (Phase::Deleting, "Dependants".into()));
-    bench.converge();
-    bench.wait(2.0);
-    assert!(bench.engine.resources.is_empty());
+    assert_eq!(bench.phase("a"), (Phase::Pending, "Paused".into()));
+    bench.tell(Event::Pause { id: None, until: None });
+    assert_ne!(bench.phase("a").1, "Paused");
+}
+
+#[test]
+fn with_the_key_what_was_refused_is_gone() {
+    let mut bench = Bench::new();
+    bench.bring(5, &[]);
+    bench.bring(4, &[]);
+    assert!(bench.engine.manifest.refused.is_some());
+    bench.tell(Event::KeyAbsent { revision: 60 });
+    assert_eq!(bench.engine.manifest.refused, None);
 }
 
 #[test]
@@ -351,7 +356,7 @@ fn a_drift_that_lasts_over_a_restart_is_counted_once() {
     let row = bench.engine.resources["a"].row.clone().unwrap();
     assert_eq!(row.drift.count, 1);
     let manifest = json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "generation": 1, "resources": [reported] });
-    let saved = SavedManifest {
+    let saved = crate::ledger::memory::SavedManifest {
         source: "nats".into(),
         generation: 1.try_into().unwrap(),
         text: manifest.to_string(),

@@ -24,6 +24,9 @@ pub(crate) fn unmet(resources: &Resources, edges: &Edges) -> Vec<ResourceId> {
 pub(crate) fn dependants(resources: &Resources, id: &ResourceId) -> Vec<ResourceId> {
     let Some(me) = resources.get(id) else { return Vec::new() };
     let holds_on = |other: &Resource| {
+        if goes_from_within(me, other) {
+            return true;
+        }
         let applied =
             other.row.as_ref().map(|row| &row.edges).or(other.opaque.as_ref().map(|row| &row.edges));
         if !applied.is_some_and(|edges| edges.depends_on.contains_key(id)) {
@@ -35,6 +38,17 @@ pub(crate) fn dependants(resources: &Resources, id: &ResourceId) -> Vec<Resource
         !still_wants && !waits_for_me
     };
     of_neighbours(resources, me, holds_on)
+}
+
+/// Whether what `other` holds is in something that `me` holds, and goes, too: a directory goes after what is in it.
+fn goes_from_within(me: &Resource, other: &Resource) -> bool {
+    let (Some(mine), Some(others)) = (&me.row, &other.row) else { return false };
+    let goes = |claim: &Claim| match other.goal() {
+        Goal::Release => true,
+        Goal::Hold(..) => other.aim().is_some_and(|aim| !aim.claims.contains(claim)),
+        Goal::Leave => false,
+    };
+    others.held.keys().any(|claim| mine.held.keys().any(|outer| claim.is_within(outer)) && goes(claim))
 }
 
 /// Those that hold something that `claims` needs.
@@ -69,11 +83,42 @@ fn inherits(heir: &Resource, from: &Resource) -> bool {
 
 /// Whether `id` waits in a circle, and is the one to break it: by going before its dependants if it is to be taken away anyway,
 /// else by letting go of what it holds, wanted as it is. The former is preferred, and of several the first by name is taken.
-pub(crate) fn breaks_circle(resources: &Resources, id: &ResourceId) -> bool {
+pub(crate) fn breaks_circle(resources: &Resources, circling: &BTreeSet<ResourceId>, id: &ResourceId) -> bool {
+    if !circling.contains(id) {
+        return false;
+    }
     let mut walked = Vec::new();
     let mut seen = BTreeSet::from([id.clone()]);
     let closed = walk(resources, id, id, &mut walked, &mut seen);
     closed && breaker(&walked) == Some(id)
+}
+
+/// Those that wait in a circle, or for one that does: the others come to an end of their waits. One look at all tells who is worth
+/// a look of its own; in a long chain each of those would be as long as the chain.
+pub(crate) fn circling(resources: &Resources) -> BTreeSet<ResourceId> {
+    let mut open: BTreeMap<ResourceId, usize> = BTreeMap::new();
+    let mut waiting: BTreeMap<ResourceId, Vec<ResourceId>> = BTreeMap::new();
+    for id in resources.keys() {
+        let waits = waits(resources, id);
+        if !waits.is_empty() {
+            open.insert(id.clone(), waits.len());
+        }
+        for wait in waits {
+            waiting.entry(wait.to).or_default().push(wait.from);
+        }
+    }
+    let mut ends: Vec<ResourceId> = waiting.keys().filter(|id| !open.contains_key(*id)).cloned().collect();
+    while let Some(end) = ends.pop() {
+        for from in waiting.remove(&end).unwrap_or_default() {
+            let left = open.get_mut(&from).expect("who waits is open until its last wait ends");
+            *left -= 1;
+            if *left == 0 {
+                open.remove(&from);
+                ends.push(from);
+            }
+        }
+    }
+    open.into_keys().collect()
 }
 
 /// One waits for another.

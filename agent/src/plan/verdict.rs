@@ -88,6 +88,10 @@ pub(crate) fn decide(engine: &Engine, id: &ResourceId, now: BootTime) -> Verdict
         let standing = Standing::of(Phase::Unknown);
         return Verdict::rest(standing.because("Fenced", "another agent of this id is at work"));
     }
+    if me.is_to_be_made_known() && !matches!(me.goal(), Goal::Release if engine.manifest.generation.is_none())
+    {
+        return made_known(engine, me, now);
+    }
     match me.goal() {
         Goal::Leave => left_alone(me),
         Goal::Release if engine.manifest.generation.is_none() => {
@@ -104,6 +108,20 @@ pub(crate) fn decide(engine: &Engine, id: &ResourceId, now: BootTime) -> Verdict
             hold::hold(&hold::Case { engine, id, me, spec, digest, seen, now })
         }),
     }
+}
+
+/// Whatever becomes of it, its kind is told first what it holds: also of what is left as it is, and of what waits for others.
+fn made_known(engine: &Engine, me: &Resource, now: BootTime) -> Verdict {
+    let retry_at =
+        engine.kinds.get(me.kind()).and_then(|facts| facts.unseen.as_ref()).map(|away| away.retry_at);
+    let waits = retry_at.filter(|at| *at > now);
+    let standing = match me.goal() {
+        Goal::Leave => left_alone(me).standing,
+        Goal::Release => Standing::of(Phase::Deleting).because("Observing", ""),
+        Goal::Hold(..) => Standing::of(Phase::Reconciling).because("Observing", ""),
+    };
+    let act = if waits.is_some() { Act::Rest } else { Act::Look };
+    Verdict::act(act, standing).until(waits)
 }
 
 /// While a step runs, nothing else is done; one that brings about what is not wanted any more is told to stop.

@@ -8,6 +8,9 @@ use manifest_types::status::{Condition, ConditionStatus, Phase};
 use super::is_invalid;
 use crate::{clock::Now, engine::Engine};
 
+/// So many resources are named in a condition; the others are counted.
+const MOST_NAMES: usize = 20;
+
 /// Since when each condition's status is what it is.
 pub(crate) type Since = BTreeMap<&'static str, (ConditionStatus, Timestamp)>;
 
@@ -131,7 +134,10 @@ fn drifted(engine: &Engine) -> Said {
     match ids.as_slice() {
         [] => of("Drifted", false, "NoDrift", String::new(), generation),
         ids => {
-            of("Drifted", true, "DriftReported", format!("left as they are: {}", ids.join(", ")), generation)
+            let told = ids.iter().take(MOST_NAMES).copied().collect::<Vec<_>>().join(", ");
+            let more = ids.len().saturating_sub(MOST_NAMES);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            of("Drifted", true, "DriftReported", format!("left as they are: {told}{more}"), generation)
         }
     }
 }

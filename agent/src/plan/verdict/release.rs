@@ -21,7 +21,7 @@ use crate::{
 pub(super) fn release(engine: &Engine, id: &ResourceId, me: &Resource, now: BootTime) -> Verdict {
     let phase = if me.wanted.is_none() { Phase::Deleting } else { Phase::Reconciling };
     let dependants = order::dependants(&engine.resources, id);
-    if !dependants.is_empty() && !order::breaks_circle(&engine.resources, id) {
+    if !dependants.is_empty() && !order::breaks_circle(&engine.resources, engine.circling(), id) {
         let names: Vec<_> = dependants.iter().map(ResourceId::as_str).collect();
         let message = format!("goes after {}", names.join(", "));
         let standing = Standing::of(phase).because("Dependants", message).waiting_for(dependants);
