@@ -13,6 +13,7 @@ use manifest_types::{
     name::ResourceId,
     status::Capability,
 };
+use tokio::sync::Semaphore;
 
 use self::{
     halts::Halts,
@@ -53,6 +54,9 @@ mod step;
 /// A replacement without a healthcheck has proved well when it ran for so long.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
+/// So many images are pulled at once.
+const PULLS: usize = 8;
+
 /// The reconciler of kind `Container`.
 #[derive(Debug)]
 pub struct ContainerReconciler<E> {
@@ -62,6 +66,7 @@ pub struct ContainerReconciler<E> {
     probes: Asked,
     images: Arc<Images>,
     halts: Halts,
+    pulls: Semaphore,
     /// What paths of the device are below, for the file with the credentials.
     root: PathBuf,
     settle: Duration,
@@ -77,6 +82,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             probes: Asked::default(),
             images: Arc::new(Images::new(&host.state_dir)),
             halts: Halts::new(&host.state_dir),
+            pulls: Semaphore::new(PULLS),
             root: host.root.clone(),
             settle: SETTLE,
         }
@@ -184,7 +190,7 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
             }
             if listed.activity.is_up() {
                 if take.owned.spec.may_rest() {
-                    self.halts.begins(&self.link, &listed.id).await?;
+                    self.halts.begins_for_good(&self.link, &listed.id).await;
                 }
                 self.link.engine.stop(&listed.id, grace).await?;
             }

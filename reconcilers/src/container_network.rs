@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use futures_util::stream::BoxStream;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use manifest_types::{
     claim::Claim,
     kinds::{
@@ -14,7 +17,7 @@ use manifest_types::{
     status::Capability,
 };
 
-use self::sight::Sight;
+use self::{former::Formers, sight::Sight};
 use crate::{
     engine::{
         ContainerEngine,
@@ -23,7 +26,7 @@ use crate::{
         link::{Link, Names, Whose},
         marks,
         shape::Shape,
-        terms::{Network, Subject},
+        terms::{Listed, Network, Subject},
     },
     error::{Fault, ReconcileError, Unseen},
     observation::{Before, Observed},
@@ -40,6 +43,7 @@ pub mod sight;
 pub struct ContainerNetworkReconciler<E> {
     link: Arc<Link<E>>,
     names: Arc<Names>,
+    formers: Arc<Formers>,
 }
 
 /// A network that cannot be brought to its spec.
@@ -47,12 +51,17 @@ pub struct ContainerNetworkReconciler<E> {
 enum NetworkError {
     /// Somebody else's has the name.
     #[error(
-        "a network {name} is there that is not this agent's, and it is not as the spec wants it; it is left alone"
+        "a network {name} is there that is not this agent's, and it is not as the spec wants it; it is left alone. Remove it, or give the spec another name"
     )]
     Foreign { name: String },
+    /// A container of somebody else's is in it.
+    #[error(
+        "network {name} must be made anew for its new spec, and {who} in it, which this agent does not move; take it out, or give the spec another name"
+    )]
+    Occupied { name: String, who: String },
     /// The engine takes the spec and makes something else of it.
     #[error(
-        "the engine has made network {name} with another {fields} than was asked for; it is left as it is"
+        "the engine has made network {name} with another {fields} than was asked for; it is left as it is. Ask for what its driver can do"
     )]
     NotKept { name: String, fields: String },
     /// The engine does not take the new spec, and what was there before is there again.
@@ -64,6 +73,7 @@ impl Fault for NetworkError {
     fn reason(&self) -> &'static str {
         match self {
             Self::Foreign { .. } => "Conflict",
+            Self::Occupied { .. } => "InUse",
             Self::NotKept { .. } => "NotKeptByEngine",
             Self::RolledBack { .. } => "UpdateRolledBack",
         }
@@ -74,21 +84,21 @@ impl Fault for NetworkError {
     }
 
     fn can_retry(&self) -> bool {
-        // Somebody may remove what has the name.
-        matches!(self, Self::Foreign { .. })
+        // Somebody may remove what has the name, or is in it.
+        matches!(self, Self::Foreign { .. } | Self::Occupied { .. })
     }
 }
 
 impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
     /// A reconciler that works in the engine at the end of `link`.
     pub fn new(link: Arc<Link<E>>) -> Self {
-        Self { link, names: Arc::default() }
+        Self { link, names: Arc::default(), formers: Arc::default() }
     }
 
     fn sight(&self, name: String, all: &[Network]) -> Sight {
         let found = all.iter().find(|network| network.name == name).cloned();
         let is_ours = found.as_ref().is_some_and(|network| marks::is_ours(&self.link.agent, &network.labels));
-        Sight { name, is_ours, found, former: Vec::new() }
+        Sight { name, is_ours, found }
     }
 
     /// The names of those that were made for `id`, which is called `name` now, and that are no other resource's.
@@ -102,20 +112,23 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         all.iter().filter(is_left).map(|network| network.name.clone()).collect()
     }
 
-    /// Those that no container is in.
-    async fn unused(&self, mut names: Vec<String>) -> Result<Vec<String>, EngineError> {
-        if !names.is_empty() {
-            let containers = self.link.engine.containers().await?;
-            names.retain(|name| !containers.iter().any(|container| container.networks.contains(name)));
-        }
-        Ok(names)
-    }
-
-    /// Our containers that are in a network, and how.
-    async fn members(&self, network: &str) -> Result<Vec<(String, Attachment)>, EngineError> {
+    /// Our containers that are in a network, and how. With others in it, nobody is moved.
+    async fn members(&self, network: &str) -> Result<Vec<(String, Attachment)>, ReconcileError> {
         let mut members = Vec::new();
         let all = self.link.engine.containers().await?;
-        for listed in all.iter().filter(|listed| marks::is_ours(&self.link.agent, &listed.labels)) {
+        let is_ours = |listed: &&Listed| marks::is_ours(&self.link.agent, &listed.labels);
+        let is_in = |listed: &&Listed| listed.networks.iter().any(|name| name == network);
+        let others: Vec<_> = all.iter().filter(is_in).filter(|listed| !is_ours(listed)).collect();
+        if !others.is_empty() {
+            let who = others.iter().map(|listed| listed.name.as_str()).collect::<Vec<_>>().join(", ");
+            let who = if others.len() == 1 {
+                format!("container {who} is")
+            } else {
+                format!("containers {who} are")
+            };
+            return Err(NetworkError::Occupied { name: network.to_owned(), who }.into());
+        }
+        for listed in all.iter().filter(is_ours) {
             let container = self.link.engine.container(&listed.id).await?;
             let attachment = container.and_then(|container| former::attachment(&container.shape, network));
             members.extend(attachment.map(|attachment| (listed.id.clone(), attachment)));
@@ -150,11 +163,20 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         })
     }
 
+    /// Puts all back who are not in it by now. That one of them cannot be keeps no other out.
     async fn put_back(&self, members: &[(String, Attachment)]) -> Result<(), EngineError> {
+        let mut result = Ok(());
         for (container, attachment) in members {
-            self.link.engine.connect(container, attachment).await?;
+            let Err(error) = self.link.engine.connect(container, attachment).await else { continue };
+            let path = format!("networks.{}", attachment.name);
+            match self.link.engine.container(container).await {
+                Ok(Some(found)) if found.shape.get(&path).is_none() => result = Err(error),
+                // It is in it, or it is gone.
+                Ok(_) => {}
+                Err(error) => result = Err(error),
+            }
         }
-        Ok(())
+        result
     }
 
     /// Makes it anew, with our containers in it as they were.
@@ -167,6 +189,7 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         let name = &seen.name;
         let members = if seen.is_present() { self.members(name).await? } else { Vec::new() };
         cx.check()?;
+        let _rebuilding = self.link.rebuild(name, &members);
         if seen.is_present() {
             self.clear(name, &members).await?;
         }
@@ -176,7 +199,7 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         if let (Err(error), Some((spec, marks))) = (&made, self.former(put, seen)) {
             self.link.engine.create_network(name, &spec, &marks).await?;
             self.put_back(&members).await?;
-            if !error.is_away() {
+            if blames_the_spec(error) {
                 return Err(NetworkError::RolledBack { name: name.clone(), why: error.to_string() }.into());
             }
         }
@@ -210,6 +233,13 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
     }
 }
 
+/// Whether that a network cannot be made says something of its spec, and not only of what the engine and its other networks are like at this moment.
+fn blames_the_spec(error: &EngineError) -> bool {
+    let passes = [Cause::NoAddresses, Cause::InsufficientStorage, Cause::InConflict, Cause::Leaving];
+    matches!(error, EngineError::Unsupported { .. })
+        || error.cause().is_some_and(|cause| !passes.contains(&cause))
+}
+
 /// The name that a resource has in the engine.
 fn name_of(spec: &ContainerNetworkSpec, id: &ResourceId) -> String {
     EngineName::of(spec.name.as_ref(), id)
@@ -228,16 +258,16 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
             spec.map(|spec| name_of(spec, target.id))
         };
         for target in targets {
-            self.names.set(target.id, name(target).filter(|_| is_watched(target)));
+            self.names.set(target.id, name(target).filter(|_| target.owned.is_some()));
         }
         let mut sights = Sights::new();
         for target in targets {
             let Some(name) = name(target) else { continue };
-            let mut seen = self.sight(name.clone(), &all);
+            let seen = self.sight(name.clone(), &all);
             if is_watched(target) {
                 let left = self.left_behind(target.id, &name, &all);
                 self.names.set(target.id, left.iter().cloned().chain([name]));
-                seen.former = self.unused(left).await?;
+                self.formers.set(target.id, left);
             }
             sights.insert(target.id.clone(), Ok(seen));
         }
@@ -249,21 +279,15 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
         let name = name_of(put.spec, put.id);
         let all = self.link.engine.networks().await?;
         let seen = self.sight(name.clone(), &all);
-        match seen.unlike(put.spec).as_slice() {
+        match seen.drift(put.spec).as_slice() {
             [] => {}
             [..] if seen.is_present() && !seen.is_ours => return Err(NetworkError::Foreign { name }.into()),
             [..] => self.make(cx, put, &seen).await?,
         }
-        let former = self.to_go(put.id, &name, put.owned, &all).into_iter().collect();
-        for former in &self.unused(former).await? {
-            match self.link.engine.remove_network(former).await {
-                // Whoever has come to be in it waits for the new one, perhaps.
-                Err(error) if error.cause() == Some(Cause::InConflict) => {
-                    tracing::warn!(resource = %put.id, network = former, "the former network is in use; it is left as it is");
-                }
-                outcome => outcome?,
-            }
-        }
+        // Those that are in a former one move over by steps of their own; it goes when nobody is in it any more.
+        let former: Vec<_> = self.to_go(put.id, &name, put.owned, &all).into_iter().collect();
+        former::remove_unused(&self.link, &former).await?;
+        self.formers.set(put.id, former);
         Ok(None)
     }
 
@@ -277,6 +301,7 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
             self.link.engine.remove_network(&name).await?;
         }
         self.names.set(take.id, None);
+        self.formers.set(take.id, Vec::new());
         Ok(())
     }
 
@@ -289,12 +314,18 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
         Some(("containerEngine", self.link.capability()?))
     }
 
+    /// Beside the hints, former networks go when nobody is in them any more: that is a part of a step that was made, and nothing that is told.
     fn drift_hints(&self) -> BoxStream<'static, Hint> {
-        let names = Arc::clone(&self.names);
-        self.link.hints(move |subject| match subject {
-            Subject::Network { name, .. } => names.whose(name).map(Whose::Resource),
+        let (names, formers) = (Arc::clone(&self.names), Arc::clone(&self.formers));
+        let hints = self.link.hints(move |subject| match subject {
+            Subject::Network { name, .. } => {
+                formers.hear(name);
+                names.whose(name).map(Whose::Resource)
+            }
             Subject::Container { .. } | Subject::Image | Subject::Volume(_) => None,
-        })
+        });
+        let tidying = former::tidy(Arc::clone(&self.link), Arc::clone(&self.formers));
+        stream::select(hints, tidying).boxed()
     }
 }
 

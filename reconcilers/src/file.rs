@@ -16,6 +16,7 @@ use manifest_types::{
     claim::Claim,
     kinds::file::{AbsolutePath, FileSpec},
 };
+use tokio::sync::Semaphore;
 
 use self::{
     cache::Digests,
@@ -56,7 +57,11 @@ mod watch;
 pub struct FileReconciler {
     world: Arc<World>,
     blobs: Arc<dyn Blobs>,
+    fetches: Semaphore,
 }
+
+/// So many contents are fetched at once: each has its buffer.
+const FETCHES: usize = 8;
 
 /// What all steps share.
 struct World {
@@ -83,7 +88,7 @@ impl FileReconciler {
             turns: Turns::default(),
             sites: Sites::default(),
         };
-        Self { world: Arc::new(world), blobs: Arc::clone(&host.blobs) }
+        Self { world: Arc::new(world), blobs: Arc::clone(&host.blobs), fetches: Semaphore::new(FETCHES) }
     }
 
     async fn put(
@@ -98,6 +103,7 @@ impl FileReconciler {
             Begun::Fetch(fetching, writing) => {
                 let source = put.spec.content.as_ref().and_then(content::source);
                 let source = source.expect("only a content that is not in the manifest is fetched");
+                let _turn = cx.turn(put.id, &self.fetches, &format!("fetching {}", source.0)).await?;
                 let writing = content::fetch(*writing, self.blobs.as_ref(), source, cx, put.id).await?;
                 blocking(move || fetching.finish(writing)).await.map(|()| None)
             }

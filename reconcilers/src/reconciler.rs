@@ -1,6 +1,6 @@
 //! The promise that every kind keeps.
 
-use std::{collections::BTreeMap, future::Future, sync::Arc};
+use std::{collections::BTreeMap, future::Future, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -11,6 +11,7 @@ use manifest_types::{
     name::ResourceId,
     status::{Capability, Progress},
 };
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -213,6 +214,9 @@ pub enum Hint {
     Kind,
 }
 
+/// Who waits for a turn tells so often that it still does.
+const STILL_WAITING: Duration = Duration::from_secs(60);
+
 type ProgressSink = dyn Fn(&ResourceId, Progress) + Send + Sync;
 
 /// What a step may use while it works.
@@ -241,8 +245,66 @@ impl StepContext {
         if self.cancelled.is_cancelled() { Err(Cancelled) } else { Ok(()) }
     }
 
+    /// Waits for a turn at what only so many may do at once, and tells that: it is long, and nobody else waits for it.
+    pub async fn turn<'s>(
+        &self,
+        id: &ResourceId,
+        turns: &'s Semaphore,
+        what: &str,
+    ) -> Result<SemaphorePermit<'s>, Cancelled> {
+        let tell = |message: String| {
+            self.progress(id, Progress { message, done: 0, total: None, unit: "bytes".into() });
+        };
+        let mut turn = std::pin::pin!(turns.acquire());
+        let mut is_waiting = false;
+        loop {
+            tokio::select! {
+                biased;
+                () = self.cancelled() => return Err(Cancelled),
+                turn = &mut turn => {
+                    tell(what.to_owned());
+                    return turn.map_err(|_| Cancelled);
+                }
+                () = tokio::time::sleep(STILL_WAITING), if is_waiting => {}
+                () = std::future::ready(()), if !is_waiting => {}
+            }
+            is_waiting = true;
+            tell(format!("waits for its turn: {what}"));
+        }
+    }
+
     /// Returns once the step is to stop.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_its_turn_says_so_and_stops_when_it_is_told_to() {
+        let told: Arc<Mutex<Vec<String>>> = Arc::default();
+        let (sink, token) = (Arc::clone(&told), CancellationToken::new());
+        let cx =
+            StepContext::new(token.clone(), move |_, progress| sink.lock().unwrap().push(progress.message));
+        let (id, turns) = ("it".parse().unwrap(), Semaphore::new(1));
+        let first = cx.turn(&id, &turns, "fetching").await.unwrap();
+        assert_eq!(*told.lock().unwrap(), ["fetching"]);
+        let waiting =
+            tokio::time::timeout(STILL_WAITING + STILL_WAITING / 2, cx.turn(&id, &turns, "pulling"));
+        assert!(waiting.await.is_err(), "somebody else has the turn");
+        assert_eq!(told.lock().unwrap()[1..], ["waits for its turn: pulling", "waits for its turn: pulling"]);
+        let then = async {
+            tokio::task::yield_now().await;
+            drop(first);
+        };
+        let (second, ()) = tokio::join!(cx.turn(&id, &turns, "pulling"), then);
+        assert!(second.is_ok());
+        token.cancel();
+        assert!(cx.turn(&id, &turns, "pulling").await.is_err());
     }
 }

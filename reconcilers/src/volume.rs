@@ -45,7 +45,7 @@ pub struct VolumeReconciler<E> {
 enum VolumeError {
     /// Somebody else made one of that name.
     #[error(
-        "a volume {name} is there that is not this agent's, and it is not as the spec wants it; it is left alone"
+        "a volume {name} is there that is not this agent's, and it is not as the spec wants it; it is left alone. Remove it with what is in it, or give the spec another name"
     )]
     Foreign {
         /// Its name.
@@ -126,8 +126,7 @@ impl<E: ContainerEngine> Reconciler for VolumeReconciler<E> {
                 continue;
             };
             let name = name_of(spec, target.id);
-            let is_watched = target.wanted.is_some() && target.owned.is_some();
-            self.names.set(target.id, is_watched.then(|| name.clone()));
+            self.names.set(target.id, target.owned.is_some().then(|| name.clone()));
             let found = all.iter().find(|volume| volume.name == name);
             sights.insert(target.id.clone(), Ok(sight(&self.link.agent, name, found)));
         }

@@ -36,7 +36,9 @@ pub enum ContainerError {
         why: String,
     },
     /// The engine takes the spec and makes something else of it.
-    #[error("the engine has made {name} with another {fields} than was asked for; it is left as it is")]
+    #[error(
+        "the engine has made {name} with another {fields} than was asked for; it is left as it is. Ask for what this engine can do"
+    )]
     NotKept {
         /// Its name.
         name: String,

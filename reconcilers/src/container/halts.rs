@@ -42,6 +42,20 @@ impl Halts {
         self.0.change(&link.identity(), |halted| halted.extend([id.to_owned()])).await
     }
 
+    /// A container that is not to run is about to be stopped. That this cannot be noted keeps it from nothing: at worst it is started once more
+    /// after a kill, and a full disk is no reason to let it go on.
+    pub(super) async fn begins_for_good<E: ContainerEngine>(&self, link: &Link<E>, id: &str) {
+        if let Err(error) = self.begins(link, id).await {
+            let failure = crate::error::ReconcileError::from(error).to_failure();
+            tracing::warn!(
+                container = id,
+                reason = failure.reason,
+                error = failure.message,
+                "stopping it without a note"
+            );
+        }
+    }
+
     /// A container runs again, or is gone.
     pub(super) async fn ends<E: ContainerEngine>(&self, link: &Link<E>, id: &str) {
         let ended = self.0.change(&link.identity(), |halted| halted.retain(|own| own != id)).await;

@@ -154,7 +154,9 @@ impl<E: ContainerEngine> Asker<E> {
         let mut count = Count::default();
         loop {
             let answer = time::timeout(probe.wanted_timeout(), self.question(&probe)).await;
-            if let Some(is_well) = count.take(answer.unwrap_or(false), &probe) {
+            if let Some(is_well) = answer.unwrap_or(Some(false))
+                && let Some(is_well) = count.take(is_well, &probe)
+            {
                 self.tell(is_well);
             }
             time::sleep(probe.wanted_interval()).await;
@@ -170,16 +172,20 @@ impl<E: ContainerEngine> Asker<E> {
         }
     }
 
-    async fn question(&self, probe: &Probe) -> bool {
+    /// Whether it is well; `None` where that cannot be asked: an engine that is away says nothing of its containers.
+    async fn question(&self, probe: &Probe) -> Option<bool> {
         if let Some(exec) = &probe.exec {
-            return self.link.engine.run_in(&self.id, &exec.command).await.is_ok_and(|code| code == 0);
+            return match self.link.engine.run_in(&self.id, &exec.command).await {
+                Ok(code) => Some(code == 0),
+                Err(error) => error.cause().map(|_| false),
+            };
         }
-        let Some(address) = self.address else { return false };
-        match (&probe.http, &probe.tcp) {
+        let Some(address) = self.address else { return Some(false) };
+        Some(match (&probe.http, &probe.tcp) {
             (Some(http), _) => get(address, http).await.unwrap_or(false),
             (None, Some(tcp)) => TcpStream::connect((address, tcp.port)).await.is_ok(),
             (None, None) => false,
-        }
+        })
     }
 }
 

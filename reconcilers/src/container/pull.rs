@@ -29,7 +29,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let will_do = |error: &dyn fmt::Display| {
             tracing::warn!(resource = %put.id, %image, %error, "cannot pull; the image that is there will do");
         };
-        let login = self.login(put.spec).await?;
+        let login = match self.login(put.spec).await {
+            Err(error) if is_there => {
+                will_do(&error.to_failure().message);
+                return Ok(());
+            }
+            login => login?,
+        };
+        let _turn = cx.turn(put.id, &self.pulls, &format!("pulling {image}")).await?;
         self.images.make_room(&self.link, &self.names).await;
         let under_way = match self.images.pulls(&self.link, &scene.name, image).await {
             Err(error) if is_there => {

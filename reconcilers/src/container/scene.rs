@@ -257,6 +257,19 @@ impl Scene {
         may_have_another || own.is_none_or(rests) || spec.may_rest()
     }
 
+    /// What is to be started again by a step that is told to stop: what it has stopped, if that is to run and nothing else does.
+    pub(super) fn left_standing(&self, memory: &Memory, spec: &ContainerSpec) -> Option<String> {
+        let runs = self.members().into_iter().flatten().any(Member::is_up);
+        if runs || spec.desired == Desired::Stopped {
+            return None;
+        }
+        let is_own = |member: &&Member| {
+            let id = &member.container.id;
+            member.is_ours && memory.halted.contains(id) && !memory.made.contains(id)
+        };
+        self.members().into_iter().flatten().find(is_own).map(Member::id)
+    }
+
     /// Whether a move takes back, or replaces, what this step itself has made and is not as wanted.
     pub(super) fn takes_back(&self, next: &Move, memory: &Memory) -> bool {
         let is_own = |member: &&Member| memory.made.contains(&member.id());

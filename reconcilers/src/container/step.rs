@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream::BoxStream};
 use jiff::Timestamp;
-use manifest_types::kinds::container::{ContainerSpec, PullPolicy};
+use manifest_types::kinds::container::{ContainerSpec, Desired};
 use tokio::time::Instant;
 
 use super::{
@@ -28,6 +28,11 @@ use crate::{
     error::ReconcileError,
     reconciler::{Hint, Outcome, Put, StepContext},
 };
+
+mod failing;
+
+use failing::{failed, given_up, has_gone};
+
 /// So often it is tried again to start what finds its port taken.
 const MOST_PORT_WAITS: u32 = 20;
 /// How long it is waited before a candidate is looked at again.
@@ -52,7 +57,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let mut news = self.link.news_of(own_names(name));
         let mut scene = self.scene(put, name).await?;
         loop {
-            cx.check()?;
+            if let Err(cancelled) = cx.check() {
+                self.leave(put, name, &memory).await;
+                return Err(cancelled.into());
+            }
             let goal = Goal {
                 name,
                 spec: put.spec,
@@ -108,6 +116,30 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             moves += 1;
             if moves >= MOST_MOVES {
                 return Err(ContainerError::Contended { moves }.into());
+            }
+        }
+    }
+
+    /// A step that is told to stop leaves something running where something ran: the next one may have to wait for others.
+    async fn leave(&self, put: &Put<'_, ContainerSpec>, name: &str, memory: &Memory) {
+        if memory.halted.is_empty() {
+            return;
+        }
+        let started = async {
+            let scene = self.scene(put, name).await?;
+            match scene.left_standing(memory, put.spec) {
+                Some(id) => self.link.engine.start(&id).await.map(|()| Some(id)),
+                None => Ok(None),
+            }
+        };
+        match started.await {
+            Ok(Some(id)) => {
+                self.halts.ends(&self.link, &id).await;
+                tracing::info!(resource = %put.id, "what was stopped to be replaced runs again: the step was told to stop");
+            }
+            Ok(None) => {}
+            Err(error) => {
+                tracing::warn!(resource = %put.id, %error, "what was stopped to be replaced does not run")
             }
         }
     }
@@ -252,9 +284,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             Move::Start(id) => self.start(id, memory).await,
             Move::Unpause(id) => engine.unpause(id).await,
             Move::Stop(id) => {
-                if scene.may_rest(id, put.spec) {
-                    self.halts.begins(&self.link, id).await?;
+                match (scene.may_rest(id, put.spec), put.spec.desired) {
+                    (false, _) => {}
+                    (true, Desired::Stopped) => self.halts.begins_for_good(&self.link, id).await,
+                    (true, Desired::Running) => self.halts.begins(&self.link, id).await?,
                 }
+                memory.halted.push(id.clone());
                 engine.stop(id, grace).await
             }
             Move::Restart(id) => {
@@ -316,60 +351,4 @@ enum Made {
     AsMeant,
     /// Something else happened beside it: all is looked at again.
     Otherwise,
-}
-
-/// Whether what a move needs is no longer there, or is on its way out: then it is looked at again.
-fn has_gone(next: &Move, error: &EngineError, spec: &ContainerSpec) -> bool {
-    match next {
-        Move::Pull => false,
-        Move::Create(_) => {
-            error.cause() == Some(Cause::ImageNotFound) && spec.pull_policy != PullPolicy::Never
-        }
-        _ => matches!(error.cause(), Some(Cause::NotFound | Cause::Leaving)),
-    }
-}
-
-/// What a move that failed means: of a candidate, that it is not well; of anything else, that the step ends here.
-fn failed(
-    scene: &Scene,
-    spec: &ContainerSpec,
-    next: &Move,
-    error: EngineError,
-    memory: &mut Memory,
-) -> Result<(), ReconcileError> {
-    let is_candidate = |id: &String| {
-        let next = scene.next.as_ref().is_some_and(|next| next.container.id == *id);
-        next || (scene.prior.is_some() && scene.main.as_ref().is_some_and(|main| main.container.id == *id))
-    };
-    match next {
-        Move::Start(id) if is_candidate(id) && memory.failed.is_none() && error.cause().is_some() => {
-            memory.failed = Some((id.clone(), error.to_string()));
-            memory.hindered = Some(error).filter(|error| !is_its_own_fault(error));
-            Ok(())
-        }
-        // The old one was not touched yet.
-        Move::Create(_) if scene.main.is_some() && error.cause() == Some(Cause::Invalid) => {
-            Err(given_up(scene, spec, error.to_string()).into())
-        }
-        _ => Err(error.into()),
-    }
-}
-
-/// Whether that a candidate cannot be started says something of its spec, and not only of what the device is like at this moment.
-fn is_its_own_fault(error: &EngineError) -> bool {
-    !matches!(
-        error.cause(),
-        Some(
-            Cause::InsufficientStorage
-                | Cause::NoAddresses
-                | Cause::InConflict
-                | Cause::Leaving
-                | Cause::NotFound,
-        )
-    )
-}
-
-fn given_up(scene: &Scene, spec: &ContainerSpec, why: String) -> ContainerError {
-    let old = scene.main.as_ref().map_or("nothing", |main| main.container.image.as_str()).to_owned();
-    ContainerError::RolledBack { old, new: spec.image.to_string(), why }
 }

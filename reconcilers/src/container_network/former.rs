@@ -1,4 +1,14 @@
-//! How a network is made again that could not be replaced, and how its containers were in it. Pure.
+//! What a network was before: how it is made again when it could not be replaced, how its containers were in it, and what becomes of the one under its former name.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 
 use manifest_types::{
     kinds::{
@@ -9,11 +19,18 @@ use manifest_types::{
     name::{AgentId, ResourceId},
 };
 use serde_json::Value;
+use tokio::sync::Notify;
 
-use crate::engine::{
-    marks::{AGENT, FIELDS, RESOURCE},
-    shape::{Birth, Shape},
-    terms::Network,
+use crate::{
+    engine::{
+        Answer, ContainerEngine,
+        error::Cause,
+        link::Link,
+        marks::{AGENT, FIELDS, RESOURCE},
+        shape::{Birth, Shape},
+        terms::Network,
+    },
+    reconciler::Hint,
 };
 
 /// The marks of one that is made again from a spec that was applied. What digest that had, nobody remembers.
@@ -55,4 +72,72 @@ pub(super) fn attachment(shape: &Shape, network: &str) -> Option<Attachment> {
     let aliases = shape.get(&format!("networks.{network}.aliases")).and_then(Value::as_array);
     let aliases = aliases.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
     Some(Attachment { name: network.parse().ok()?, aliases: aliases.collect(), ip: Vec::new() })
+}
+
+/// The networks that resources had under other names before, and that are to go once nobody is in them.
+#[derive(Debug, Default)]
+pub(super) struct Formers {
+    names: Mutex<BTreeMap<ResourceId, Vec<String>>>,
+    /// Something may be to do.
+    stirred: Notify,
+}
+
+impl Formers {
+    /// From now on these are the former ones of `id`, and no others.
+    pub(super) fn set(&self, id: &ResourceId, names: Vec<String>) {
+        let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.is_empty() {
+            all.remove(id);
+        } else {
+            all.insert(id.clone(), names);
+            self.stirred.notify_one();
+        }
+    }
+
+    /// Something has happened to the network of this name.
+    pub(super) fn hear(&self, name: &str) {
+        if self.all().contains(name) {
+            self.stirred.notify_one();
+        }
+    }
+
+    fn all(&self) -> BTreeSet<String> {
+        let all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values().flatten().cloned().collect()
+    }
+}
+
+/// Removes those of some networks that nobody is in.
+pub(super) async fn remove_unused<E: ContainerEngine>(link: &Link<E>, names: &[String]) -> Answer<()> {
+    if names.is_empty() {
+        return Ok(());
+    }
+    let containers = link.engine.containers().await?;
+    let is_unused = |name: &&String| !containers.iter().any(|container| container.networks.contains(name));
+    for name in names.iter().filter(is_unused) {
+        match link.engine.remove_network(name).await {
+            // Whoever has come to be in it waits for the new one, perhaps.
+            Err(error) if error.cause() == Some(Cause::InConflict) => {
+                tracing::debug!(network = name, "the former network is in use; it is left for now");
+            }
+            outcome => outcome?,
+        }
+    }
+    Ok(())
+}
+
+/// Removes former networks whenever that may be possible. It hints at nothing, and ends with whoever polls it.
+pub(super) fn tidy<E: ContainerEngine>(
+    link: Arc<Link<E>>,
+    formers: Arc<Formers>,
+) -> BoxStream<'static, Hint> {
+    let rounds = stream::unfold((link, formers), |(link, formers)| async move {
+        formers.stirred.notified().await;
+        let names: Vec<_> = formers.all().into_iter().collect();
+        if let Err(error) = remove_unused(&link, &names).await {
+            tracing::debug!(%error, "former networks are left for now");
+        }
+        Some(((), (link, formers)))
+    });
+    rounds.filter_map(|()| std::future::ready(None)).boxed()
 }

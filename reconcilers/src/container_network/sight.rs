@@ -20,19 +20,6 @@ pub struct Sight {
     pub is_ours: bool,
     /// The network, if it is there.
     pub found: Option<Network>,
-    /// The names of those that this resource had before and that nobody needs any more.
-    pub former: Vec<String>,
-}
-
-impl Sight {
-    /// Where the network is not as wanted.
-    pub fn unlike(&self, wanted: &ContainerNetworkSpec) -> Vec<Difference> {
-        match &self.found {
-            Some(found) => Shape::wanted_network(wanted)
-                .differences(&Shape::of_network(found), &marks::birth(&found.labels)),
-            None => vec![Difference::in_place("network", self.name.as_str(), Value::Null)],
-        }
-    }
 }
 
 impl Observed<ContainerNetworkSpec> for Sight {
@@ -41,9 +28,11 @@ impl Observed<ContainerNetworkSpec> for Sight {
     }
 
     fn drift(&self, wanted: &ContainerNetworkSpec) -> Vec<Difference> {
-        let left = self.former.iter();
-        let left = left.map(|name| Difference::in_place("former", Value::Null, name.as_str()));
-        self.unlike(wanted).into_iter().chain(left).collect()
+        match &self.found {
+            Some(found) => Shape::wanted_network(wanted)
+                .differences(&Shape::of_network(found), &marks::birth(&found.labels)),
+            None => vec![Difference::in_place("network", self.name.as_str(), Value::Null)],
+        }
     }
 
     fn health(&self) -> Health {

@@ -281,6 +281,10 @@ impl ContainerEngine for FakeEngine {
         if !self.world()?.networks.contains_key(to.name.as_str()) {
             return Err(refused(doing, Cause::NetworkNotFound));
         }
+        let path = format!("networks.{}", to.name);
+        if self.container(id).await?.is_some_and(|container| container.shape.get(&path).is_some()) {
+            return Err(refused(doing, Cause::InConflict));
+        }
         self.change(id, |container| container.shape.network(to))
     }
 

@@ -12,6 +12,7 @@ use futures_util::{
 };
 use jiff::Timestamp;
 use manifest_types::{
+    kinds::container::Attachment,
     name::{AgentId, ResourceId},
     status::Capability,
 };
@@ -24,8 +25,11 @@ use super::{
 use crate::reconciler::Hint;
 
 mod ends;
+mod rebuilt;
 
 use ends::Ends;
+pub use rebuilt::Rebuilding;
+use rebuilt::Rebuilt;
 
 /// So much news is kept for whoever is slow to hear it.
 const KEPT: usize = 1024;
@@ -42,6 +46,7 @@ pub struct Link<E> {
     /// Whose things there are ours.
     pub agent: AgentId,
     state: Mutex<State>,
+    rebuilt: Arc<Mutex<Rebuilt>>,
     news: broadcast::Sender<News>,
 }
 
@@ -83,7 +88,7 @@ impl<E: ContainerEngine> Link<E> {
     /// A way to `engine` for `agent`. Nothing is asked yet.
     pub fn new(engine: E, agent: AgentId) -> Arc<Self> {
         let (news, _) = broadcast::channel(KEPT);
-        Arc::new(Self { engine, agent, state: Mutex::default(), news })
+        Arc::new(Self { engine, agent, state: Mutex::default(), rebuilt: Arc::default(), news })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -144,12 +149,19 @@ impl<E: ContainerEngine> Link<E> {
     }
 
     /// One container by its name or id, as [`ContainerEngine::container`] tells it, and how it last ended, though it runs again.
+    /// It is in each network that is being made anew as it was before: whoever makes that puts it back.
     pub async fn container(&self, name: &str) -> Answer<Option<Container>> {
         let mut found = self.engine.container(name).await?;
         if let Some(found) = &mut found {
             self.state().ends.tell(&found.id, &mut found.state);
+            self.rebuilt.lock().unwrap_or_else(PoisonError::into_inner).tell(found);
         }
         Ok(found)
+    }
+
+    /// From now on `network` is being made anew, and these containers count as if they were still in it, until what is returned is dropped.
+    pub fn rebuild(self: &Arc<Self>, network: &str, members: &[(String, Attachment)]) -> Rebuilding<E> {
+        Rebuilding::begin(Arc::clone(self), network, members)
     }
 
     /// Tells after a while that something may have changed, though the engine tells nothing: time alone has changed what it means.

@@ -52,7 +52,8 @@ impl Shape {
         shape.networking(spec);
         shape.rights(spec);
         shape.limits(&spec.resources);
-        shape.restarts(spec.restart_policy, spec.max_restarts);
+        let (policy, most) = spec.wanted_restarts();
+        shape.restarts(policy, most);
         for mount in &spec.mounts {
             shape.set(format!("mounts.{}", mount.target), mount_text(mount));
         }

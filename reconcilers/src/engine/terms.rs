@@ -216,11 +216,8 @@ pub struct Adjustment {
 impl Adjustment {
     /// What a spec wants of it.
     pub fn of(spec: &ContainerSpec) -> Self {
-        Self {
-            limits: spec.resources.clone(),
-            restart_policy: spec.restart_policy,
-            max_restarts: spec.max_restarts,
-        }
+        let (restart_policy, max_restarts) = spec.wanted_restarts();
+        Self { limits: spec.resources.clone(), restart_policy, max_restarts }
     }
 }
 

@@ -21,6 +21,8 @@ async fn a_former_network_goes_once_nobody_is_in_it(place: String) {
         rig.device.ready(&rig.fleet, generation).await;
     }
     let web = rig.container().await.unwrap();
+    let told = rig.device.ready(&rig.fleet, 2).await;
+    assert!(told.resources.values().all(|resource| resource.drift_count == 0), "nobody has changed anything");
     until("the former network is gone", LONG, async || {
         let all = rig.engine.networks().await.unwrap();
         let own = all
@@ -32,6 +34,51 @@ async fn a_former_network_goes_once_nobody_is_in_it(place: String) {
     .await;
     assert_eq!(rig.container().await.unwrap().state.started_at, web.state.started_at);
     rig.clear().await;
+}
+
+/// While their network is made anew, they are put back by who makes it, and by nobody else.
+async fn a_network_with_several_in_it_is_made_anew(place: String) {
+    let rig = Rig::on(place).await;
+    let network = format!("{}-net", rig.device.id);
+    let name = |who: &str| format!("{}-{who}", rig.device.id);
+    let apply = async |label: &str| {
+        let member = |who: &str| {
+            let spec = json!({
+                "name": name(who), "image": IMAGE, "stopGracePeriod": "0s", "networks": [{ "name": network, "aliases": [who] }]
+            });
+            json!({ "id": who, "kind": "Container", "dependsOn": ["net"], "spec": spec })
+        };
+        let net = json!({ "name": network, "internal": true, "labels": { "tier": label } });
+        let net = json!({ "id": "net", "kind": "ContainerNetwork", "spec": net });
+        rig.apply_all(json!([net, member("a"), member("b"), member("c")])).await;
+    };
+    apply("1").await;
+    rig.device.ready(&rig.fleet, 1).await;
+    let started = async |who: &str| rig.engine.container(&name(who)).await.unwrap().unwrap().state.started_at;
+    let before = (started("a").await, started("b").await, started("c").await);
+    for generation in 2..5 {
+        apply(&generation.to_string()).await;
+        let status = rig.device.ready(&rig.fleet, generation).await;
+        for who in ["a", "b", "c"] {
+            let found = rig.engine.container(&name(who)).await.unwrap().unwrap();
+            let aliases =
+                found.shape.get(&format!("networks.{network}.aliases")).cloned().unwrap_or_default();
+            assert!(aliases.as_array().is_some_and(|all| all.contains(&json!(who))), "{who}: {aliases}");
+            assert_eq!(status.resources[who].drift_count, 0, "{who} was not told to be missing there");
+        }
+    }
+    assert_eq!((started("a").await, started("b").await, started("c").await), before, "nobody was restarted");
+    rig.clear().await;
+}
+
+#[tokio::test]
+async fn a_network_with_several_in_it_is_made_anew_on_docker() {
+    a_network_with_several_in_it_is_made_anew(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn a_network_with_several_in_it_is_made_anew_on_podman() {
+    a_network_with_several_in_it_is_made_anew(parts::podman()).await;
 }
 
 #[tokio::test]

@@ -11,7 +11,8 @@ pub(crate) struct Rig {
     pub(crate) fleet: Fleet,
     pub(crate) device: Device,
     pub(crate) engine: Docker,
-    _agent: Running,
+    /// The agent, whose log tells each move.
+    pub(crate) agent: Running,
     _server: NatsServer,
 }
 
@@ -22,7 +23,7 @@ impl Rig {
         let device =
             Device::with_flags(&fresh("pump"), &["--nats-url", &server.url(), "--docker-host", &place]);
         let agent = device.start();
-        Self { fleet, device, engine: Docker::new(vec![place]), _agent: agent, _server: server }
+        Self { fleet, device, engine: Docker::new(vec![place]), agent, _server: server }
     }
 
     /// Applies a manifest of one container, `web`, whose spec has this and `more`.

@@ -40,9 +40,10 @@ impl Names {
 
 /// The manifest of a turn: containers come and go, and change in ways that need another container, or only a change in place.
 fn turn(chance: &mut Chance, names: &Names) -> Value {
-    let mut resources = vec![
-        json!({ "id": "net", "kind": "ContainerNetwork", "spec": { "name": names.of("net"), "internal": true } }),
-    ];
+    let mut resources = vec![json!({
+        "id": "net", "kind": "ContainerNetwork",
+        "spec": { "name": names.of("net"), "internal": true, "labels": { "turn": chance.below(3).to_string() } }
+    })];
     for name in ["a", "b", "c"] {
         if chance.below(4) == 0 {
             continue;
@@ -114,6 +115,12 @@ async fn look(engine: &Docker, names: &Names, manifest: &Value, foreign: &str) -
     let there: BTreeSet<_> = all.filter(|name| name.starts_with(&names.0)).collect();
     if there != expected {
         wrongs.push(format!("there are {there:?}, not {expected:?}"));
+    }
+    let networks = engine.networks().await?.into_iter().map(|network| network.name);
+    let own: Vec<_> = networks.filter(|name| name.starts_with(&names.0)).collect();
+    let is_wanted = !manifest["resources"].as_array().unwrap().is_empty();
+    if own != Vec::from_iter(is_wanted.then(|| names.of("net"))) {
+        wrongs.push(format!("there are the networks {own:?}"));
     }
     Ok(wrongs)
 }

@@ -207,3 +207,43 @@ async fn what_ran_out_of_memory_is_told_on_docker() {
 async fn what_ran_out_of_memory_is_told_on_podman() {
     what_ran_out_of_memory_is_told(parts::podman(), false).await;
 }
+
+/// The old one has been stopped, and a newer manifest wants something that has to wait: what ran runs.
+async fn superseded_while_nothing_runs_the_old_one_runs_again(place: String) {
+    let rig = Rig::on(place).await;
+    let slow = |mode: &str| {
+        json!({
+            "name": rig.device.id, "image": IMAGE, "networkMode": "None", "stopGracePeriod": "20s", "env": { "MODE": mode },
+            "command": ["sh", "-c", "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done"]
+        })
+    };
+    rig.apply_all(json!([{ "id": "web", "kind": "Container", "spec": slow("1") }])).await;
+    rig.device.ready(&rig.fleet, 1).await;
+    let old = rig.container().await.unwrap();
+    rig.apply_all(json!([{ "id": "web", "kind": "Container", "spec": slow("2") }])).await;
+    until("it is being stopped", LONG, async || rig.agent.stderr().contains("next=Stop(")).await;
+    let missing = json!({ "id": "never", "kind": "File", "spec": { "path": "/nowhere/at/all", "content": { "inline": "x" } } });
+    rig.apply_all(
+        json!([missing, { "id": "web", "kind": "Container", "dependsOn": ["never"], "spec": slow("3") }]),
+    )
+    .await;
+    until("what ran runs again", LONG, async || {
+        rig.container().await.is_some_and(|now| {
+            now.id == old.id
+                && now.state.activity == Activity::Running
+                && now.state.started_at > old.state.started_at
+        })
+    })
+    .await;
+    rig.clear().await;
+}
+
+#[tokio::test]
+async fn superseded_while_nothing_runs_the_old_one_runs_again_on_docker() {
+    superseded_while_nothing_runs_the_old_one_runs_again(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn superseded_while_nothing_runs_the_old_one_runs_again_on_podman() {
+    superseded_while_nothing_runs_the_old_one_runs_again(parts::podman()).await;
+}

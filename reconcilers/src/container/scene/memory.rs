@@ -22,6 +22,8 @@ pub(in crate::container) struct Memory {
     pub(in crate::container) deadline: Option<Duration>,
     /// Since when each run of a candidate is known of, counted as `Goal::elapsed`. A run is a container and its start.
     pub(in crate::container) runs: BTreeMap<(String, Option<Timestamp>), Duration>,
+    /// What this step has stopped.
+    pub(in crate::container) halted: Vec<String>,
     /// What this step has made.
     pub(in crate::container) made: Vec<String>,
     /// How much of that it took away again, because it was not as wanted.

@@ -369,3 +369,25 @@ fn what_was_made_and_is_not_as_wanted_is_made_anew_before_the_engine_is_blamed()
     assert_eq!(next_at(&beside, &wanted, &memory(1), 100), Move::Stop("made".into()));
     assert!(matches!(next_at(&beside, &wanted, &memory(2), 100), Move::Fail(id, _) if id == "made"));
 }
+
+#[test]
+fn a_step_that_is_told_to_stop_starts_what_it_has_stopped() {
+    let wanted = spec(json!({}));
+    let halted = |ids: &[&str]| Memory {
+        halted: ids.iter().map(|id| (*id).to_owned()).collect(),
+        made: vec!["new".into()],
+        ..Memory::default()
+    };
+    let with = |main, next, prior| Scene { main, next, prior, ..scene() };
+    let (old, new) = (member("old", &wanted, Activity::Exited), member("new", &wanted, Activity::Created));
+    let old_id = || Some("old".to_owned());
+    let before_the_rename = with(old, new, None);
+    assert_eq!(before_the_rename.left_standing(&halted(&["old"]), &wanted), old_id());
+    assert_eq!(before_the_rename.left_standing(&halted(&[]), &wanted), None, "somebody else has stopped it");
+    let stopped = spec(json!({ "desired": "Stopped" }));
+    assert_eq!(before_the_rename.left_standing(&halted(&["old"]), &stopped), None);
+    let (old, new) = (member("old", &wanted, Activity::Exited), member("new", &wanted, Activity::Created));
+    assert_eq!(with(new, None, old).left_standing(&halted(&["old", "new"]), &wanted), old_id());
+    let (old, new) = (member("old", &wanted, Activity::Exited), member("new", &wanted, Activity::Running));
+    assert_eq!(with(new, None, old).left_standing(&halted(&["old"]), &wanted), None, "the new one runs");
+}

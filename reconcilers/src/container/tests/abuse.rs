@@ -147,3 +147,31 @@ async fn what_somebody_runs_of_an_image_of_ours_is_theirs() {
     rig.take(&web).await;
     assert_eq!(rig.all().await, all[..1]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_is_away_says_nothing_of_what_is_alive() {
+    let rig = Rig::new().await;
+    let probe = json!({ "exec": { "command": ["true"] }, "interval": "1s", "failureThreshold": 2 });
+    let probed = spec(GOOD, json!({ "probes": { "liveness": probe } }));
+    rig.put(None, &probed, false).await.unwrap();
+    assert!(is_well(&rig.see(&probed).await));
+    rig.fake.set_away(true);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    rig.fake.set_away(false);
+    assert_eq!(rig.drift(&probed).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_state_directory_that_cannot_be_written_keeps_nothing_running() {
+    let rig = Rig::new().await;
+    let job = spec(GOOD, json!({ "restartPolicy": "No" }));
+    let stopped = spec(GOOD, json!({ "restartPolicy": "No", "desired": "Stopped" }));
+    rig.put(None, &job, false).await.unwrap();
+    // A directory where the note is to be: nothing can be written there, whoever tries.
+    std::fs::create_dir_all(rig.state.path().join("halted.json.new")).unwrap();
+    rig.put(Some(&job), &stopped, false).await.unwrap();
+    assert_eq!(rig.all().await[0].2, Activity::Exited);
+    rig.fake.start("web").await.unwrap();
+    rig.take(&job).await;
+    assert_eq!(rig.all().await, []);
+}
