@@ -374,4 +374,4 @@ fn publish(engine: &mut Engine, now: Now) -> (Option<Command>, Option<BootTime>)
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

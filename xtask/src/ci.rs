@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 
-use crate::{process::Program, schemas, test, tidy};
+use crate::{licences, process::Program, schemas, test, tidy};
 
 /// Runs all checks and all tests; the first failure ends it.
 pub(crate) fn run() -> Result<()> {
@@ -10,5 +10,6 @@ pub(crate) fn run() -> Result<()> {
     tidy::run()?;
     schemas::check()?;
     Program::cargo().args(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"]).run()?;
+    licences::check()?;
     test::run(&test::Args::all())
 }

@@ -9,6 +9,7 @@ mod bench;
 mod ci;
 mod demo;
 mod engines;
+mod licences;
 mod process;
 mod schemas;
 mod setup;

@@ -6,7 +6,7 @@ use super::*;
 use crate::engine::tests::{Bench, absent, file, right, wrong};
 
 /// Manifests whose entries depend on each other and exchange their paths.
-fn manifest() -> impl Strategy<Value = Vec<Value>> {
+pub(crate) fn manifest() -> impl Strategy<Value = Vec<Value>> {
     let ids = ["a", "b", "c", "d", "e"];
     let paths = Just(vec!["/1", "/2", "/3", "/4", "/5"]).prop_shuffle();
     (paths, prop::collection::vec((0u8..3, any::<bool>(), any::<bool>()), 0..5)).prop_map(

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use manifest_types::kinds::container::{Attachment, ContainerSpec, Desired, PullPolicy, Strategy};
+use serde_json::Value;
 
 use super::{fare, probes::Said, sight};
 use crate::{
@@ -226,6 +227,9 @@ impl Scene {
         if let Some(change) = differences.iter().find_map(|difference| in_place(main, difference, goal)) {
             return change;
         }
+        if goal.spec.desired == Desired::Stopped && !memory.cannot_adjust && may_be_started_by_others(main) {
+            return Move::Adjust(main.id());
+        }
         match main.container.state.activity {
             _ if starts => Move::Start(main.id()),
             Activity::Paused => Move::Unpause(main.id()),
@@ -317,6 +321,11 @@ fn in_place(main: &Member, difference: &Difference, goal: &Goal<'_>) -> Option<M
         None => Attachment { name: network.parse().ok()?, aliases: Vec::new(), ip: Vec::new() },
     };
     Some(Move::Connect(main.id(), attachment))
+}
+
+/// Whether an engine that comes up itself would start it, though it was stopped.
+fn may_be_started_by_others(member: &Member) -> bool {
+    member.container.shape.get("restartPolicy").and_then(Value::as_str) != Some("No")
 }
 
 fn must_start(member: &Member, goal: &Goal<'_>) -> bool {

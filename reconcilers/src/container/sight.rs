@@ -84,6 +84,11 @@ pub(super) fn differences(
         });
     }
     differences.extend(Shape::wanted(wanted).differences(&found.shape, &marks::birth(&found.labels)));
+    if wanted.desired == Desired::Stopped {
+        // It has another one for as long as it is held stopped, where the engine can change that in place.
+        differences
+            .retain(|difference| !["restartPolicy", "maxRestarts"].contains(&difference.path.as_str()));
+    }
     differences
 }
 

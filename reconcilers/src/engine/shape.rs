@@ -52,8 +52,7 @@ impl Shape {
         shape.networking(spec);
         shape.rights(spec);
         shape.limits(&spec.resources);
-        let (policy, most) = spec.wanted_restarts();
-        shape.restarts(policy, most);
+        shape.restarts(spec.restart_policy, spec.max_restarts);
         for mount in &spec.mounts {
             shape.set(format!("mounts.{}", mount.target), mount_text(mount));
         }

@@ -124,3 +124,23 @@ async fn what_a_url_gives_becomes_a_file_and_is_fetched_once() {
     assert!(text.contains("404"), "{text}");
     assert!(!text.contains("s3cret"), "an address may hold a secret: {text}");
 }
+
+/// A step that waits for what never comes does not keep an agent that is asked to end.
+#[tokio::test]
+async fn a_stalled_content_does_not_keep_the_agent() {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+    let url = format!("http://127.0.0.1:{}/firmware.bin", listener.local_addr().unwrap().port());
+    let server = NatsServer::start().await;
+    let fleet = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    let mut agent = device.start();
+    let stalled = with_content("stalled", "/etc/it", json!({ "url": url, "sha256": hex(b"x") }));
+    fleet.apply(&device.id, &manifest(&[stalled])).await;
+    let (mut stream, _) = listener.accept().await.unwrap();
+    let is_fetching =
+        |status: &AgentStatus| status.resources.values().any(|resource| resource.progress.is_some());
+    device.status(&fleet, "it tells that it fetches".into(), is_fetching).await;
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nx").await.unwrap();
+    assert!(agent.stop(std::time::Duration::from_secs(5)).await.success());
+    assert_eq!(device.read("/etc/it"), None);
+}

@@ -32,7 +32,13 @@ async fn what_a_container_prints_is_shown(place: String) {
     };
     saw(&["one", "first"]).await;
     let old = rig.container().await.expect("it is there");
-    rig.engine.stop(&old.id, Duration::ZERO).await.expect("it runs");
+    // Podman complains where the agent has started it again before it is through with stopping it; what is followed shows that it has ended.
+    let stopped = rig.engine.stop(&old.id, Duration::ZERO).await;
+    assert!(
+        stopped.is_ok()
+            || stopped.as_ref().is_err_and(|error| error.to_string().contains("refusing to clean up")),
+        "{stopped:?}"
+    );
     saw(&["one", "first", "one", "first"]).await;
     rig.apply(printing("second")).await;
     saw(&["one", "first", "one", "first", "one", "second"]).await;

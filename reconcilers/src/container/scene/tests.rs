@@ -83,7 +83,7 @@ fn alone_it_is_pulled_made_started_and_left() {
             "{activity}"
         );
     }
-    let stopped = spec(json!({ "desired": "Stopped" }));
+    let stopped = spec(json!({ "desired": "Stopped", "restartPolicy": "No" }));
     assert_eq!(
         next(&Scene { main: member("main", &stopped, Activity::Running), ..scene() }, &stopped),
         Move::Stop("main".into())
@@ -368,6 +368,28 @@ fn what_was_made_and_is_not_as_wanted_is_made_anew_before_the_engine_is_blamed()
     let beside = Scene { main: member("old", &wanted, Activity::Running), next: unfit(), ..scene() };
     assert_eq!(next_at(&beside, &wanted, &memory(1), 100), Move::Stop("made".into()));
     assert!(matches!(next_at(&beside, &wanted, &memory(2), 100), Move::Fail(id, _) if id == "made"));
+}
+
+#[test]
+fn what_is_held_stopped_is_not_left_to_an_engine_that_starts_it() {
+    let (wanted, stopped) = (spec(json!({})), spec(json!({ "desired": "Stopped" })));
+    let with = |policy: &str, activity| {
+        let mut main = member("web", &wanted, activity).unwrap();
+        main.container.shape.set("restartPolicy", policy);
+        Scene { main: Some(main), ..scene() }
+    };
+    for activity in [Activity::Running, Activity::Exited, Activity::Created] {
+        assert_eq!(next(&with("Always", activity), &stopped), Move::Adjust("web".into()));
+    }
+    assert_eq!(next(&with("No", Activity::Running), &stopped), Move::Stop("web".into()));
+    assert_eq!(next(&with("No", Activity::Exited), &stopped), Move::Done);
+    let cannot = Memory { cannot_adjust: true, ..Memory::default() };
+    assert_eq!(
+        next_at(&with("Always", Activity::Exited), &stopped, &cannot, 1000),
+        Move::Done,
+        "it is not replaced for that"
+    );
+    assert_eq!(next(&with("No", Activity::Exited), &wanted), Move::Adjust("web".into()), "and back");
 }
 
 #[test]

@@ -82,8 +82,7 @@ fn pairs(texts: &Texts, between: &str) -> Vec<String> {
 
 fn host_config(spec: &ContainerSpec) -> Value {
     let mut host = resources(&spec.resources);
-    let (policy, most) = spec.wanted_restarts();
-    host.set("RestartPolicy", restart_policy(policy, most));
+    host.set("RestartPolicy", restart_policy(spec.restart_policy, spec.max_restarts));
     host.set("NetworkMode", network_mode(spec));
     host.set("PortBindings", published(spec));
     host.set_list("Mounts", spec.mounts.iter().map(mount).collect());

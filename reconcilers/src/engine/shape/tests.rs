@@ -36,9 +36,6 @@ fn each_change_of_a_spec_is_a_difference_and_says_whether_it_needs_a_new_contain
         (json!({ "resources": { "memory": "64Mi" } }), json!({}), &["resources.memory !"]),
         (json!({ "resources": { "pids": 5 } }), json!({}), &["resources.pids"]),
         (json!({}), json!({ "restartPolicy": "No" }), &["restartPolicy"]),
-        // An engine that comes up itself must not start what is held stopped.
-        (json!({ "restartPolicy": "Always" }), json!({ "desired": "Stopped" }), &["restartPolicy"]),
-        (json!({ "desired": "Stopped" }), json!({ "restartPolicy": "No" }), &[]),
         (
             json!({ "networks": [{ "name": "a" }, { "name": "b" }] }),
             json!({ "networks": [{ "name": "a" }] }),
