@@ -70,6 +70,13 @@ impl Looks {
         Arc::clone(&self.ids)
     }
 
+    /// From now on what happens to these is a hint on `id`. Those that were known last are known until there are others.
+    pub(super) fn knows(&self, id: &ResourceId, containers: Vec<String>) {
+        if !containers.is_empty() {
+            self.ids.set(id, containers);
+        }
+    }
+
     /// Keeps what was read of a container after that moment.
     pub(super) fn keep(&self, container: Container, output: String, moment: Moment) -> Read {
         let read = Read { container, output, moment, at: Instant::now() };

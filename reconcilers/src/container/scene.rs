@@ -261,6 +261,11 @@ impl Scene {
         may_have_another || own.is_none_or(rests) || spec.may_rest()
     }
 
+    /// The ids of what is ours.
+    pub(super) fn own_ids(&self) -> Vec<String> {
+        self.members().into_iter().flatten().filter(|member| member.is_ours).map(Member::id).collect()
+    }
+
     /// What is to be started again by a step that is told to stop: what it has stopped, if that is to run and nothing else does.
     pub(super) fn left_standing(&self, memory: &Memory, spec: &ContainerSpec) -> Option<String> {
         let runs = self.members().into_iter().flatten().any(Member::is_up);

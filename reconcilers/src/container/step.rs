@@ -31,7 +31,7 @@ use crate::{
 
 mod failing;
 
-use failing::{failed, given_up, has_gone};
+use failing::{failed, given_up, has_gone, holder};
 
 /// So often it is tried again to start what finds its port taken.
 const MOST_PORT_WAITS: u32 = 20;
@@ -70,6 +70,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 now: Timestamp::now(),
             };
             memory.sees(&scene, goal.elapsed);
+            self.looks.knows(put.id, scene.own_ids());
             let next = scene.next_move(&goal, &memory);
             tracing::debug!(resource = %put.id, ?next, "container");
             match next {
@@ -247,6 +248,18 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         }))
     }
 
+    /// Removes what is left of a container of ours that the engine does not know any more and whose name it still keeps: Podman leaves that
+    /// where somebody removes one that is just being started.
+    async fn clears_away(&self, put: &Put<'_, ContainerSpec>, next: &Move, error: &EngineError) -> bool {
+        let Some(left) =
+            holder(next, error).filter(|left| self.looks.ids().whose(left).as_ref() == Some(put.id))
+        else {
+            return false;
+        };
+        let is_gone = matches!(self.link.engine.container(left).await, Ok(None));
+        is_gone && self.link.engine.remove(left).await.is_ok()
+    }
+
     /// Starts a container: whatever it is to be restarted for, it has seen.
     async fn start(&self, id: &str, memory: &mut Memory) -> Result<(), EngineError> {
         self.link.engine.start(id).await?;
@@ -338,6 +351,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             Err(error) if memory.surprises < MOST_SURPRISES && has_gone(next, &error, put.spec) => {
                 memory.surprises += 1;
                 memory.has_pulled &= !matches!(next, Move::Create(_));
+                Ok(Made::Otherwise)
+            }
+            Err(error) if memory.surprises < MOST_SURPRISES && self.clears_away(put, next, &error).await => {
+                memory.surprises += 1;
                 Ok(Made::Otherwise)
             }
             Err(error) => failed(scene, put.spec, next, error, memory).map(|()| Made::AsMeant),

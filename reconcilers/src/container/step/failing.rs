@@ -22,6 +22,14 @@ pub(super) fn has_gone(next: &Move, error: &EngineError, spec: &ContainerSpec) -
     }
 }
 
+/// The container by its id that an engine says has the name already.
+pub(super) fn holder<'e>(next: &Move, error: &'e EngineError) -> Option<&'e str> {
+    let EngineError::Refused { cause: Cause::InConflict, message, .. } = error else { return None };
+    let is_id = |word: &&str| word.len() == 64 && word.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut words = message.split(|letter: char| !letter.is_ascii_alphanumeric());
+    words.find(is_id).filter(|_| matches!(next, Move::Create(_)))
+}
+
 /// What a move that failed means: of a candidate, that it is not well; of anything else, that the step ends here.
 pub(super) fn failed(
     scene: &Scene,
@@ -65,4 +73,25 @@ fn is_its_own_fault(error: &EngineError) -> bool {
 pub(super) fn given_up(scene: &Scene, spec: &ContainerSpec, why: String) -> ContainerError {
     let old = scene.main.as_ref().map_or("nothing", |main| main.container.image.as_str()).to_owned();
     ContainerError::RolledBack { old, new: spec.image.to_string(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_the_name_is_told_by_the_engine() {
+        let id = "dc498988760c3383e71443f77521917a0cbacebed5d4dc7823503d0541685725";
+        let refused = |cause| EngineError::Refused {
+            doing: "create web".into(),
+            cause,
+            message: format!(
+                "the container name \"web\" is already in use by {id}. You have to remove that container"
+            ),
+        };
+        let create = Move::Create("web".into());
+        assert_eq!(holder(&create, &refused(Cause::InConflict)), Some(id));
+        assert_eq!(holder(&create, &refused(Cause::Other)), None);
+        assert_eq!(holder(&Move::Remove("web".into()), &refused(Cause::InConflict)), None);
+    }
 }
