@@ -16,6 +16,8 @@ use crate::{
     source::SourceKind,
 };
 
+pub mod services;
+
 /// Read if it is there and no other file is named.
 const DEFAULT_FILE: &str = "/etc/holdfast/holdfast.toml";
 /// Where the local API is, unless configured otherwise.

@@ -19,7 +19,7 @@ use crate::{
     blobs::Fetcher,
     chain::chain,
     clock::Now,
-    config::{Config, RunArgs},
+    config::{Config, RunArgs, services::services},
     engine::{Engine, settings::Settings},
     ledger::store::Store,
     logging,
@@ -122,6 +122,7 @@ fn host(config: &Config, link: Option<Link>) -> Host {
         protected: own.into_iter().chain(unit.map(Into::into)).chain(secrets).chain(pairs).collect(),
         agent_id: config.agent_id.clone(),
         engine_places: config.engine_places.clone(),
+        services: services(),
         blobs: Arc::new(Fetcher::new(link)),
     }
 }

@@ -15,6 +15,7 @@ pub mod container;
 pub mod container_network;
 pub mod engine;
 pub mod file;
+pub mod systemd_unit;
 pub mod volume;
 
 /// What a manifest wants of one resource of one kind.

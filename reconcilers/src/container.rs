@@ -35,7 +35,6 @@ use crate::{
     reconciler::{Hint, Lines, Outcome, Printed, Put, Reconciler, Sights, StepContext, Take, Target},
 };
 
-mod books;
 pub mod error;
 mod fare;
 #[cfg(any(test, feature = "testing"))]

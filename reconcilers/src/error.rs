@@ -37,6 +37,11 @@ impl ReconcileError {
     pub fn to_failure(&self) -> Failure {
         Failure::of(self.0.as_ref())
     }
+
+    /// Its stable reason.
+    pub fn reason(&self) -> &'static str {
+        self.0.reason()
+    }
 }
 
 /// One target that could not be read.

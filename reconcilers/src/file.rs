@@ -91,6 +91,16 @@ impl FileReconciler {
         Self { world: Arc::new(world), blobs: Arc::clone(&host.blobs), fetches: Semaphore::new(FETCHES) }
     }
 
+    /// Looks at paths for resources of which each may have several: other kinds hold files, too.
+    pub(crate) async fn look(&self, targets: &[Target<'_, FileSpec>]) -> Result<look::Looked, Unseen> {
+        let aims: Vec<_> = targets.iter().filter_map(look::Aim::of).collect();
+        let world = Arc::clone(&self.world);
+        blocking(move || look::look_at_all(&world, aims)).await.map_err(|error| {
+            let reason = error.reason();
+            Unseen { reason, message: ReconcileError::from(error).to_failure().message }
+        })
+    }
+
     async fn put(
         &self,
         cx: &StepContext,
@@ -126,15 +136,7 @@ impl Reconciler for FileReconciler {
     type Observed = Sight;
 
     async fn observe(&self, targets: &[Target<'_, FileSpec>]) -> Result<Sights<Sight>, Unseen> {
-        let aims: Vec<_> = targets.iter().filter_map(look::Aim::of).collect();
-        let world = Arc::clone(&self.world);
-        match blocking(move || look::look_at_all(&world, aims)).await {
-            Ok(sights) => Ok(sights.into_iter().collect()),
-            Err(error) => {
-                let failure = ReconcileError::from(error.clone()).to_failure();
-                Err(Unseen { reason: error.reason(), message: failure.message })
-            }
-        }
+        Ok(self.look(targets).await?.into_iter().collect())
     }
 
     async fn reconcile(&self, cx: &StepContext, put: &Put<'_, FileSpec>) -> Outcome<Sight> {

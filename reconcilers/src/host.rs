@@ -19,8 +19,37 @@ pub struct Host {
     pub agent_id: AgentId,
     /// Where a container engine may listen, in this order: `unix:///path` or `tcp://host:port`.
     pub engine_places: Vec<String>,
+    /// Where init systems are.
+    pub services: Services,
     /// How contents that are not in the manifest are fetched.
     pub blobs: Arc<dyn Blobs>,
+}
+
+/// Where init systems and their units' files are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Services {
+    /// The directory below which the paths of units' files are; `/` on a device, whatever `Host::root` is: systemd reads them there.
+    pub root: PathBuf,
+    /// The system's message bus, as a D-Bus address.
+    pub system_bus: String,
+    /// The message bus of the agent's own user, if there is one.
+    pub user_bus: Option<String>,
+    /// Where units of the agent's own user are, below the root.
+    pub user_units: Option<String>,
+    /// The unit that the agent runs as, if it does.
+    pub own_unit: Option<String>,
+}
+
+impl Default for Services {
+    fn default() -> Self {
+        Self {
+            root: "/".into(),
+            system_bus: "unix:path=/run/dbus/system_bus_socket".into(),
+            user_bus: None,
+            user_units: None,
+            own_unit: None,
+        }
+    }
 }
 
 impl fmt::Debug for Host {

@@ -3,6 +3,7 @@
 //! It knows no NATS, no balena and no plan. The engine reaches it through the [`registry`], the one place where kinds' types are erased,
 //! and gets back [`observation`]s and failures as plain data ([`error`]). Reconcilers are built from a [`host::Host`].
 
+pub mod books;
 pub mod container;
 pub mod container_network;
 #[cfg(any(test, feature = "testing"))]
@@ -15,4 +16,5 @@ pub mod host;
 pub mod observation;
 pub mod reconciler;
 pub mod registry;
+pub mod systemd_unit;
 pub mod volume;

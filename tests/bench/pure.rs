@@ -155,6 +155,7 @@ pub(crate) fn host(home: &Path) -> Host {
         protected: Vec::new(),
         agent_id: "pump-17".parse().expect("it is a name"),
         engine_places: Vec::new(),
+        services: Default::default(),
         blobs: Arc::new(NoBlobs),
     }
 }

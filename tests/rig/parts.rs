@@ -37,6 +37,11 @@ pub fn podman() -> String {
     part("HOLDFAST_PODMAN").to_string_lossy().into_owned()
 }
 
+/// The file system of a device on which systemd is the first process, as this machine sees it.
+pub fn device_root() -> PathBuf {
+    part("HOLDFAST_DEVICE_ROOT")
+}
+
 /// How many rounds a test with chance in it plays: `usual`, unless HOLDFAST_ROUNDS (`cargo xtask test --rounds`) says otherwise.
 #[expect(clippy::disallowed_methods, reason = "the one place where tests learn what they run against")]
 pub fn rounds(usual: u64) -> u64 {

@@ -77,7 +77,7 @@ impl Engines {
         dockerd
     }
 
-    fn docker<const N: usize>(&self, arguments: [&str; N]) -> Program {
+    pub(crate) fn docker<const N: usize>(&self, arguments: [&str; N]) -> Program {
         Program::new("docker").args(["--host", &self.address("docker")]).args(arguments)
     }
 
@@ -186,6 +186,6 @@ pub(crate) fn image(folder: &Path) -> Result<PathBuf> {
     clippy::disallowed_methods,
     reason = "waits between questions to another process, which cannot tell that it is ready"
 )]
-fn pause(time: Duration) {
+pub(crate) fn pause(time: Duration) {
     thread::sleep(time);
 }

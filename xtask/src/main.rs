@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 mod bench;
 mod ci;
 mod demo;
+mod devices;
 mod engines;
 mod licences;
 mod process;

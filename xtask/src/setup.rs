@@ -10,6 +10,7 @@ use cache::Cache;
 
 mod apt;
 mod cache;
+mod device;
 mod disks;
 mod engines;
 mod faketime;
@@ -38,7 +39,8 @@ pub(crate) fn all() -> Result<()> {
     run()?;
     clock()?;
     disks()?;
-    engines()
+    engines()?;
+    device().map(drop)
 }
 
 /// Brings the library that gives a process another wall clock: only tests need it.
@@ -57,6 +59,11 @@ pub(crate) fn disks() -> Result<()> {
 /// Brings container engines: only some tests need them.
 pub(crate) fn engines() -> Result<()> {
     engines::bring()
+}
+
+/// Brings the image of a device with systemd: only some tests need it.
+pub(crate) fn device() -> Result<PathBuf> {
+    device::bring(&Cache::open()?)
 }
 
 /// Brings what demo, benchmarks and tests all need.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::{engines::Engines, process::Program, setup, sim};
+use crate::{devices, engines::Engines, process::Program, setup, sim};
 
 /// Which suites to run.
 #[derive(clap::Args)]
@@ -13,7 +13,7 @@ pub(crate) struct Args {
     /// The suites; all if none is named.
     #[arg(value_enum)]
     suites: Vec<Suite>,
-    /// Only those tests of the suites `nats` and `container` whose names have this in them
+    /// Only those tests of the suites `nats`, `container` and `device` whose names have this in them
     #[arg(long, value_name = "NAME", default_value = "")]
     only: String,
     /// So many rounds of the container suite's random changes on each engine, instead of a few
@@ -30,13 +30,16 @@ enum Suite {
     Nats,
     /// With container engines: Docker and Podman.
     Container,
+    /// With a device on which systemd is the first process.
+    Device,
 }
 
 /// Runs a suite.
 type Run = fn(&Args) -> Result<()>;
 
 /// All suites, the quickest first.
-const SUITES: &[(Suite, Run)] = &[(Suite::Unit, unit), (Suite::Nats, nats), (Suite::Container, container)];
+const SUITES: &[(Suite, Run)] =
+    &[(Suite::Unit, unit), (Suite::Nats, nats), (Suite::Container, container), (Suite::Device, device)];
 
 impl Args {
     /// All suites.
@@ -91,6 +94,19 @@ fn container(args: &Args) -> Result<()> {
         .env("HOLDFAST_ROUNDS", rounds)
         .env("HOLDFAST_DOCKER", engines.address("docker"))
         .env("HOLDFAST_PODMAN", engines.address("podman"))
+        .run()
+}
+
+fn device(args: &Args) -> Result<()> {
+    setup::engines()?;
+    let image = setup::device()?;
+    // Built first: engines do not wait for compilers.
+    Program::cargo().args(["test", "-p", "e2e", "--test", "device", "--no-run"]).run()?;
+    let engines = Engines::start()?;
+    let device = devices::start(&engines, &image)?;
+    Program::cargo()
+        .args(["test", "-p", "e2e", "--test", "device", "--", &args.only])
+        .env("HOLDFAST_DEVICE_ROOT", device.root()?)
         .run()
 }
 

@@ -6,7 +6,7 @@ use reconcilers::{host::Host, registry::Registry};
 
 use crate::{
     blobs::Fetcher,
-    config::{Config, ConfigError, RunArgs},
+    config::{Config, ConfigError, RunArgs, services::services},
 };
 
 /// Where an agent works.
@@ -45,6 +45,15 @@ impl Place {
     pub(super) fn registry(self) -> Result<Registry, ConfigError> {
         let Config { root, state_dir, agent_id, engine_places, .. } = self.resolve()?;
         let blobs = Arc::new(Fetcher::new(None));
-        Ok(Registry::new(&Host { root, state_dir, protected: Vec::new(), agent_id, engine_places, blobs }))
+        let services = services();
+        Ok(Registry::new(&Host {
+            root,
+            state_dir,
+            protected: Vec::new(),
+            agent_id,
+            engine_places,
+            services,
+            blobs,
+        }))
     }
 }

@@ -156,6 +156,7 @@ async fn the_device_is_looked_at_and_not_touched() {
         protected: Vec::new(),
         agent_id: "pump-17".parse().unwrap(),
         engine_places: Vec::new(),
+        services: Default::default(),
         blobs: Arc::new(NoBlobs),
     };
     fs::create_dir_all(host.root.join("etc")).unwrap();

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use manifest_types::quantity::Size;
 
+use crate::books::NotRemembered;
 use crate::error::Fault;
 
 const MEBI: u64 = 1024 * 1024;
@@ -67,14 +68,8 @@ pub enum ContainerError {
         free: Size,
     },
     /// What is about to be done cannot be written down, and nobody would know of it after a kill.
-    #[error("cannot remember in {} what is about to be done", path.display())]
-    NotRemembered {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        #[source]
-        source: std::io::Error,
-    },
+    #[error(transparent)]
+    NotRemembered(#[from] NotRemembered),
     /// What was done was undone again and again.
     #[error("after {moves} moves it is still not as wanted: something else keeps changing it")]
     Contended {
@@ -92,10 +87,7 @@ impl Fault for ContainerError {
             Self::NotKept { .. } => "NotKeptByEngine",
             Self::Credentials { .. } => "CredentialsUnusable",
             Self::NoRoom { .. } => "InsufficientStorage",
-            Self::NotRemembered { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => {
-                "InsufficientStorage"
-            }
-            Self::NotRemembered { .. } => "StateUnwritable",
+            Self::NotRemembered(error) => error.reason(),
             Self::Contended { .. } => "Contended",
         }
     }

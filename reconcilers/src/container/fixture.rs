@@ -42,6 +42,7 @@ pub fn host() -> Host {
         protected: Vec::new(),
         agent_id: "pump-17".parse().expect("it is a name"),
         engine_places: Vec::new(),
+        services: Default::default(),
         blobs: Arc::new(NoBlobs),
     }
 }

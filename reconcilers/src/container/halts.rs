@@ -3,7 +3,8 @@
 
 use std::{collections::BTreeSet, path::Path};
 
-use super::{books::Books, error::ContainerError};
+use super::error::ContainerError;
+use crate::books::Books;
 use crate::engine::{ContainerEngine, error::EngineError, link::Link, terms::Container};
 
 const FILE: &str = "halted.json";
@@ -39,7 +40,8 @@ impl Halts {
         link: &Link<E>,
         id: &str,
     ) -> Result<(), ContainerError> {
-        self.0.change(&link.identity(), |halted| halted.extend([id.to_owned()])).await
+        self.0.change(&link.identity(), |halted| halted.extend([id.to_owned()])).await?;
+        Ok(())
     }
 
     /// A container that is not to run is about to be stopped. That this cannot be noted keeps it from nothing: at worst it is started once more

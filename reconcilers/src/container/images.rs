@@ -14,7 +14,7 @@ use manifest_types::kinds::engine::ImageRef;
 use tokio::sync::Mutex as AsyncMutex;
 
 use self::record::{Leftover, Pull, Record};
-use super::books::Books;
+use crate::books::Books;
 use crate::{
     engine::{
         Answer, ContainerEngine,

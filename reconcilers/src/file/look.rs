@@ -68,7 +68,7 @@ pub(super) struct Seen {
 }
 
 /// What was seen of each target.
-pub(super) type Looked = Vec<(ResourceId, Result<Sight, ObserveError>)>;
+pub(crate) type Looked = Vec<(ResourceId, Result<Sight, ObserveError>)>;
 
 /// Looks at all of `aims`. An error of one is its own; an error of all is one of the root or of the originals.
 pub(super) fn look_at_all(world: &World, aims: Vec<Aim>) -> Result<Looked, FileError> {

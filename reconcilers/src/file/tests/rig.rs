@@ -79,6 +79,7 @@ impl Rig {
             protected: Vec::new(),
             agent_id: "pump-17".parse().unwrap(),
             engine_places: Vec::new(),
+            services: Default::default(),
             blobs: shelf.clone(),
         };
         let files = FileReconciler::new(&host);

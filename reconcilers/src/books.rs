@@ -1,4 +1,4 @@
-//! What is remembered of containers and images beside the ledger, on the disk: a record for each engine that the device has had.
+//! What kinds remember beside the ledger, on the disk: a record for each of the things that they have to do with, in one file.
 
 use std::{
     collections::BTreeMap,
@@ -10,23 +10,45 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
-use super::error::ContainerError;
-use crate::durable;
+use crate::{durable, error::Fault};
 
-/// What can be remembered of one engine; its default is nothing.
-pub(super) trait Record:
+/// A record that cannot be read or written: nobody would know after a kill of what is about to be done.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot remember in {} what is about to be done", path.display())]
+pub struct NotRemembered {
+    path: PathBuf,
+    #[source]
+    source: io::Error,
+}
+
+impl Fault for NotRemembered {
+    fn reason(&self) -> &'static str {
+        if self.source.kind() == io::ErrorKind::StorageFull {
+            "InsufficientStorage"
+        } else {
+            "StateUnwritable"
+        }
+    }
+
+    fn can_retry(&self) -> bool {
+        true
+    }
+}
+
+/// What can be remembered of one thing; its default is nothing.
+pub(crate) trait Record:
     Default + Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static
 {
 }
 
 impl<T: Default + Clone + PartialEq + Serialize + DeserializeOwned + Send + 'static> Record for T {}
 
-/// The records, by the engines' identities.
+/// The records, by the names of what they are of.
 type Records<R> = BTreeMap<String, R>;
 
 /// The records, in one file.
 #[derive(Debug)]
-pub(super) struct Books<R> {
+pub(crate) struct Books<R> {
     file: PathBuf,
     /// Read when they are first needed.
     records: Arc<Mutex<Option<Records<R>>>>,
@@ -34,25 +56,21 @@ pub(super) struct Books<R> {
 
 impl<R: Record> Books<R> {
     /// Those in the file of this name in `state_dir`.
-    pub(super) fn new(state_dir: &Path, file: &str) -> Self {
+    pub(crate) fn new(state_dir: &Path, file: &str) -> Self {
         Self { file: state_dir.join(file), records: Arc::default() }
     }
 
-    /// The record of an engine.
-    pub(super) async fn record(&self, engine: &str) -> Result<R, ContainerError> {
+    /// The record of one thing.
+    pub(crate) async fn record(&self, of: &str) -> Result<R, NotRemembered> {
         let records = self.loaded().await?;
-        Ok(records.as_ref().and_then(|records| records.get(engine)).cloned().unwrap_or_default())
+        Ok(records.as_ref().and_then(|records| records.get(of)).cloned().unwrap_or_default())
     }
 
-    /// Changes the record of an engine; durable when it returns.
-    pub(super) async fn change(
-        &self,
-        engine: &str,
-        change: impl FnOnce(&mut R),
-    ) -> Result<(), ContainerError> {
+    /// Changes the record of one thing; durable when it returns.
+    pub(crate) async fn change(&self, of: &str, change: impl FnOnce(&mut R)) -> Result<(), NotRemembered> {
         let mut records = self.loaded().await?;
         let mut changed = records.clone().unwrap_or_default();
-        change(changed.entry(engine.to_owned()).or_default());
+        change(changed.entry(of.to_owned()).or_default());
         changed.retain(|_, record| *record != R::default());
         if records.as_ref() == Some(&changed) {
             return Ok(());
@@ -68,7 +86,7 @@ impl<R: Record> Books<R> {
         writing.await.unwrap_or_else(|error| Err(io::Error::other(error))).map_err(self.failed())
     }
 
-    async fn loaded(&self) -> Result<OwnedMutexGuard<Option<Records<R>>>, ContainerError> {
+    async fn loaded(&self) -> Result<OwnedMutexGuard<Option<Records<R>>>, NotRemembered> {
         let mut records = Arc::clone(&self.records).lock_owned().await;
         if records.is_none() {
             let file = self.file.clone();
@@ -79,8 +97,8 @@ impl<R: Record> Books<R> {
         Ok(records)
     }
 
-    fn failed(&self) -> impl Fn(io::Error) -> ContainerError {
-        |source| ContainerError::NotRemembered { path: self.file.clone(), source }
+    fn failed(&self) -> impl Fn(io::Error) -> NotRemembered {
+        |source| NotRemembered { path: self.file.clone(), source }
     }
 }
 

@@ -1,0 +1,26 @@
+//! The kind keeps the contract of all kinds on a real systemd.
+
+use std::path::PathBuf;
+
+use e2e::parts;
+use reconcilers::systemd_unit::{
+    dbus::Systemd,
+    fixture::{Ground, Units},
+};
+
+struct RealSystemd;
+
+impl Ground for RealSystemd {
+    type Init = Systemd;
+
+    // A service without a program that it could run.
+    const BAD: &'static str = "ExecStart=";
+
+    async fn find() -> (Self, Systemd, PathBuf) {
+        let root = parts::device_root();
+        let bus = root.join("run/dbus/system_bus_socket");
+        (Self, Systemd::new(format!("unix:path={}", bus.to_str().unwrap())), root)
+    }
+}
+
+reconcilers::promises!(Units<RealSystemd>);
