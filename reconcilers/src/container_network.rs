@@ -286,8 +286,8 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
         }
         // Those that are in a former one move over by steps of their own; it goes when nobody is in it any more.
         let former: Vec<_> = self.to_go(put.id, &name, put.owned, &all).into_iter().collect();
-        former::remove_unused(&self.link, &former).await?;
-        self.formers.set(put.id, former);
+        let left = former::remove_unused(&self.link, former).await?;
+        self.formers.set(put.id, left);
         Ok(None)
     }
 

@@ -100,7 +100,8 @@ impl Engine {
             self.kinds.get(kind).and_then(|facts| facts.unseen.as_ref()).map_or(0, |unseen| unseen.times);
         let unseen = match result {
             LookResult::Unseen(away) => {
-                let delay = backoff::delay((times + 1).min(6), self.chance(kind, u64::from(times)));
+                // Asking costs little, and what it needs may be back at any moment.
+                let delay = backoff::delay((times + 1).min(4), self.chance(kind, u64::from(times)));
                 Some(Unseen {
                     reason: away.reason.to_owned(),
                     message: away.message.clone(),

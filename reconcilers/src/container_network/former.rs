@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use futures_util::{
@@ -74,6 +75,10 @@ pub(super) fn attachment(shape: &Shape, network: &str) -> Option<Attachment> {
     Some(Attachment { name: network.parse().ok()?, aliases: aliases.collect(), ip: Vec::new() })
 }
 
+/// After something has happened, it is tried so long apart whether anybody is still in a former network.
+const WAITS: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(500), Duration::from_secs(2), Duration::from_secs(8)];
+
 /// The networks that resources had under other names before, and that are to go once nobody is in them.
 #[derive(Debug, Default)]
 pub(super) struct Formers {
@@ -101,29 +106,38 @@ impl Formers {
         }
     }
 
+    /// Those that are not among these have gone.
+    fn keep_only(&self, left: &[String]) {
+        let mut all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
+        all.values_mut().for_each(|names| names.retain(|name| left.contains(name)));
+        all.retain(|_, names| !names.is_empty());
+    }
+
     fn all(&self) -> BTreeSet<String> {
         let all = self.names.lock().unwrap_or_else(PoisonError::into_inner);
         all.values().flatten().cloned().collect()
     }
 }
 
-/// Removes those of some networks that nobody is in.
-pub(super) async fn remove_unused<E: ContainerEngine>(link: &Link<E>, names: &[String]) -> Answer<()> {
+/// Removes those of some networks that nobody is in; those that are left.
+pub(super) async fn remove_unused<E: ContainerEngine>(
+    link: &Link<E>,
+    names: Vec<String>,
+) -> Answer<Vec<String>> {
     if names.is_empty() {
-        return Ok(());
+        return Ok(names);
     }
     let containers = link.engine.containers().await?;
-    let is_unused = |name: &&String| !containers.iter().any(|container| container.networks.contains(name));
-    for name in names.iter().filter(is_unused) {
-        match link.engine.remove_network(name).await {
+    let is_used = |name: &String| containers.iter().any(|container| container.networks.contains(name));
+    let (mut left, unused): (Vec<_>, Vec<_>) = names.into_iter().partition(is_used);
+    for name in unused {
+        match link.engine.remove_network(&name).await {
             // Whoever has come to be in it waits for the new one, perhaps.
-            Err(error) if error.cause() == Some(Cause::InConflict) => {
-                tracing::debug!(network = name, "the former network is in use; it is left for now");
-            }
+            Err(error) if error.cause() == Some(Cause::InConflict) => left.push(name),
             outcome => outcome?,
         }
     }
-    Ok(())
+    Ok(left)
 }
 
 /// Removes former networks whenever that may be possible. It hints at nothing, and ends with whoever polls it.
@@ -133,9 +147,16 @@ pub(super) fn tidy<E: ContainerEngine>(
 ) -> BoxStream<'static, Hint> {
     let rounds = stream::unfold((link, formers), |(link, formers)| async move {
         formers.stirred.notified().await;
-        let names: Vec<_> = formers.all().into_iter().collect();
-        if let Err(error) = remove_unused(&link, &names).await {
-            tracing::debug!(%error, "former networks are left for now");
+        // An engine tells that somebody has left before its list does.
+        for wait in WAITS {
+            tokio::time::sleep(wait).await;
+            match remove_unused(&link, formers.all().into_iter().collect()).await {
+                Ok(left) => formers.keep_only(&left),
+                Err(error) => tracing::debug!(%error, "former networks are left for now"),
+            }
+            if formers.all().is_empty() {
+                break;
+            }
         }
         Some(((), (link, formers)))
     });
