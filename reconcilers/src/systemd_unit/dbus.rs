@@ -5,10 +5,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures_util::stream::BoxStream;
 use tokio::{sync::broadcast, task::AbortHandle, time::timeout};
 use zbus::{
     Connection, connection,
@@ -248,14 +245,6 @@ impl InitSystem for Systemd {
     }
 
     fn events(&self) -> BoxStream<'static, UnitEvent> {
-        let heard = stream::unfold(self.0.events.subscribe(), |mut events| async move {
-            match events.recv().await {
-                Ok(event) => Some((event, events)),
-                // What was missed may have been anything.
-                Err(broadcast::error::RecvError::Lagged(_)) => Some((UnitEvent::Any, events)),
-                Err(broadcast::error::RecvError::Closed) => None,
-            }
-        });
-        heard.boxed()
+        UnitEvent::heard_by(self.0.events.subscribe())
     }
 }

@@ -8,10 +8,7 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{
-    StreamExt,
-    stream::{self, BoxStream},
-};
+use futures_util::stream::BoxStream;
 use manifest_types::kinds::systemd_unit::{LoadState, SYSTEM_UNITS};
 use tokio::sync::broadcast;
 
@@ -301,13 +298,6 @@ impl InitSystem for FakeSystemd {
     }
 
     fn events(&self) -> BoxStream<'static, UnitEvent> {
-        let heard = stream::unfold(self.0.events.subscribe(), |mut events| async move {
-            match events.recv().await {
-                Ok(event) => Some((event, events)),
-                Err(broadcast::error::RecvError::Lagged(_)) => Some((UnitEvent::Any, events)),
-                Err(broadcast::error::RecvError::Closed) => None,
-            }
-        });
-        heard.boxed()
+        UnitEvent::heard_by(self.0.events.subscribe())
     }
 }

@@ -2,9 +2,13 @@
 
 use std::{future::Future, time::Duration};
 
-use futures_util::stream::BoxStream;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use jiff::Timestamp;
 use manifest_types::kinds::systemd_unit::LoadState;
+use tokio::sync::broadcast::{self, error::RecvError};
 
 use super::error::BusError;
 
@@ -237,4 +241,18 @@ pub enum UnitEvent {
     Unit(String),
     /// Any: unit files were changed or read again, or the init system came or went.
     Any,
+}
+
+impl UnitEvent {
+    /// What is told from now on. What was missed may have been anything.
+    pub(super) fn heard_by(events: broadcast::Receiver<Self>) -> BoxStream<'static, Self> {
+        let heard = stream::unfold(events, |mut events| async move {
+            match events.recv().await {
+                Ok(event) => Some((event, events)),
+                Err(RecvError::Lagged(_)) => Some((Self::Any, events)),
+                Err(RecvError::Closed) => None,
+            }
+        });
+        heard.boxed()
+    }
 }

@@ -162,12 +162,7 @@ impl<M: InitSystem> Side<M> {
         past: &FilePast<'_>,
     ) -> Result<(), UnitError> {
         let held = past.held(file);
-        let owned = Owned {
-            spec: past.applied.unwrap_or(file),
-            applied: past.applied.is_some(),
-            attempted: past.attempted,
-            held: &held,
-        };
+        let owned = past.owned(file, &held);
         let put = Put { id, spec: file, digest: Digest::of(b""), owned, restart: false };
         self.files.reconcile(cx, &put).await.map(drop).map_err(UnitError::Step)
     }
@@ -181,9 +176,7 @@ impl<M: InitSystem> Side<M> {
         past: &FilePast<'_>,
     ) -> Result<(), UnitError> {
         let held = past.held(file);
-        let spec = past.applied.unwrap_or(file);
-        let owned = Owned { spec, applied: past.applied.is_some(), attempted: past.attempted, held: &held };
-        self.files.delete(cx, &Take { id, owned }).await.map_err(UnitError::Step)
+        self.files.delete(cx, &Take { id, owned: past.owned(file, &held) }).await.map_err(UnitError::Step)
     }
 
     /// Makes the directory for a unit's drop-ins, if it is not there.
@@ -232,7 +225,16 @@ pub(super) struct FilePast<'a> {
     pub(super) before: Option<Before>,
 }
 
-impl FilePast<'_> {
+impl<'a> FilePast<'a> {
+    fn owned(&self, file: &'a FileSpec, held: &'a BTreeMap<Claim, Before>) -> Owned<'a, FileSpec> {
+        Owned {
+            spec: self.applied.unwrap_or(file),
+            applied: self.applied.is_some(),
+            attempted: self.attempted,
+            held,
+        }
+    }
+
     /// What is not known is treated as something to be kept.
     fn held(&self, file: &FileSpec) -> BTreeMap<Claim, Before> {
         let before = self.before.unwrap_or(Before::Original);
