@@ -49,6 +49,7 @@ mod pull;
 mod scene;
 pub mod sight;
 mod step;
+mod turn;
 
 /// A replacement without a healthcheck has proved well when it ran for so long.
 pub const SETTLE: Duration = Duration::from_secs(2);

@@ -80,7 +80,7 @@ fn readiness(spec: &ContainerSpec, said: Said) -> Health {
     }
 }
 
-/// When a container that runs may count as something else, though nothing happens to it.
+/// When a container that runs and has ended before may count as something else, though nothing happens to it.
 pub(super) fn settles_at(state: &State, now: Timestamp) -> Option<Timestamp> {
     let started = state.started_at?;
     let at = started.checked_add(SignedDuration::try_from(SETTLED).ok()?).ok()?;

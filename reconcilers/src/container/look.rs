@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use manifest_types::{kinds::container::ContainerSpec, name::ResourceId};
 use tokio::time::Instant;
 
-use super::{ContainerReconciler, fare, sight::Sight};
+use super::{ContainerReconciler, fare, sight::Sight, turn};
 use crate::engine::{
     ContainerEngine,
     error::EngineError,
@@ -130,7 +130,9 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             self.looks.ids.set(id, [container.id.clone()]);
         }
         sight.health = fare::health(spec, &container.state, sight.said, &output, now);
-        if let Some(at) = fare::settles_at(&container.state, now).filter(|_| sight.is_ours) {
+        let changes_at =
+            fare::settles_at(&container.state, now).or_else(|| turn::ends_at(&container.state, now));
+        if let Some(at) = changes_at.filter(|_| sight.is_ours) {
             let subject = Subject::Container { id: container.id.clone(), name: container.name.clone() };
             let wait = Duration::try_from(at.duration_since(now)).unwrap_or_default();
             self.link.remind(subject, wait + Duration::from_millis(100));

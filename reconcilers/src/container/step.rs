@@ -303,12 +303,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     (true, Desired::Running) => self.halts.begins(&self.link, id).await?,
                 }
                 memory.halted.push(id.clone());
+                self.halts.stops(id);
                 engine.stop(id, grace).await
             }
             Move::Restart(id) => {
                 if scene.may_rest(id, put.spec) {
                     self.halts.begins(&self.link, id).await?;
                 }
+                self.halts.stops(id);
                 match engine.stop(id, grace).await {
                     Ok(()) => self.start(id, memory).await,
                     error => error,

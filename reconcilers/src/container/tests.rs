@@ -23,7 +23,7 @@ use crate::{
         bed::FakeBed,
         fake::{Behaviour, FakeEngine},
         link::Link,
-        terms::Activity,
+        terms::{Activity, Container},
     },
     error::Failure,
     host::Host,
@@ -52,7 +52,10 @@ struct Rig {
 
 impl Rig {
     async fn new() -> Self {
-        let fake = FakeEngine::default();
+        Self::with(FakeEngine::default()).await
+    }
+
+    async fn with(fake: FakeEngine) -> Self {
         fake.add_image(GOOD, "sha256:good", Behaviour::Runs);
         fake.add_image(BETTER, "sha256:better", Behaviour::Runs);
         fake.add_image(BAD, "sha256:bad", Behaviour::IsUnwell);

@@ -124,12 +124,13 @@ impl FakeEngine {
 
 impl ContainerEngine for FakeEngine {
     async fn identify(&self) -> Answer<EngineInfo> {
-        let _world = self.world()?;
+        let world = self.world()?;
         Ok(EngineInfo {
             name: "fake".into(),
             version: "1".into(),
             api_version: "1.41".into(),
             data_dir: None,
+            announces_restarts: !world.restarts_unannounced,
         })
     }
 

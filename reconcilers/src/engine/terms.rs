@@ -25,6 +25,8 @@ pub struct EngineInfo {
     pub api_version: String,
     /// Where its data is on this device, if it says so.
     pub data_dir: Option<String>,
+    /// Whether it says that it is about to start a container again, between an end and the start.
+    pub announces_restarts: bool,
 }
 
 impl EngineInfo {

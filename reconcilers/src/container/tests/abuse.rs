@@ -175,3 +175,45 @@ async fn a_state_directory_that_cannot_be_written_keeps_nothing_running() {
     rig.take(&job).await;
     assert_eq!(rig.all().await, []);
 }
+
+/// Podman says that a container has ended until it runs again.
+#[tokio::test]
+async fn what_the_engine_is_about_to_start_again_is_left_to_it_for_a_moment() {
+    let fake = FakeEngine::default();
+    fake.announce_no_restarts();
+    let rig = Rig::with(fake).await;
+    let web = spec(GOOD, json!({}));
+    rig.put(None, &web, false).await.unwrap();
+    rig.fake.end("web", 7).unwrap();
+    heard().await;
+    let seen = rig.see(&web).await;
+    assert!(seen.on_target() && matches!(seen.health, Health::Starting(_)), "{seen:?}");
+    rig.put(Some(&web), &web, false).await.unwrap();
+    let started = |container: Container| container.state.activity == Activity::Running;
+    assert!(!started(rig.fake.container("web").await.unwrap().unwrap()), "that is the engine's");
+    // It does not come.
+    let was = |own: &mut Container| {
+        own.state.finished_at = own.state.finished_at.map(|at| at - Duration::from_secs(2))
+    };
+    rig.fake.change("web", was).unwrap();
+    heard().await;
+    assert_eq!(rig.drift(&web).await, ["running"]);
+    rig.put(Some(&web), &web, false).await.unwrap();
+    assert!(started(rig.fake.container("web").await.unwrap().unwrap()));
+}
+
+/// What a step has stopped itself is not waited for.
+#[tokio::test]
+async fn what_is_restarted_by_a_step_is_not_left_to_the_engine() {
+    let fake = FakeEngine::default();
+    fake.announce_no_restarts();
+    let rig = Rig::with(fake).await;
+    let web = spec(GOOD, json!({}));
+    rig.put(None, &web, false).await.unwrap();
+    rig.put(Some(&web), &web, true).await.unwrap();
+    heard().await;
+    assert!(is_well(&rig.see(&web).await), "{:?}", rig.see(&web).await);
+    let bad = spec(BAD, json!({}));
+    rig.put(Some(&web), &bad, false).await.unwrap_err();
+    assert_eq!(rig.all().await, [runs("web", "good")]);
+}

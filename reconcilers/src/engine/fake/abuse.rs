@@ -27,6 +27,11 @@ impl FakeEngine {
         self.lock().forgets = Some(path.to_owned());
     }
 
+    /// From now on it does not say that it is about to start a container again, as Podman does not.
+    pub fn announce_no_restarts(&self) {
+        self.lock().restarts_unannounced = true;
+    }
+
     /// Switches it off or on.
     pub fn set_away(&self, is_away: bool) {
         self.lock().is_away = is_away;

@@ -19,6 +19,8 @@ pub(super) struct World {
     pub(super) falls_with: Option<(String, String)>,
     /// A setting that it takes and does not keep.
     pub(super) forgets: Option<String>,
+    /// It starts containers again by their policy without saying so before, as Podman does.
+    pub(super) restarts_unannounced: bool,
     pub(super) clock: i64,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) volumes: BTreeMap<String, Volume>,
