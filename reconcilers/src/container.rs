@@ -16,6 +16,7 @@ use manifest_types::{
 use tokio::sync::Semaphore;
 
 use self::{
+    births::Births,
     halts::Halts,
     images::{Images, tidy_beside},
     look::{Known, Looks},
@@ -35,6 +36,7 @@ use crate::{
     reconciler::{Hint, Lines, Outcome, Printed, Put, Reconciler, Sights, StepContext, Take, Target},
 };
 
+mod births;
 pub mod error;
 mod fare;
 #[cfg(any(test, feature = "testing"))]
@@ -66,6 +68,7 @@ pub struct ContainerReconciler<E> {
     probes: Asked,
     images: Arc<Images>,
     halts: Halts,
+    births: Births,
     pulls: Semaphore,
     /// What paths of the device are below, for the file with the credentials.
     root: PathBuf,
@@ -82,6 +85,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             probes: Asked::default(),
             images: Arc::new(Images::new(&host.state_dir)),
             halts: Halts::new(&host.state_dir),
+            births: Births::new(&host.state_dir),
             pulls: Semaphore::new(PULLS),
             root: host.root.clone(),
             settle: SETTLE,
@@ -198,6 +202,7 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         }
         self.names.set(take.id, None);
         self.images.forget(&self.link, &held(take.owned)).await;
+        self.births.forget(&self.link, &held(take.owned)).await;
         tidy_beside(&self.images, &self.link, &self.names);
         Ok(())
     }

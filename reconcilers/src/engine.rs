@@ -25,7 +25,7 @@ use self::{
         Printed, Volume,
     },
 };
-use crate::reconciler::Owned;
+use crate::{reconciler::Owned, tail::tail};
 
 #[cfg(any(test, feature = "testing"))]
 pub mod bed;
@@ -159,11 +159,7 @@ pub(crate) async fn last_output(engine: &impl ContainerEngine, id: &str, most: u
     };
     let late = |_| EngineError::TooSlow { doing: format!("tell what {id} printed"), limit: LAST_WORDS };
     tokio::time::timeout(LAST_WORDS, read).await.map_err(late)??;
-    let text = String::from_utf8_lossy(&end);
-    let text = text.trim_end();
-    let start = text.len().saturating_sub(most);
-    let start = (start..=text.len()).find(|at| text.is_char_boundary(*at)).unwrap_or(text.len());
-    Ok(text[start..].to_owned())
+    Ok(tail(&end, most))
 }
 
 /// The names in the engine among what a resource holds.

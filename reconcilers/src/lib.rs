@@ -17,4 +17,5 @@ pub mod observation;
 pub mod reconciler;
 pub mod registry;
 pub mod systemd_unit;
+mod tail;
 pub mod volume;

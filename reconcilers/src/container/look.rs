@@ -11,19 +11,20 @@ use manifest_types::{kinds::container::ContainerSpec, name::ResourceId};
 use tokio::time::Instant;
 
 use super::{ContainerReconciler, fare, sight::Sight, turn};
-use crate::engine::{
-    ContainerEngine,
-    error::EngineError,
-    last_output,
-    link::{Moment, Names},
-    marks,
-    terms::{Container, Image, Listed, Subject},
+use crate::{
+    engine::{
+        ContainerEngine,
+        error::EngineError,
+        last_output,
+        link::{Moment, Names},
+        marks,
+        terms::{Container, Image, Listed, Subject},
+    },
+    tail::TOLD,
 };
 
 /// What the list does not tell is read again after so long, whether or not something happened.
 const READ_AGAIN: Duration = Duration::from_secs(600);
-/// So much of what a container has printed is told.
-const OUTPUT: usize = 2048;
 
 /// What was read of containers and images, and when.
 #[derive(Debug, Default)]
@@ -158,7 +159,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let asks = is_ours && fare::wants_output(spec, &container.state, Timestamp::now());
         // What it has printed is for people: where it cannot be had, such as with the logging driver `none`, the rest is told without.
         let output = match asks {
-            true => last_output(&self.link.engine, &listed.id, OUTPUT).await.unwrap_or_default(),
+            true => last_output(&self.link.engine, &listed.id, TOLD).await.unwrap_or_default(),
             false => String::new(),
         };
         Ok(Some(self.looks.keep(container, output, before)))

@@ -251,11 +251,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     /// Removes what is left of a container of ours that the engine does not know any more and whose name it still keeps: Podman leaves that
     /// where somebody removes one that is just being started.
     async fn clears_away(&self, put: &Put<'_, ContainerSpec>, next: &Move, error: &EngineError) -> bool {
-        let Some(left) =
-            holder(next, error).filter(|left| self.looks.ids().whose(left).as_ref() == Some(put.id))
-        else {
+        let Some(left) = holder(next, error) else { return false };
+        if !self.births.is_own(&self.link, &super::name_of(put.spec, put.id), left).await {
             return false;
-        };
+        }
         let is_gone = matches!(self.link.engine.container(left).await, Ok(None));
         is_gone && self.link.engine.remove(left).await.is_ok()
     }
@@ -292,7 +291,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 let mut marks = marks::marks(&self.link.agent, put.id, put.digest, &wanted);
                 marks.extend(scene.image_id.iter().map(|id| (marks::IMAGE.to_owned(), id.clone())));
                 let made = engine.create(&NewContainer { name, spec: put.spec, marks: &marks }).await;
-                made.map(|id| memory.made.push(id))
+                match made {
+                    Ok(id) => {
+                        self.births.note(&self.link, &super::name_of(put.spec, put.id), &id).await;
+                        memory.made.push(id);
+                        Ok(())
+                    }
+                    Err(error) => Err(error),
+                }
             }
             Move::Start(id) => self.start(id, memory).await,
             Move::Unpause(id) => engine.unpause(id).await,

@@ -131,6 +131,7 @@ impl ContainerEngine for FakeEngine {
             api_version: "1.41".into(),
             data_dir: None,
             announces_restarts: !world.restarts_unannounced,
+            leaves_names: true,
         })
     }
 
@@ -160,13 +161,18 @@ impl ContainerEngine for FakeEngine {
         if world.id_of(new.name).is_some() {
             return Err(refused(doing, Cause::InConflict));
         }
+        if let Some(id) = world.left.get(new.name) {
+            let message = format!("the name {} is in use by {id}", new.name);
+            return Err(EngineError::Refused { doing, cause: Cause::InConflict, message });
+        }
         let image = world.image(&new.spec.image.canonical()).cloned();
         let image = image.ok_or_else(|| refused(&doing, Cause::ImageNotFound))?;
         if new.spec.networks.iter().any(|network| !world.networks.contains_key(network.name.as_str())) {
             return Err(refused(doing, Cause::NetworkNotFound));
         }
         world.made += 1;
-        let id = format!("c{}", world.made);
+        // As long as the ids of real engines.
+        let id = format!("c{:063}", world.made);
         let mut labels = new.spec.labels.clone();
         labels.extend(new.marks.clone());
         let mut shape = Shape::wanted(new.spec);
@@ -271,6 +277,7 @@ impl ContainerEngine for FakeEngine {
     async fn remove(&self, id: &str) -> Answer<()> {
         tokio::task::yield_now().await;
         let mut world = self.world()?;
+        world.left.retain(|_, left| left != id);
         let Some(id) = world.id_of(id) else { return Ok(()) };
         let name = world.containers.remove(&id).map(|container| container.name).unwrap_or_default();
         self.tell(&mut world, Subject::Container { id, name });

@@ -27,6 +27,8 @@ pub struct EngineInfo {
     pub data_dir: Option<String>,
     /// Whether it says that it is about to start a container again, between an end and the start.
     pub announces_restarts: bool,
+    /// Whether it may keep the name of a container that it does not know any more.
+    pub leaves_names: bool,
 }
 
 impl EngineInfo {

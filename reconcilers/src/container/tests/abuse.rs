@@ -217,3 +217,20 @@ async fn what_is_restarted_by_a_step_is_not_left_to_the_engine() {
     rig.put(Some(&web), &bad, false).await.unwrap_err();
     assert_eq!(rig.all().await, [runs("web", "good")]);
 }
+
+/// Podman keeps the name of a container that somebody removes while it is being started.
+#[tokio::test]
+async fn what_the_engine_leaves_of_a_container_of_ours_is_cleared_away() {
+    let rig = Rig::new().await;
+    let web = spec(GOOD, json!({}));
+    rig.put(None, &web, false).await.unwrap();
+    rig.fake.lose_but_for_its_name("web").unwrap();
+    let rig = rig.restarted().await;
+    rig.put(Some(&web), &web, false).await.unwrap();
+    assert_eq!(rig.all().await, [runs("web", "good")]);
+    // What nobody remembers to have made is somebody else's.
+    rig.fake.lose_but_for_its_name("web").unwrap();
+    std::fs::remove_file(rig.state.path().join("born.json")).unwrap();
+    let rig = rig.restarted().await;
+    assert_eq!(rig.put(Some(&web), &web, false).await.unwrap_err().reason, "InUse");
+}

@@ -44,7 +44,8 @@ pub(super) async fn identify(endpoint: &Endpoint) -> Answer<(Found, EngineInfo)>
     let info = ask(endpoint, found.call(Method::GET, "/info", "tell what it is")).await?;
     let data_dir = Told(&info).some_text("DockerRootDir");
     let api_version = format!("{}.{}", spoken.0, spoken.1);
-    Ok((found, EngineInfo { name, version, api_version, data_dir, announces_restarts: !is_podman }))
+    let (announces_restarts, leaves_names) = (!is_podman, is_podman);
+    Ok((found, EngineInfo { name, version, api_version, data_dir, announces_restarts, leaves_names }))
 }
 
 fn api(text: &str) -> Option<(u32, u32)> {

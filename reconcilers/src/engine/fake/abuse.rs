@@ -74,6 +74,14 @@ impl FakeEngine {
         Ok(())
     }
 
+    /// Somebody removes a container, and the engine keeps its name.
+    pub fn lose_but_for_its_name(&self, name: &str) -> Answer<()> {
+        let id = self.world()?.id_of(name).ok_or_else(|| refused("remove it", Cause::NotFound))?;
+        self.lose(name)?;
+        self.lock().left.insert(name.to_owned(), id);
+        Ok(())
+    }
+
     /// Something about a container changes.
     pub fn change(&self, name: &str, change: impl FnOnce(&mut Container)) -> Answer<()> {
         let mut world = self.world()?;

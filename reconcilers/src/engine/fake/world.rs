@@ -21,6 +21,8 @@ pub(super) struct World {
     pub(super) forgets: Option<String>,
     /// It starts containers again by their policy without saying so before, as Podman does.
     pub(super) restarts_unannounced: bool,
+    /// Names that are kept for containers which it does not know any more.
+    pub(super) left: BTreeMap<String, String>,
     pub(super) clock: i64,
     pub(super) containers: BTreeMap<String, Container>,
     pub(super) volumes: BTreeMap<String, Volume>,
