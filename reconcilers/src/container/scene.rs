@@ -12,16 +12,18 @@ use serde_json::Value;
 
 use super::{fare, probes::Said, sight};
 use crate::{
-    engine::terms::{Activity, Container, State},
-    observation::{Difference, Health},
+    engine::terms::{Activity, Container},
+    observation::Difference,
 };
 
 mod cast;
 mod memory;
+mod proof;
 
 pub(super) use cast::{Part, own_names};
 use cast::{next_name, prior_name};
 pub(super) use memory::Memory;
+use proof::{Proof, prove};
 
 /// So often it is waited for something to go, before it is sent away again.
 const PATIENCE: u32 = 20;
@@ -99,15 +101,6 @@ pub(super) enum Move {
     Await(String),
     /// The candidate has not proved well.
     Fail(String, String),
-}
-
-/// Whether a candidate is well.
-enum Proof {
-    /// It must be started, or let go on, first.
-    ToStart,
-    Well,
-    NotYet,
-    Bad(String),
 }
 
 impl Member {
@@ -224,6 +217,10 @@ impl Scene {
                 _ => Move::Create(next_name(goal.name)),
             };
         }
+        // What is changed of one that is held still may not reach it: Podman notes a network, and does not connect it.
+        if main.container.state.activity == Activity::Paused {
+            return Move::Unpause(main.id());
+        }
         if let Some(change) = differences.iter().find_map(|difference| in_place(main, difference, goal)) {
             return change;
         }
@@ -232,7 +229,6 @@ impl Scene {
         }
         match main.container.state.activity {
             _ if starts => Move::Start(main.id()),
-            Activity::Paused => Move::Unpause(main.id()),
             activity if activity.is_up() && goal.spec.desired == Desired::Stopped => halt(main),
             activity if activity.is_up() && restarts => Move::Restart(main.id()),
             _ => Move::Done,
@@ -355,44 +351,6 @@ fn set_going(candidate: &Member) -> Move {
     match candidate.container.state.activity {
         Activity::Paused => Move::Unpause(candidate.id()),
         _ => Move::Start(candidate.id()),
-    }
-}
-
-/// Whether something was started and has ended, and nobody has killed it. By the engine's policy it may run again by now.
-fn has_ended_by_itself(state: &State) -> bool {
-    let is_killed = state.exit_code > 128 || state.is_halted;
-    let has_ended = state.restarts > 0 || matches!(state.activity, Activity::Exited | Activity::Restarting);
-    has_ended && state.started_at.is_some() && !is_killed
-}
-
-/// Whether a candidate has proved well. One without a healthcheck has when it ran for a while and was not started again.
-fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
-    let state = &candidate.container.state;
-    if goal.spec.desired == Desired::Stopped {
-        return Proof::Well;
-    }
-    let is_late = memory.deadline.is_some_and(|deadline| goal.elapsed >= deadline);
-    let waits = |why: &str| {
-        let within = manifest_types::quantity::Span(goal.spec.healthy_within());
-        if is_late { Proof::Bad(format!("after {within}, {why}")) } else { Proof::NotYet }
-    };
-    let is_asked = state.healthcheck.is_some() || goal.spec.probes.readiness.is_some();
-    let since = memory.runs.get(&(candidate.id(), state.started_at));
-    let has_settled = since.is_some_and(|since| goal.elapsed.saturating_sub(*since) >= goal.settle);
-    match fare::health(goal.spec, state, candidate.said, "", goal.now) {
-        Health::Completed => Proof::Well,
-        Health::Healthy if is_asked || has_settled => Proof::Well,
-        Health::Healthy => waits("it did not run for long enough"),
-        Health::Starting(_) if has_ended_by_itself(state) => {
-            Proof::Bad(format!("it ended with code {} as soon as it was started", state.exit_code))
-        }
-        Health::Starting(_)
-            if !is_late && (must_start(candidate, goal) || state.activity == Activity::Paused) =>
-        {
-            Proof::ToStart
-        }
-        Health::Starting(why) => waits(why),
-        Health::Unhealthy { message, .. } => Proof::Bad(message),
     }
 }
 

@@ -248,6 +248,16 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         }))
     }
 
+    /// Takes a container out of a network that the engine counts it in and has not connected it with: Podman does so where somebody asks for it while it is paused.
+    async fn leaves_half(&self, next: &Move, error: &EngineError) -> bool {
+        match next {
+            Move::Connect(id, attachment) if error.cause() == Some(Cause::InConflict) => {
+                self.link.engine.disconnect(id, attachment.name.as_str()).await.is_ok()
+            }
+            _ => false,
+        }
+    }
+
     /// Removes what is left of a container of ours that the engine does not know any more and whose name it still keeps: Podman leaves that
     /// where somebody removes one that is just being started.
     async fn clears_away(&self, put: &Put<'_, ContainerSpec>, next: &Move, error: &EngineError) -> bool {
@@ -360,6 +370,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 memory.surprises += 1;
                 memory.has_pulled &= !matches!(next, Move::Create(_));
                 Ok(Made::Otherwise)
+            }
+            Err(error) if memory.surprises < MOST_SURPRISES && self.leaves_half(next, &error).await => {
+                memory.surprises += 1;
+                Ok(Made::AsMeant)
             }
             Err(error) if memory.surprises < MOST_SURPRISES && self.clears_away(put, next, &error).await => {
                 memory.surprises += 1;

@@ -234,3 +234,34 @@ async fn what_the_engine_leaves_of_a_container_of_ours_is_cleared_away() {
     let rig = rig.restarted().await;
     assert_eq!(rig.put(Some(&web), &web, false).await.unwrap_err().reason, "InUse");
 }
+
+/// Podman counts a paused container as in a network, and does not connect it.
+#[tokio::test]
+async fn what_was_connected_while_it_was_paused_is_connected_in_the_end() {
+    let rig = Rig::new().await;
+    let web = spec(GOOD, json!({}));
+    let bridge = || manifest_types::kinds::container::Attachment {
+        name: "bridge".parse().unwrap(),
+        aliases: Vec::new(),
+        ip: Vec::new(),
+    };
+    for is_connected_by_others in [false, true] {
+        rig.put(None, &web, false).await.unwrap();
+        let id = rig.fake.container("web").await.unwrap().unwrap().id;
+        rig.fake
+            .change("web", |own| {
+                own.shape.unset_below("networks.bridge");
+                own.state.activity = Activity::Paused;
+            })
+            .unwrap();
+        if is_connected_by_others {
+            rig.fake.connect(&id, &bridge()).await.unwrap();
+        }
+        heard().await;
+        assert_eq!(rig.drift(&web).await, ["networks.bridge", "running"]);
+        rig.put(Some(&web), &web, false).await.unwrap();
+        heard().await;
+        assert!(is_well(&rig.see(&web).await));
+        assert_eq!(rig.fake.container("web").await.unwrap().unwrap().id, id);
+    }
+}

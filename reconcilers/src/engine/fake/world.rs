@@ -1,6 +1,6 @@
 //! What a fake engine holds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 
@@ -21,6 +21,8 @@ pub(super) struct World {
     pub(super) forgets: Option<String>,
     /// It starts containers again by their policy without saying so before, as Podman does.
     pub(super) restarts_unannounced: bool,
+    /// Containers that count as in a network, by their ids and its name, and that are not connected with it.
+    pub(super) half_joined: BTreeSet<(String, String)>,
     /// Names that are kept for containers which it does not know any more.
     pub(super) left: BTreeMap<String, String>,
     pub(super) clock: i64,

@@ -1,0 +1,57 @@
+//! Whether a candidate has proved well. Pure.
+
+use manifest_types::kinds::container::Desired;
+
+use super::{Goal, Member, Memory, must_start};
+use crate::{
+    container::fare,
+    engine::terms::{Activity, State},
+    observation::Health,
+};
+
+/// Whether a candidate is well.
+pub(super) enum Proof {
+    /// It must be started, or let go on, first.
+    ToStart,
+    Well,
+    NotYet,
+    Bad(String),
+}
+
+/// Whether something was started and has ended, and nobody has killed it. By the engine's policy it may run again by now.
+fn has_ended_by_itself(state: &State) -> bool {
+    let is_killed = state.exit_code > 128 || state.is_halted;
+    let has_ended = state.restarts > 0 || matches!(state.activity, Activity::Exited | Activity::Restarting);
+    has_ended && state.started_at.is_some() && !is_killed
+}
+
+/// Whether a candidate has proved well. One without a healthcheck has when it ran for a while and was not started again.
+pub(super) fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
+    let state = &candidate.container.state;
+    if goal.spec.desired == Desired::Stopped {
+        return Proof::Well;
+    }
+    let is_late = memory.deadline.is_some_and(|deadline| goal.elapsed >= deadline);
+    let waits = |why: &str| {
+        let within = manifest_types::quantity::Span(goal.spec.healthy_within());
+        if is_late { Proof::Bad(format!("after {within}, {why}")) } else { Proof::NotYet }
+    };
+    let is_asked = state.healthcheck.is_some() || goal.spec.probes.readiness.is_some();
+    let since = memory.runs.get(&(candidate.id(), state.started_at));
+    let has_settled = since.is_some_and(|since| goal.elapsed.saturating_sub(*since) >= goal.settle);
+    match fare::health(goal.spec, state, candidate.said, "", goal.now) {
+        Health::Completed => Proof::Well,
+        Health::Healthy if is_asked || has_settled => Proof::Well,
+        Health::Healthy => waits("it did not run for long enough"),
+        Health::Starting(_) if has_ended_by_itself(state) => {
+            Proof::Bad(format!("it ended with code {} as soon as it was started", state.exit_code))
+        }
+        Health::Starting(_)
+            if !is_late && (must_start(candidate, goal) || state.activity == Activity::Paused) =>
+        {
+            Proof::ToStart
+        }
+        Health::Starting(why) => waits(why),
+        Health::Unhealthy { message, .. } => Proof::Bad(message),
+    }
+}
