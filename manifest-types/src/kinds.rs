@@ -15,6 +15,7 @@ pub mod container;
 pub mod container_network;
 pub mod engine;
 pub mod file;
+pub mod network_config;
 pub mod systemd_unit;
 pub mod volume;
 
@@ -140,6 +141,8 @@ kinds! {
     Volume => volume::VolumeSpec, volume::VolumeDetails;
     /// A network of the container engine.
     ContainerNetwork => container_network::ContainerNetworkSpec, container_network::ContainerNetworkDetails;
+    /// A unit of systemd.
+    SystemdUnit => systemd_unit::SystemdUnitSpec, systemd_unit::SystemdUnitDetails;
 }
 
 /// Takes one kind's spec out of a [`Spec`].

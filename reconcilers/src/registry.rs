@@ -14,7 +14,7 @@ use futures_util::{
 use manifest_types::{
     claim::Claim,
     digest::Digest,
-    kinds::{AsSpec, ResourceSpec, Spec},
+    kinds::{AsSpec, ResourceSpec, Spec, systemd_unit::Scope},
     name::ResourceId,
     status::Capability,
 };
@@ -28,6 +28,7 @@ use crate::{
     host::Host,
     observation::{Before, Observation, Observed},
     reconciler::{Batch, Change, Hint, Lines, Owned, Printed, Put, Reconciler, StepContext, Take, Target},
+    systemd_unit::{SystemdUnitReconciler, dbus::Systemd, protect::Footing},
     volume::VolumeReconciler,
 };
 
@@ -115,7 +116,14 @@ impl Registry {
         registry.add(FileReconciler::new(host));
         registry.add(ContainerReconciler::new(host, engine.clone()));
         registry.add(VolumeReconciler::new(engine.clone()));
-        registry.add(ContainerNetworkReconciler::new(engine));
+        registry.add(ContainerNetworkReconciler::new(engine.clone()));
+        let services = &host.services;
+        let own = services.own_unit.clone();
+        let footing =
+            move || Footing { own: own.clone(), engine: engine.capability().map(|engine| engine.name) };
+        let user = services.user_bus.as_deref().map(|bus| Systemd::new(bus, Scope::User, &services.root));
+        let system = Systemd::new(&*services.system_bus, Scope::System, &services.root);
+        registry.add(SystemdUnitReconciler::new(host, system, user, footing));
         registry
     }
 

@@ -1,7 +1,7 @@
 //! `SystemdUnit`: a unit of systemd.
 //!
 //! systemd is reached through a narrow seam (`init system`; really, over D-Bus: `dbus`). A unit's files are files as the kind `File` holds them, with a line on top that says
-//! whose they are (`text`, `side`). What systemd tells is read when something was heard, and now and then (`known`). A `step` writes files, has them read (`reloads`: one for all who wait), and
+//! whose they are (`text`, `side`). What systemd tells is read when something was heard, and now and then (`known`); how a unit `fare`s follows from it, and why it has failed is in its `journal`. A `step` writes files, has them read (`reloads`: one for all who wait), and
 //! brings links and activity about; `giving` takes all that back, to what is remembered of it (`past`). What the agent stands on is not touched (`protect`).
 
 use std::{
@@ -14,6 +14,7 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use jiff::Timestamp;
 use manifest_types::{
     kinds::{
         file::FileSpec,
@@ -44,10 +45,12 @@ pub mod dbus;
 pub mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+pub mod fare;
 #[cfg(any(test, feature = "testing"))]
 pub mod fixture;
 mod giving;
 pub mod init;
+mod journal;
 mod known;
 mod past;
 pub mod protect;
@@ -143,14 +146,19 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
         };
         let former = ours.filter(|file| !wanted.contains(&file.spec.path) && is_there(file));
         let former: BTreeSet<_> = former.map(|file| file.spec.path.as_str().to_owned()).collect();
-        let rests = side.known.rests(aim.spec.name.as_str());
+        let name = aim.spec.name.as_str();
+        let today = Timestamp::now();
+        if let Some(settles_in) = fare::settles_in(&unit, today).filter(|_| aim.is_held) {
+            side.remind(name, settles_in);
+        }
         Ok(Sight {
             mark,
             directory: side.directory.clone(),
             files,
             former: if aim.wanted.is_some() { former.into_iter().collect() } else { Vec::new() },
             is_to_run: aim.spec.state == Some(ActiveState::Active),
-            kept: Past::kept(past.as_ref(), rests),
+            kept: Past::kept(past.as_ref()),
+            record: side.known.record(name, today),
             unit,
         })
     }
@@ -286,7 +294,8 @@ impl<M: InitSystem> Reconciler for SystemdUnitReconciler<M> {
     fn drift_hints(&self) -> BoxStream<'static, Hint> {
         let all = self.sides().map(|side| {
             let heard = Arc::clone(side);
-            let units = side.init.events().filter_map(move |event| {
+            let events = stream::select(side.init.events(), side.reminders());
+            let units = events.filter_map(move |event| {
                 let hint = heard.known.hear(&event).map(|whose| whose.map_or(Hint::Kind, Hint::Resource));
                 std::future::ready(hint)
             });

@@ -1,4 +1,4 @@
-//! A real NATS server with JetStream, on a free port of 127.0.0.1, in a folder of its own.
+//! A real NATS server with JetStream, on a free port of 127.0.0.1 or of another address of this machine, in a folder of its own.
 
 use std::{fs, io, path::Path, time::Duration};
 
@@ -20,11 +20,13 @@ use crate::{
 const STARTING: Duration = Duration::from_secs(30);
 /// So often it is started anew when its port was taken meanwhile.
 const TRIES: usize = 5;
+const LOOPBACK: &str = "127.0.0.1";
 
 /// A NATS server, killed when this is dropped.
 #[derive(Debug)]
 pub struct NatsServer {
     home: TempDir,
+    host: String,
     port: u16,
     info: Value,
     process: Running,
@@ -49,22 +51,27 @@ impl NatsServer {
 
     /// A server with more configuration: users, TLS, limits.
     pub async fn start_with(config: &str) -> Self {
+        Self::start_at(LOOPBACK, config).await
+    }
+
+    /// The same, at another address of this machine.
+    pub async fn start_at(host: &str, config: &str) -> Self {
         let home = TempDir::new().expect("a temporary folder can be made");
         fs::write(home.path().join("nats.conf"), config).expect("a file in it, too");
-        let mut process = launch(home.path(), None);
+        let mut process = launch(home.path(), host, None);
         let (port, info) =
-            ready(home.path(), &mut process, None).await.expect("a free port is found by the server");
-        Self { home, port, info, process }
+            ready(home.path(), host, &mut process, None).await.expect("a free port is found by the server");
+        Self { home, host: host.to_owned(), port, info, process }
     }
 
     /// Where it listens, for clients.
     pub fn url(&self) -> String {
-        format!("nats://127.0.0.1:{}", self.port)
+        format!("nats://{}:{}", self.host, self.port)
     }
 
     /// The URL for a user, where the configuration asks for one.
     pub fn url_of(&self, user: &str, password: &str) -> String {
-        format!("nats://{user}:{password}@127.0.0.1:{}", self.port)
+        format!("nats://{user}:{password}@{}:{}", self.host, self.port)
     }
 
     /// Where it listens.
@@ -130,8 +137,9 @@ impl NatsServer {
             copy_all(&aside_of(self.home.path()), &store_of(self.home.path()));
         }
         for _ in 0..TRIES {
-            self.process = launch(self.home.path(), Some(self.port));
-            if let Some((_, info)) = ready(self.home.path(), &mut self.process, Some(self.port)).await {
+            self.process = launch(self.home.path(), &self.host, Some(self.port));
+            let known = Some(self.port);
+            if let Some((_, info)) = ready(self.home.path(), &self.host, &mut self.process, known).await {
                 self.info = info;
                 return;
             }
@@ -168,10 +176,10 @@ fn copy_all(from: &Path, to: &Path) {
 }
 
 /// Without a port, the server chooses one and writes it into a file.
-fn launch(home: &Path, port: Option<u16>) -> Running {
+fn launch(home: &Path, host: &str, port: Option<u16>) -> Running {
     let port = port.map_or_else(|| "-1".to_owned(), |port| port.to_string());
     Start::new("nats-server", parts::nats_server())
-        .args(["-js", "-a", "127.0.0.1", "-p", &port, "-sd"])
+        .args(["-js", "-a", host, "-p", &port, "-sd"])
         .arg(store_of(home))
         .arg("-c")
         .arg(home.join("nats.conf"))
@@ -181,7 +189,7 @@ fn launch(home: &Path, port: Option<u16>) -> Running {
 }
 
 /// Waits until the server greets. `None`: it ended because its port was taken.
-async fn ready(home: &Path, process: &mut Running, known: Option<u16>) -> Option<(u16, Value)> {
+async fn ready(home: &Path, host: &str, process: &mut Running, known: Option<u16>) -> Option<(u16, Value)> {
     let ports = home.join(format!("nats-server_{}.ports", process.pid()));
     let look = async || {
         if process.ended().is_some() {
@@ -196,7 +204,7 @@ async fn ready(home: &Path, process: &mut Running, known: Option<u16>) -> Option
             Some(port) => port,
             None => chosen(&ports)?,
         };
-        let info = greeting(port).await?;
+        let info = greeting(host, port).await?;
         Some(Some((port, info)))
     };
     until_some("a NATS server's greeting", STARTING, look).await
@@ -209,8 +217,8 @@ fn chosen(ports: &Path) -> Option<u16> {
 }
 
 /// The INFO with which a server opens every connection.
-async fn greeting(port: u16) -> Option<Value> {
-    let stream = TcpStream::connect(("127.0.0.1", port)).await.ok()?;
+async fn greeting(host: &str, port: u16) -> Option<Value> {
+    let stream = TcpStream::connect((host, port)).await.ok()?;
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).await.ok()?;
     serde_json::from_str(line.strip_prefix("INFO ")?).ok()

@@ -98,14 +98,19 @@ fn container(args: &Args) -> Result<()> {
 }
 
 fn device(args: &Args) -> Result<()> {
+    let parts = setup::run()?;
     setup::engines()?;
     let image = setup::device()?;
+    let [holdfast] = build(["holdfast"])?;
     // Built first: engines do not wait for compilers.
     Program::cargo().args(["test", "-p", "e2e", "--test", "device", "--no-run"]).run()?;
     let engines = Engines::start()?;
     let device = devices::start(&engines, &image)?;
     Program::cargo()
         .args(["test", "-p", "e2e", "--test", "device", "--", &args.only])
+        .env("HOLDFAST_NATS_SERVER", parts.nats_server)
+        .env("HOLDFAST_BIN", holdfast)
+        .env("HOLDFAST_DOCKER", engines.address("docker"))
         .env("HOLDFAST_DEVICE_ROOT", device.root()?)
         .run()
 }

@@ -1,22 +1,26 @@
 //! Where init systems are: as the environment and the kernel say, without a setting of the agent's own.
 
-use std::{fs, path::Path};
+use std::fs;
 
 use reconcilers::host::Services;
 
 /// Where they are for this process.
 pub fn services() -> Services {
     let of = super::environment;
-    let runtime_dir =
-        of("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/user/{}", nix::unistd::geteuid()));
-    let user_socket = format!("{runtime_dir}/bus");
-    let user_bus = of("DBUS_SESSION_BUS_ADDRESS")
-        .or_else(|| Path::new(&user_socket).exists().then(|| format!("unix:path={user_socket}")));
-    let config_home = of("XDG_CONFIG_HOME").or_else(|| Some(format!("{}/.config", of("HOME")?)));
+    let user = nix::unistd::geteuid();
+    let runtime_dir = of("XDG_RUNTIME_DIR").unwrap_or_else(|| format!("/run/user/{user}"));
+    // It need not be there yet: a user's message bus comes with the user's first session.
+    let user_bus = of("DBUS_SESSION_BUS_ADDRESS").unwrap_or_else(|| format!("unix:path={runtime_dir}/bus"));
+    // A service of the system has no `HOME`.
+    let home = || {
+        let known = nix::unistd::User::from_uid(user).ok().flatten();
+        of("HOME").or_else(|| Some(known?.dir.to_str()?.to_owned()))
+    };
+    let config_home = of("XDG_CONFIG_HOME").or_else(|| Some(format!("{}/.config", home()?)));
     let usual = Services::default();
     Services {
         system_bus: of("DBUS_SYSTEM_BUS_ADDRESS").unwrap_or(usual.system_bus),
-        user_bus,
+        user_bus: Some(user_bus),
         user_units: config_home.map(|home| format!("{}/systemd/user", home.trim_end_matches('/'))),
         own_unit: fs::read_to_string("/proc/self/cgroup").ok().and_then(|groups| own_unit(&groups)),
         ..usual

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AsSpec, ResourceSpec, Spec, is_default};
+use super::{ResourceSpec, is_default};
 use crate::{
     claim::Claim,
     name::ResourceId,
@@ -108,13 +108,6 @@ impl SystemdUnitSpec {
     pub fn files(&self) -> impl Iterator<Item = (String, &UnitText)> {
         let own = self.content.iter().map(|text| (self.name.to_string(), text));
         own.chain(self.drop_ins.iter().map(|(name, text)| (format!("{}.d/{name}", self.name), text)))
-    }
-}
-
-/// It is not in the table of kinds yet: no manifest has one.
-impl AsSpec for SystemdUnitSpec {
-    fn of(_: &Spec) -> Option<&Self> {
-        None
     }
 }
 

@@ -1,11 +1,13 @@
 //! systemd over D-Bus: one connection, made when it is needed and again after it broke. Signals are told as events, and the ends of jobs to who waits for them.
 
 use std::{
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
 use futures_util::stream::BoxStream;
+use manifest_types::kinds::systemd_unit::{LoadState, Scope};
 use tokio::{sync::broadcast, task::AbortHandle, time::timeout};
 use zbus::{
     Connection, connection,
@@ -16,13 +18,16 @@ use zbus::{
 use super::{
     error::BusError,
     init::{Active, Answer, Enablement, InitSystem, Job, JobEnd, Listed, Unit, UnitEvent},
+    journal,
 };
 
 mod jobs;
+mod loads;
 mod read;
 mod signals;
 
 use jobs::Jobs;
+use loads::Loads;
 
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 const INTERFACE: &str = "org.freedesktop.systemd1.Manager";
@@ -33,6 +38,8 @@ const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
 const ANSWER: Duration = Duration::from_secs(25);
 /// Reading all unit files again may run generators, which have as long.
 const RELOAD: Duration = Duration::from_secs(90);
+/// A journal that takes longer to read is not waited for.
+const JOURNAL: Duration = Duration::from_secs(5);
 /// So many events are kept for whoever is slow to hear them.
 const KEPT: usize = 1024;
 
@@ -43,8 +50,13 @@ pub struct Systemd(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     address: String,
+    /// Whose units it manages.
+    scope: Scope,
+    /// The directories of its journals.
+    journals: Vec<PathBuf>,
     connected: tokio::sync::Mutex<Option<Connected>>,
     jobs: Arc<Mutex<Jobs>>,
+    loads: Arc<Mutex<Loads>>,
     events: broadcast::Sender<UnitEvent>,
 }
 
@@ -56,16 +68,27 @@ struct Connected {
 }
 
 impl Systemd {
-    /// The one at the bus of this address, `unix:path=/run/dbus/system_bus_socket`. Nothing is asked yet.
-    pub fn new(address: impl Into<String>) -> Self {
+    /// The one at the bus of this address, `unix:path=/run/dbus/system_bus_socket`, of a device whose files are below `root`. Nothing is asked yet.
+    pub fn new(address: impl Into<String>, scope: Scope, root: &Path) -> Self {
         let (events, _) = broadcast::channel(KEPT);
-        let shared =
-            Shared { address: address.into(), connected: Default::default(), jobs: Arc::default(), events };
+        let shared = Shared {
+            address: address.into(),
+            scope,
+            journals: journal::places(root),
+            connected: Default::default(),
+            jobs: Arc::default(),
+            loads: Arc::default(),
+            events,
+        };
         Self(Arc::new(shared))
     }
 
     fn jobs(&self) -> MutexGuard<'_, Jobs> {
         self.0.jobs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn loads(&self) -> MutexGuard<'_, Loads> {
+        self.0.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The connection, made anew if the last one broke.
@@ -86,8 +109,12 @@ impl Systemd {
         let connection = connection::Builder::address(self.0.address.as_str())?.build().await?;
         let signals = signals::listen(&connection).await?;
         // Read from now on: the connection stands still while signals wait that nobody reads, and answers come behind them.
-        let (jobs, events) = (Arc::clone(&self.0.jobs), self.0.events.clone());
-        let listener = tokio::spawn(signals::tell(signals, jobs, events)).abort_handle();
+        let heard = signals::Heard {
+            jobs: Arc::clone(&self.0.jobs),
+            loads: Arc::clone(&self.0.loads),
+            events: self.0.events.clone(),
+        };
+        let listener = tokio::spawn(heard.tell(signals)).abort_handle();
         // Without that, systemd tells nobody of what happens to its units.
         connection.call_method(Some(SYSTEMD), SYSTEMD_PATH, Some(INTERFACE), "Subscribe", &()).await?;
         let asked = ("org.freedesktop.systemd1.Manager", "Version");
@@ -151,8 +178,23 @@ impl Systemd {
         self.away(format_args!("its answer cannot be read: {error}"))
     }
 
+    /// A template is never loaded itself: all there is to know is whether it has a file, and where that is linked.
+    async fn template(&self, name: &str) -> Answer<Unit> {
+        let told = match self.init("GetUnitFileState", name, ANSWER, &(name,)).await {
+            Ok(told) => told,
+            Err(error) if error.is_no_such_unit() => {
+                return Ok(Unit { id: name.to_owned(), ..Unit::default() });
+            }
+            Err(error) => return Err(error),
+        };
+        let file_state: String = told.body().deserialize().map_err(|error| self.garbled(error))?;
+        let load_state = if file_state.starts_with("masked") { LoadState::Masked } else { LoadState::Loaded };
+        Ok(Unit { id: name.to_owned(), load_state, file_state, ..Unit::default() })
+    }
+
     /// The object of a unit, which is loaded for that if need be.
     async fn object(&self, unit: &str) -> Answer<OwnedObjectPath> {
+        self.loads().ask([unit]);
         let answer = self.init("LoadUnit", unit, ANSWER, &(unit,)).await?;
         answer.body().deserialize().map_err(|error| self.garbled(error))
     }
@@ -167,6 +209,7 @@ impl InitSystem for Systemd {
     }
 
     async fn list(&self, names: &[String]) -> Answer<Vec<Listed>> {
+        self.loads().ask(names.iter().map(String::as_str));
         let answer = self.init("ListUnitsByNames", "all units", ANSWER, &(names,)).await?;
         let listed: Vec<WireListed> = answer.body().deserialize().map_err(|error| self.garbled(error))?;
         let told = |(name, _, load, active, sub, _, _, job, ..): WireListed| Listed {
@@ -180,6 +223,9 @@ impl InitSystem for Systemd {
     }
 
     async fn unit(&self, name: &str) -> Answer<Unit> {
+        if name.contains("@.") {
+            return self.template(name).await;
+        }
         let object = self.object(name).await?;
         // An empty name of an interface asks for the properties of all that the object has.
         let answer = self.ask(&object, PROPERTIES, "GetAll", name, ANSWER, &("",)).await?;
@@ -242,6 +288,14 @@ impl InitSystem for Systemd {
             Err(error) if error.is_no_such_unit() => Ok(()),
             answer => answer.map(drop),
         }
+    }
+
+    async fn last_lines(&self, unit: &str) -> String {
+        let (shared, unit) = (Arc::clone(&self.0), unit.to_owned());
+        let read =
+            tokio::task::spawn_blocking(move || journal::last_lines(&shared.journals, shared.scope, &unit));
+        // Why something failed is worth no failure.
+        timeout(JOURNAL, read).await.ok().and_then(Result::ok).unwrap_or_default()
     }
 
     fn events(&self) -> BoxStream<'static, UnitEvent> {

@@ -41,7 +41,9 @@ pub enum BusError {
 impl BusError {
     /// Whether a unit of that name is not there.
     pub fn is_no_such_unit(&self) -> bool {
-        matches!(self, Self::Refused { name, .. } if name == "org.freedesktop.systemd1.NoSuchUnit")
+        // Of a file that is not there, it is told in the words of files.
+        let names = ["org.freedesktop.systemd1.NoSuchUnit", "org.freedesktop.DBus.Error.FileNotFound"];
+        matches!(self, Self::Refused { name, .. } if names.contains(&name.as_str()))
     }
 }
 
@@ -127,7 +129,7 @@ pub enum UnitError {
     #[error("{0} cannot be enabled: its text has no section [Install] with WantedBy= or the like")]
     NotInstallable(String),
     /// A job went wrong.
-    #[error("{doing} {unit} ended with {result}{}", told(.why))]
+    #[error("{doing} {unit} ended with {result}{}{}", told(.why), ended_with(.printed))]
     Job {
         /// What was done.
         doing: &'static str,
@@ -135,8 +137,10 @@ pub enum UnitError {
         unit: String,
         /// systemd's word for how the job ended.
         result: String,
-        /// What systemd knows of why, and what the unit printed last.
+        /// What systemd knows of why.
         why: String,
+        /// The last lines of the unit's journal.
+        printed: String,
     },
     /// It takes longer to start than it may.
     #[error("{unit} has not started within {seconds} s; systemd goes on with it")]
@@ -150,6 +154,10 @@ pub enum UnitError {
 
 fn told(why: &str) -> String {
     if why.is_empty() { String::new() } else { format!(" ({why})") }
+}
+
+fn ended_with(printed: &str) -> String {
+    if printed.is_empty() { String::new() } else { format!("; its journal ends with: {printed}") }
 }
 
 impl Fault for UnitError {

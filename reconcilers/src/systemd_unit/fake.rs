@@ -124,6 +124,7 @@ impl World {
             file_state: file_state.into(),
             fragment: text.own.is_some().then(|| format!("{SYSTEM_UNITS}/{name}")),
             drop_ins: text.drop_ins.into_iter().map(|(path, _)| path).collect(),
+            since: jiff::Timestamp::from_second(start.into()).ok().filter(|_| start > 0),
             can_reload: true,
             has_run: start > 0,
             result: if active == Active::Failed { "exit-code" } else { "success" }.into(),
@@ -295,6 +296,10 @@ impl InitSystem for FakeSystemd {
             world.running.remove(unit);
         }
         Ok(())
+    }
+
+    async fn last_lines(&self, unit: &str) -> String {
+        format!("{unit} was here")
     }
 
     fn events(&self) -> BoxStream<'static, UnitEvent> {

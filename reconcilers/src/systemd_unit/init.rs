@@ -41,6 +41,9 @@ pub trait InitSystem: Clone + Send + Sync + 'static {
     /// Forgets that a unit has failed.
     fn reset_failed(&self, unit: &str) -> impl Future<Output = Answer<()>> + Send;
 
+    /// The last lines of a unit's journal, for a message; empty where there are none.
+    fn last_lines(&self, unit: &str) -> impl Future<Output = String> + Send;
+
     /// What may have changed, from now on, also while it is away.
     fn events(&self) -> BoxStream<'static, UnitEvent>;
 }
@@ -178,6 +181,10 @@ pub struct Unit {
     pub service: Option<Service>,
     /// The memory that it uses, in bytes.
     pub memory: Option<u64>,
+    /// How its last run ended, if not well; of one that is restarted again and again, also while it runs.
+    pub last_end: Option<String>,
+    /// The last lines of its journal, where it has failed.
+    pub printed: String,
 }
 
 /// A service's own facts.
@@ -195,7 +202,7 @@ pub struct Service {
     pub exit_status: Option<i32>,
 }
 
-/// Memory comes and goes without anything having happened.
+/// Memory comes and goes, and lines are printed, without anything having happened.
 impl std::hash::Hash for Unit {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         let Self {
@@ -215,6 +222,8 @@ impl std::hash::Hash for Unit {
             result,
             service,
             memory: _,
+            last_end: _,
+            printed: _,
         } = self;
         (id, load_state, load_error, active, sub, file_state, fragment).hash(state);
         (drop_ins, needs_reload, since, ran_for, has_run, can_reload, result, service).hash(state);
@@ -226,6 +235,18 @@ impl Unit {
     pub fn is_complete(&self) -> bool {
         let ends = self.service.as_ref().is_some_and(|service| service.of == "oneshot" && !service.remains);
         ends && self.active == Active::Inactive && self.has_run && self.result == "success"
+    }
+
+    /// How its last run ended, if not well.
+    pub fn end(&self) -> Option<String> {
+        let result = Some(self.result.as_str()).filter(|result| !["", "success"].contains(result))?;
+        let status = self.service.as_ref().and_then(|service| service.exit_status);
+        Some(status.map_or_else(|| result.to_owned(), |status| format!("{result}, {status}")))
+    }
+
+    /// Whether it has failed, or systemd starts it again because it has ended.
+    pub fn has_failed(&self) -> bool {
+        self.active == Active::Failed || self.sub.starts_with("auto-restart")
     }
 
     /// Whether there is such a unit.

@@ -6,15 +6,17 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use manifest_types::name::ResourceId;
 use tokio::time::Instant;
 
-use super::init::{Active, Listed, Unit, UnitEvent};
+use super::{
+    fare::{self, Record},
+    init::{Active, Listed, Unit, UnitEvent},
+};
 
 /// What the list does not tell is read again after so long, whether or not something happened.
 const READ_AGAIN: Duration = Duration::from_secs(600);
-/// A unit whose last run was shorter fails again and again.
-const SHORT: Duration = Duration::from_secs(10);
 /// So long it is left alone then.
 const RESTS: Duration = Duration::from_secs(60);
 /// So long where systemd has given up on it.
@@ -42,6 +44,10 @@ struct Read {
     heard: u64,
     /// Since when it has failed as it has now.
     failed_since: Option<Instant>,
+    /// How many of its runs in a row have been short and ended in failure.
+    short_failures: u32,
+    /// Whether systemd restarts it again and again.
+    loops: bool,
 }
 
 /// A moment, as far as what was heard goes.
@@ -89,19 +95,37 @@ impl Known {
         Moment(self.state().heard)
     }
 
-    /// Takes in what was read of a unit after that moment.
-    pub(super) fn keep(&self, name: &str, unit: Unit, before: Moment) {
+    /// Takes in what was read of a unit after that moment, and adds how it ended before, of one that is restarted again and again. `today` is what the wall clock says.
+    pub(super) fn keep(&self, name: &str, mut unit: Unit, before: Moment, today: Timestamp) -> Unit {
         let mut state = self.state();
         let now = Instant::now();
         let known = state.units.get(name);
         let is_same =
             known.is_some_and(|known| known.unit.active == unit.active && known.unit.since == unit.since);
+        let short_failures = match unit.active {
+            Active::Failed if is_same => known.map_or(1, |known| known.short_failures),
+            Active::Failed if fare::was_short(&unit) => known.map_or(0, |known| known.short_failures) + 1,
+            Active::Active if fare::has_settled(&unit, today) => 0,
+            Active::Failed => 0,
+            _ => known.map_or(0, |known| known.short_failures),
+        };
         let failed_since = match unit.active {
             Active::Failed if is_same => known.and_then(|known| known.failed_since),
             Active::Failed => Some(now),
             _ => None,
         };
-        state.units.insert(name.to_owned(), Read { unit, at: now, heard: before.0, failed_since });
+        let loops = fare::loops(&unit, known.is_some_and(|known| known.loops), today);
+        if let Some(known) = known.filter(|_| loops && !unit.has_failed()) {
+            (unit.last_end, unit.printed) = (known.unit.last_end.clone(), known.unit.printed.clone());
+        } else {
+            unit.last_end = unit.end();
+        }
+        let told = unit.clone();
+        state.units.insert(
+            name.to_owned(),
+            Read { unit, at: now, heard: before.0, failed_since, short_failures, loops },
+        );
+        told
     }
 
     /// What was read of a unit, if it still counts. `listed` is how it fares now.
@@ -116,14 +140,25 @@ impl Known {
         (is_quiet && is_alike && listed.job == 0 && read.at.elapsed() < READ_AGAIN).then(|| unit.clone())
     }
 
-    /// Whether a unit that has failed is left alone for a while.
-    pub(super) fn rests(&self, name: &str) -> bool {
+    /// How a unit has fared so far.
+    pub(super) fn record(&self, name: &str, today: Timestamp) -> Record {
         let state = self.state();
-        let Some(Read { unit, failed_since: Some(since), .. }) = state.units.get(name) else { return false };
+        let Some(read) = state.units.get(name) else { return Record::default() };
+        Record {
+            rests: read.rests(),
+            loops: fare::loops(&read.unit, read.loops, today),
+            is_fresh: fare::settles_in(&read.unit, today).is_some(),
+        }
+    }
+}
+
+impl Read {
+    /// Whether a unit that has failed is left alone for a while.
+    fn rests(&self) -> bool {
+        let Self { unit, failed_since: Some(since), .. } = self else { return false };
         let is_at_limit = unit.result == "start-limit-hit";
-        let fails_fast = unit.has_run && unit.ran_for.is_none_or(|ran| ran < SHORT);
         let rest = if is_at_limit { RESTS_AT_LIMIT } else { RESTS };
-        (is_at_limit || fails_fast) && since.elapsed() < rest
+        (is_at_limit || self.short_failures >= fare::LOOP) && since.elapsed() < rest
     }
 }
 
@@ -132,6 +167,10 @@ mod tests {
     use manifest_types::kinds::systemd_unit::LoadState;
 
     use super::*;
+
+    fn today() -> Timestamp {
+        Timestamp::from_second(1_000_000_000).unwrap()
+    }
 
     fn unit(active: Active) -> Unit {
         Unit { load_state: LoadState::Loaded, active, sub: "x".into(), has_run: true, ..Unit::default() }
@@ -145,7 +184,7 @@ mod tests {
     async fn what_was_read_counts_until_something_is_heard() {
         let known = Known::default();
         known.watch("a.service", Some(&"a".parse().unwrap()));
-        let fresh = |known: &Known| known.keep("a.service", unit(Active::Active), known.moment());
+        let fresh = |known: &Known| known.keep("a.service", unit(Active::Active), known.moment(), today());
         fresh(&known);
         assert!(known.current(&listed(Active::Active)).is_some());
         assert!(known.current(&listed(Active::Failed)).is_none(), "the list says otherwise");
@@ -155,7 +194,7 @@ mod tests {
         let before = known.moment();
         assert_eq!(known.hear(&UnitEvent::Unit("a.service".into())), Some(Some("a".parse().unwrap())));
         assert!(known.current(&listed(Active::Active)).is_none());
-        known.keep("a.service", unit(Active::Active), before);
+        known.keep("a.service", unit(Active::Active), before, today());
         assert!(known.current(&listed(Active::Active)).is_none(), "it was read before that");
         fresh(&known);
         assert_eq!(known.hear(&UnitEvent::Any), Some(None));
@@ -170,20 +209,27 @@ mod tests {
         let known = Known::default();
         let mut failed = unit(Active::Failed);
         failed.ran_for = Some(Duration::from_secs(3600));
-        known.keep("a.service", failed.clone(), known.moment());
-        assert!(!known.rests("a.service"), "it ran for long enough");
+        known.keep("a.service", failed.clone(), known.moment(), today());
+        assert!(!known.record("a.service", today()).rests, "it ran for long enough");
         failed.ran_for = Some(Duration::from_millis(100));
-        failed.since = Some(jiff::Timestamp::UNIX_EPOCH);
+        let at = |second: i64| jiff::Timestamp::from_second(second).unwrap();
+        for failure in 1..3 {
+            failed.since = Some(at(failure));
+            known.keep("a.service", failed.clone(), known.moment(), today());
+            assert!(!known.record("a.service", today()).rests, "it may be an accident");
+            known.keep("a.service", unit(Active::Activating), known.moment(), today());
+        }
+        failed.since = Some(at(3));
         for _ in 0..2 {
-            known.keep("a.service", failed.clone(), known.moment());
-            assert!(known.rests("a.service"));
+            known.keep("a.service", failed.clone(), known.moment(), today());
+            assert!(known.record("a.service", today()).rests);
             tokio::time::advance(RESTS / 2).await;
         }
-        assert!(!known.rests("a.service"));
+        assert!(!known.record("a.service", today()).rests);
         failed.since = None;
         failed.result = "start-limit-hit".into();
-        known.keep("a.service", failed, known.moment());
+        known.keep("a.service", failed, known.moment(), today());
         tokio::time::advance(RESTS * 2).await;
-        assert!(known.rests("a.service"));
+        assert!(known.record("a.service", today()).rests);
     }
 }

@@ -58,11 +58,10 @@ impl Past {
     }
 
     /// What a sight tells of it.
-    pub(super) fn kept(past: Option<&Self>, rests: bool) -> Kept {
+    pub(super) fn kept(past: Option<&Self>) -> Kept {
         Kept {
             was_there: past.map(|past| past.was.is_some()),
             is_restart_due: past.is_some_and(|past| past.is_restart_due),
-            rests,
         }
     }
 }

@@ -3,9 +3,14 @@
 use std::{
     collections::BTreeMap,
     sync::{Mutex, PoisonError},
+    time::Duration,
 };
 
-use futures_util::{StreamExt, stream};
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
+use jiff::Timestamp;
 use manifest_types::{
     claim::Claim,
     digest::Digest,
@@ -13,10 +18,11 @@ use manifest_types::{
     name::ResourceId,
     status::Capability,
 };
+use tokio::sync::broadcast;
 
 use super::{
     error::{BusError, UnitError},
-    init::{Answer, InitSystem, Unit},
+    init::{Answer, InitSystem, Unit, UnitEvent},
     known::Known,
     reloads::Reloads,
     text::{Mark, UnitFile, drop_in_directory, files},
@@ -33,6 +39,10 @@ use crate::{
 
 /// So many units are asked about at once.
 const AT_ONCE: usize = 16;
+/// So many reminders are kept for whoever is slow to hear them.
+const KEPT: usize = 1024;
+/// A reminder comes so long after its time, so that it does not come before.
+const MARGIN: Duration = Duration::from_millis(100);
 
 /// One init system.
 pub(super) struct Side<M> {
@@ -45,6 +55,8 @@ pub(super) struct Side<M> {
     /// Whether that directory is made where it is missing.
     pub(super) makes_directory: bool,
     version: Mutex<Option<String>>,
+    /// Units that are to be looked at again though nothing happens to them.
+    reminders: broadcast::Sender<UnitEvent>,
 }
 
 /// What was seen at each path.
@@ -52,6 +64,7 @@ pub(super) type FileSights = BTreeMap<String, FileSight>;
 
 impl<M: InitSystem> Side<M> {
     pub(super) fn new(init: M, files: FileReconciler, directory: String, makes_directory: bool) -> Self {
+        let (reminders, _) = broadcast::channel(KEPT);
         Self {
             init,
             known: Known::default(),
@@ -60,6 +73,7 @@ impl<M: InitSystem> Side<M> {
             directory,
             makes_directory,
             version: Mutex::default(),
+            reminders,
         }
     }
 
@@ -114,9 +128,26 @@ impl<M: InitSystem> Side<M> {
     /// What systemd tells of one unit now.
     pub(super) async fn unit(&self, name: &str) -> Answer<Unit> {
         let before = self.known.moment();
-        let unit = self.init.unit(name).await?;
-        self.known.keep(name, unit.clone(), before);
-        Ok(unit)
+        let mut unit = self.init.unit(name).await?;
+        if unit.has_failed() {
+            unit.printed = self.init.last_lines(name).await;
+        }
+        Ok(self.known.keep(name, unit, before, Timestamp::now()))
+    }
+
+    /// Has a unit looked at again in a while: time alone changes what it means.
+    pub(super) fn remind(&self, unit: &str, after: Duration) {
+        let (reminders, event) = (self.reminders.clone(), UnitEvent::Unit(unit.to_owned()));
+        tokio::spawn(async move {
+            tokio::time::sleep(after + MARGIN).await;
+            // Nobody may be listening.
+            let _ = reminders.send(event);
+        });
+    }
+
+    /// The reminders, as they are due.
+    pub(super) fn reminders(&self) -> BoxStream<'static, UnitEvent> {
+        UnitEvent::heard_by(self.reminders.subscribe())
     }
 
     /// The files that a spec wants.

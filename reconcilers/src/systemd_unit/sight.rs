@@ -13,6 +13,7 @@ use manifest_types::{
 use serde_json::Value;
 
 use super::{
+    fare::{self, Record},
     init::{Active, Unit},
     text::{Mark, UnitFile, files},
 };
@@ -38,6 +39,8 @@ pub struct Sight {
     pub is_to_run: bool,
     /// What is remembered of it.
     pub kept: Kept,
+    /// How it has fared so far.
+    pub record: Record,
 }
 
 /// What is remembered of a unit.
@@ -47,8 +50,6 @@ pub struct Kept {
     pub was_there: Option<bool>,
     /// Whether it must be restarted for what was changed.
     pub is_restart_due: bool,
-    /// Whether it is left to rest for a while, because it fails again and again.
-    pub rests: bool,
 }
 
 impl Sight {
@@ -78,7 +79,7 @@ impl Sight {
         let active = self.unit.active;
         let is_on_its_way = active.is_up() || active == Active::Deactivating;
         match wanted.state? {
-            ActiveState::Active if is_on_its_way || self.unit.is_complete() || self.kept.rests => None,
+            ActiveState::Active if is_on_its_way || self.unit.is_complete() || self.record.rests => None,
             ActiveState::Active => Some(Difference::in_place("state", "Active", active.word())),
             ActiveState::Inactive if active.is_up() => Some(Difference {
                 in_place: false,
@@ -86,19 +87,6 @@ impl Sight {
             }),
             ActiveState::Inactive => None,
         }
-    }
-
-    fn message(&self, what: &str) -> String {
-        let result =
-            Some(self.unit.result.as_str()).filter(|result| !result.is_empty() && *result != "success");
-        let status = self.unit.service.as_ref().and_then(|service| service.exit_status);
-        let mut message = what.to_owned();
-        if let Some(result) = result {
-            message += &format!(" ({result}");
-            message += &status.map_or_else(String::new, |status| format!(", {status}"));
-            message.push(')');
-        }
-        message
     }
 }
 
@@ -151,50 +139,10 @@ impl Observed<SystemdUnitSpec> for Sight {
     }
 
     fn health(&self) -> Health {
-        let unit = &self.unit;
-        if let LoadState::BadSetting | LoadState::Error = unit.load_state {
-            let why = unit.load_error.clone().unwrap_or_else(|| "systemd cannot read it".into());
-            return Health::unhealthy("BadSetting", why);
-        }
-        match unit.active {
-            Active::Active | Active::Reloading => Health::Healthy,
-            _ if unit.is_complete() => Health::Completed,
-            _ if !self.is_to_run => Health::Healthy,
-            Active::Activating if unit.sub == "auto-restart" => {
-                Health::Starting("it has failed, and systemd starts it again in a moment")
-            }
-            Active::Activating => Health::Starting("systemd is starting it"),
-            Active::Deactivating => Health::Starting("it is being stopped"),
-            Active::Failed if self.kept.rests => Health::unhealthy(
-                "CrashLoop",
-                self.message("it fails again and again, and is left alone for a while"),
-            ),
-            Active::Failed => Health::unhealthy("UnitFailed", self.message("it has failed")),
-            Active::Inactive | Active::Other => Health::Starting("it does not run"),
-        }
+        fare::health(&self.unit, self.is_to_run, self.record)
     }
 
-    /// Of a kind that is not in the table yet, a status shows no more than that it is there.
     fn details(&self) -> Option<ResourceDetails> {
-        self.told().map(|_| ResourceDetails::Unknown)
-    }
-
-    fn is_running(&self) -> bool {
-        self.unit.active.is_up()
-    }
-
-    fn is_marked_ours(&self) -> bool {
-        self.kept.was_there == Some(false)
-    }
-
-    fn keeps_original(&self) -> bool {
-        self.kept.was_there == Some(true)
-    }
-}
-
-impl Sight {
-    /// What there is to tell of it.
-    pub fn told(&self) -> Option<SystemdUnitDetails> {
         if !self.is_present() {
             return None;
         }
@@ -208,7 +156,7 @@ impl Sight {
         };
         let foreign = unit.drop_ins.iter().skip(overridden).filter(|path| !own.contains(&path.as_str()));
         let has_ended = !unit.result.is_empty() && unit.has_run;
-        Some(SystemdUnitDetails {
+        Some(ResourceDetails::SystemdUnit(SystemdUnitDetails {
             name: unit.id.clone(),
             load_state: unit.load_state.clone(),
             active_state: unit.active.word().to_owned(),
@@ -223,7 +171,19 @@ impl Sight {
             }),
             memory: unit.memory.map(in_steps),
             foreign_drop_ins: foreign.cloned().collect(),
-        })
+        }))
+    }
+
+    fn is_running(&self) -> bool {
+        self.unit.active.is_up()
+    }
+
+    fn is_marked_ours(&self) -> bool {
+        self.kept.was_there == Some(false)
+    }
+
+    fn keeps_original(&self) -> bool {
+        self.kept.was_there == Some(true)
     }
 }
 

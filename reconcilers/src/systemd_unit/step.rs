@@ -40,6 +40,7 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
         cx.check()?;
         let side = self.side(put.spec.scope)?;
         side.open().await?;
+        side.known.watch(put.spec.name.as_str(), Some(put.id));
         let aim =
             Aim { id: put.id, spec: put.spec, wanted: Some(put.spec), owned: Some(put.owned), is_held: true };
         let before = self.see(side, &aim).await?;
@@ -280,16 +281,14 @@ impl<M: InitSystem> Side<M> {
             return Ok(());
         }
         let after = self.unit(unit).await.unwrap_or_default();
-        let status = after.service.as_ref().and_then(|service| service.exit_status);
-        let status = status.map_or_else(String::new, |status| format!(", {status}"));
-        let why = if after.result.is_empty() { String::new() } else { format!("{}{status}", after.result) };
+        let (why, printed) = (after.end().unwrap_or_default(), after.printed);
         let doing = match job {
             Job::Start => "starting",
             Job::Stop => "stopping",
             Job::TryRestart => "restarting",
             Job::Reload | Job::ReloadOrTryRestart => "reloading",
         };
-        Err(UnitError::Job { doing, unit: unit.to_owned(), result: end.0, why })
+        Err(UnitError::Job { doing, unit: unit.to_owned(), result: end.0, why, printed })
     }
 }
 

@@ -107,8 +107,17 @@ async fn what_fails_at_once_is_told_and_rests() {
     let rig = Rig::new().await;
     let text = format!("[Service]\nExecStart=/bin/false\n{FAILS}\n");
     let bad = spec(&rig.unit(), json!({ "content": text, "state": "Active" }));
+    for _ in 0..2 {
+        put(&rig, "it", None, &bad).await.unwrap_err();
+        assert!(matches!(see(&rig, &bad).await.health(), Health::Unhealthy { reason: "UnitFailed", .. }));
+    }
     let failure = put(&rig, "it", None, &bad).await.unwrap_err();
     assert_eq!((failure.reason.as_str(), failure.can_retry), ("JobFailed", true));
+    let told = format!(
+        "starting {0} ended with failed (exit-code); its journal ends with: {0} was here",
+        rig.unit()
+    );
+    assert_eq!(failure.message, told);
     let seen = see(&rig, &bad).await;
     assert!(matches!(seen.health(), Health::Unhealthy { reason: "CrashLoop", .. }), "{:?}", seen.health());
     assert!(
@@ -148,7 +157,8 @@ async fn an_init_system_that_is_away_hides_its_units_and_tells_when_it_is_back()
     assert_eq!(rig.reconciler().capability(), None);
     rig.init().set_away(false);
     let seen = see(&rig, &wanted).await;
-    assert_eq!(seen.drift(&wanted).len(), 0, "it rests: {seen:?}");
+    let paths: Vec<_> = seen.drift(&wanted).into_iter().map(|difference| difference.path).collect();
+    assert_eq!(paths, ["state"], "it is to run again");
 }
 
 #[tokio::test]

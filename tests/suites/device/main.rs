@@ -2,4 +2,5 @@
 
 #![expect(clippy::unwrap_used, reason = "all of this is tests, also what stands outside of a test function")]
 
+mod held;
 mod units;

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use e2e::parts;
+use manifest_types::kinds::systemd_unit::Scope;
 use reconcilers::systemd_unit::{
     dbus::Systemd,
     fixture::{Ground, Units},
@@ -19,7 +20,8 @@ impl Ground for RealSystemd {
     async fn find() -> (Self, Systemd, PathBuf) {
         let root = parts::device_root();
         let bus = root.join("run/dbus/system_bus_socket");
-        (Self, Systemd::new(format!("unix:path={}", bus.to_str().unwrap())), root)
+        let systemd = Systemd::new(format!("unix:path={}", bus.to_str().unwrap()), Scope::System, &root);
+        (Self, systemd, root)
     }
 }
 

@@ -12,7 +12,16 @@ use super::{apt, cache::Cache};
 use crate::process::Program;
 
 /// What is on the device beside Debian's least.
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,iproute2";
+const PACKAGES: &str =
+    "systemd,systemd-sysv,systemd-resolved,dbus,dbus-user-session,libpam-systemd,iproute2,network-manager";
+/// What Debian would start and a test starts if it wants it.
+const STOPPED: [&str; 5] = [
+    "NetworkManager.service",
+    "NetworkManager-dispatcher.service",
+    "NetworkManager-wait-online.service",
+    "systemd-networkd.service",
+    "systemd-resolved.service",
+];
 /// The release of Debian.
 const RELEASE: &str = "bookworm";
 /// The archive, in its folder of the cache.
@@ -20,7 +29,7 @@ const ARCHIVE: &str = "device.tar";
 
 /// Makes the image, unless it is there.
 pub(super) fn bring(cache: &Cache) -> Result<PathBuf> {
-    let digest = Digest::of(format!("{RELEASE} {PACKAGES} 1").as_bytes()).short();
+    let digest = Digest::of(format!("{RELEASE} {PACKAGES} {STOPPED:?} 1").as_bytes()).short();
     let name = format!("device-{}", digest.rsplit(':').next().unwrap_or(&digest));
     let folder = cache.part(&name, |place| place.join(ARCHIVE).exists(), make)?;
     Ok(folder.join(ARCHIVE))
@@ -37,6 +46,7 @@ fn make(folder: &Path) -> Result<()> {
         .arg(&root)
         .run()
         .context("the device's image is made by root, from Debian's archive")?;
+    Program::new("chroot").arg(&root).args(["systemctl", "--quiet", "disable"]).args(STOPPED).run()?;
     // Whoever starts has an id of its own.
     fs::write(root.join("etc/machine-id"), "")?;
     Program::new("tar").arg("-C").arg(&root).arg("-cf").arg(folder.join(ARCHIVE)).arg(".").run()?;

@@ -111,6 +111,8 @@ pub(super) fn unit(answer: &Message) -> zbus::Result<Unit> {
         result: told.text("Result").to_owned(),
         service: is_service.then(|| service(&told)),
         memory: told.number("MemoryCurrent").filter(|bytes| *bytes != UNSET),
+        last_end: None,
+        printed: String::new(),
     })
 }
 

@@ -1,12 +1,12 @@
 //! What systemd tells without being asked.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::{StreamExt, stream::SelectAll};
 use tokio::sync::broadcast;
 use zbus::{Connection, MatchRule, MessageStream, message::Message, zvariant::OwnedObjectPath};
 
-use super::{INTERFACE, PROPERTIES, SYSTEMD, jobs::Jobs};
+use super::{INTERFACE, PROPERTIES, SYSTEMD, jobs::Jobs, loads::Loads};
 use crate::systemd_unit::init::UnitEvent;
 
 /// Under this, each unit has an object of its own.
@@ -35,63 +35,81 @@ pub(super) async fn listen(connection: &Connection) -> zbus::Result<SelectAll<Me
     Ok(signals)
 }
 
-/// Tells what is heard until the connection breaks.
-pub(super) async fn tell(
-    mut signals: SelectAll<MessageStream>,
-    jobs: Arc<Mutex<Jobs>>,
-    events: broadcast::Sender<UnitEvent>,
-) {
-    // Without anybody who listens nothing is lost: who begins to listen looks first.
-    let say = |event: UnitEvent| drop(events.send(event));
-    // What happened before this connection was made was not heard.
-    say(UnitEvent::Any);
-    while let Some(Ok(message)) = signals.next().await {
-        match heard(&message) {
-            Some(Heard::JobEnded { job, unit, result }) => {
-                jobs.lock().unwrap_or_else(PoisonError::into_inner).has_ended(job, result);
-                say(UnitEvent::Unit(unit));
-            }
-            Some(Heard::Event(event)) => say(event),
-            Some(Heard::Gone) => break,
-            None => {}
-        }
-    }
-    jobs.lock().unwrap_or_else(PoisonError::into_inner).give_up();
-    say(UnitEvent::Any);
+/// Who hears of it.
+pub(super) struct Heard {
+    pub(super) jobs: Arc<Mutex<Jobs>>,
+    pub(super) loads: Arc<Mutex<Loads>>,
+    pub(super) events: broadcast::Sender<UnitEvent>,
 }
 
+impl Heard {
+    /// Tells what is heard until the connection breaks.
+    pub(super) async fn tell(self, mut signals: SelectAll<MessageStream>) {
+        // What happened before this connection was made was not heard.
+        self.say(UnitEvent::Any);
+        while let Some(Ok(message)) = signals.next().await {
+            match read(&message) {
+                Some(News::JobEnded { job, unit, result }) => {
+                    lock(&self.jobs).has_ended(job, result);
+                    self.say(UnitEvent::Unit(unit));
+                }
+                Some(News::Loaded(unit)) if lock(&self.loads).is_news_of(&unit) => {
+                    self.say(UnitEvent::Unit(unit));
+                }
+                Some(News::Event(event)) => self.say(event),
+                Some(News::Gone) => break,
+                Some(News::Loaded(_)) | None => {}
+            }
+        }
+        lock(&self.jobs).give_up();
+        self.say(UnitEvent::Any);
+    }
+
+    fn say(&self, event: UnitEvent) {
+        // Without anybody who listens nothing is lost: who begins to listen looks first.
+        drop(self.events.send(event));
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What one signal says.
 #[derive(Debug, PartialEq)]
-enum Heard {
+enum News {
     JobEnded {
         job: String,
         unit: String,
         result: String,
     },
+    /// A unit was loaded, or unloaded.
+    Loaded(String),
     Event(UnitEvent),
     /// The init system is another one, or none.
     Gone,
 }
 
-fn heard(message: &Message) -> Option<Heard> {
+fn read(message: &Message) -> Option<News> {
     let header = message.header();
     let body = message.body();
     match header.member()?.as_str() {
         "JobRemoved" => {
             let (_, job, unit, result): (u32, OwnedObjectPath, String, String) = body.deserialize().ok()?;
-            Some(Heard::JobEnded { job: job.to_string(), unit, result })
+            Some(News::JobEnded { job: job.to_string(), unit, result })
         }
         "UnitNew" | "UnitRemoved" => {
             let (unit, _): (String, OwnedObjectPath) = body.deserialize().ok()?;
-            Some(Heard::Event(UnitEvent::Unit(unit)))
+            Some(News::Loaded(unit))
         }
-        "PropertiesChanged" => Some(Heard::Event(UnitEvent::Unit(unit_of(header.path()?.as_str())?))),
-        "UnitFilesChanged" => Some(Heard::Event(UnitEvent::Any)),
+        "PropertiesChanged" => Some(News::Event(UnitEvent::Unit(unit_of(header.path()?.as_str())?))),
+        "UnitFilesChanged" => Some(News::Event(UnitEvent::Any)),
         // It is told when it begins, and when it is through.
         "Reloading" => match body.deserialize() {
             Ok(true) => None,
-            _ => Some(Heard::Event(UnitEvent::Any)),
+            _ => Some(News::Event(UnitEvent::Any)),
         },
-        "NameOwnerChanged" => Some(Heard::Gone),
+        "NameOwnerChanged" => Some(News::Gone),
         _ => None,
     }
 }

@@ -58,7 +58,6 @@ const PLACES: &[(&[&str], &[&str])] = &[
     (&["Alias", "WantedBy", "RequiredBy", "UpheldBy", "Also", "DefaultInstance"], INSTALL),
     (
         &[
-            "Type",
             "ExecStart",
             "ExecCondition",
             "ExecReload",
@@ -80,6 +79,8 @@ const PLACES: &[(&[&str], &[&str])] = &[
         ],
         SERVICE,
     ),
+    // A mount's is that of its file system.
+    (&["Type"], &["Service", "Mount"]),
     (&["ExecStartPre", "ExecStartPost", "ExecStopPost"], &["Service", "Socket"]),
     (
         &[
