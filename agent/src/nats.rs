@@ -14,6 +14,7 @@ use async_nats::{Client, ConnectOptions, Event, ServerAddr};
 use percent_encoding::percent_decode_str;
 use tokio::sync::watch;
 
+pub mod reach;
 mod trouble;
 
 use trouble::{Trouble, Why};

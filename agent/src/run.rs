@@ -7,7 +7,10 @@
 use std::{error::Error, process::ExitCode, sync::Arc, time::Duration};
 
 use futures_util::StreamExt;
-use reconcilers::{host::Host, registry::Registry};
+use reconcilers::{
+    host::{AlwaysThere, Host},
+    registry::Registry,
+};
 use tokio::{
     signal::unix::{SignalKind, signal},
     sync::mpsc,
@@ -23,7 +26,7 @@ use crate::{
     engine::{Engine, settings::Settings},
     ledger::store::Store,
     logging,
-    nats::Link,
+    nats::{Link, reach::Reach},
     plan::backoff,
     sink,
     source::{self, SourceKind},
@@ -124,6 +127,10 @@ fn host(config: &Config, link: Option<Link>) -> Host {
         engine_places: config.engine_places.clone(),
         services: services(),
         blobs: Arc::new(Fetcher::new(link)),
+        reach: match config.source {
+            SourceKind::Nats => Arc::new(Reach(config.nats.clone())),
+            SourceKind::File => Arc::new(AlwaysThere),
+        },
     }
 }
 

@@ -143,6 +143,8 @@ kinds! {
     ContainerNetwork => container_network::ContainerNetworkSpec, container_network::ContainerNetworkDetails;
     /// A unit of systemd.
     SystemdUnit => systemd_unit::SystemdUnitSpec, systemd_unit::SystemdUnitDetails;
+    /// A network interface of the host.
+    NetworkConfig => network_config::NetworkConfigSpec, network_config::NetworkConfigDetails;
 }
 
 /// Takes one kind's spec out of a [`Spec`].

@@ -23,6 +23,8 @@ pub struct Host {
     pub services: Services,
     /// How contents that are not in the manifest are fetched.
     pub blobs: Arc<dyn Blobs>,
+    /// Whether those can be reached who say what this device is to be.
+    pub reach: Arc<dyn Reachability>,
 }
 
 /// Where init systems and their units' files are.
@@ -108,6 +110,22 @@ pub struct Blob {
 pub trait Blobs: Send + Sync {
     /// Begins to fetch.
     fn open(&self, source: &BlobSource) -> BoxFuture<'static, Result<Blob, BlobError>>;
+}
+
+/// Tells whether the source of manifests can be reached. A connection that stands proves nothing: it may be that of a network which is gone.
+pub trait Reachability: Send + Sync {
+    /// Makes a new connection to it and has it answered; or why not.
+    fn control_plane(&self) -> BoxFuture<'static, Result<(), String>>;
+}
+
+/// A device whose manifests come from itself.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct AlwaysThere;
+
+impl Reachability for AlwaysThere {
+    fn control_plane(&self) -> BoxFuture<'static, Result<(), String>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// A content that cannot be fetched.

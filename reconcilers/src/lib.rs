@@ -4,6 +4,7 @@
 //! and gets back [`observation`]s and failures as plain data ([`error`]). Reconcilers are built from a [`host::Host`].
 
 pub mod books;
+mod bus;
 pub mod container;
 pub mod container_network;
 #[cfg(any(test, feature = "testing"))]
@@ -13,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod file;
 pub mod host;
+pub mod network_config;
 pub mod observation;
 pub mod reconciler;
 pub mod registry;

@@ -26,6 +26,7 @@ use crate::{
     error::{Failure, ReconcileError, Unseen},
     file::FileReconciler,
     host::Host,
+    network_config::{NetworkConfigReconciler, backend::chosen::Chosen, kernel::netlink::Netlink},
     observation::{Before, Observation, Observed},
     reconciler::{Batch, Change, Hint, Lines, Owned, Printed, Put, Reconciler, StepContext, Take, Target},
     systemd_unit::{SystemdUnitReconciler, dbus::Systemd, protect::Footing},
@@ -124,6 +125,8 @@ impl Registry {
         let user = services.user_bus.as_deref().map(|bus| Systemd::new(bus, Scope::User, &services.root));
         let system = Systemd::new(&*services.system_bus, Scope::System, &services.root);
         registry.add(SystemdUnitReconciler::new(host, system, user, footing));
+        let backend = Chosen::new(&services.system_bus, &services.root, &host.agent_id);
+        registry.add(NetworkConfigReconciler::new(host, Netlink::default(), backend));
         registry
     }
 

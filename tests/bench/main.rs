@@ -2,6 +2,7 @@
 
 mod agent;
 mod containers;
+mod device;
 mod floor;
 mod pure;
 mod row;
@@ -13,7 +14,7 @@ use clap::Parser;
 use row::Row;
 
 /// The benchmarks, in the order of the table.
-const NAMES: [&str; 11] = [
+const NAMES: [&str; 15] = [
     "converge-file",
     "drift-file",
     "plan",
@@ -25,6 +26,10 @@ const NAMES: [&str; 11] = [
     "drift-container",
     "resync-containers",
     "idle-containers",
+    "drift-unit",
+    "resync-units",
+    "converge-unit",
+    "rollback-network",
 ];
 
 /// Measures, and prints a table. Times vary with the machine: compare ratios.
@@ -78,6 +83,7 @@ async fn measure(name: &str, idle_seconds: u64) -> Vec<Row> {
         "drift-container" => containers::drift().await,
         "resync-containers" => containers::resync().await,
         "idle-containers" => containers::idle(idle_seconds).await,
-        _ => agent::write_amplification().await,
+        "write-amplification" => agent::write_amplification().await,
+        of_a_device => device::measure(of_a_device).await,
     }
 }

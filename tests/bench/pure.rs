@@ -157,6 +157,7 @@ pub(crate) fn host(home: &Path) -> Host {
         engine_places: Vec::new(),
         services: Default::default(),
         blobs: Arc::new(NoBlobs),
+        reach: Arc::new(reconcilers::host::AlwaysThere),
     }
 }
 

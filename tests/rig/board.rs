@@ -21,7 +21,7 @@ const LONG: Duration = Duration::from_secs(90);
 /// The image, which `cargo xtask test` gives to the engine.
 const IMAGE: &str = "localhost/holdfast/device:1";
 /// Rights that are enough for systemd, for a network of its own, and for nothing on this machine.
-const RIGHTS: [&str; 14] = [
+const RIGHTS: [&str; 16] = [
     "--cap-add",
     "SYS_ADMIN",
     "--cap-add",
@@ -35,6 +35,8 @@ const RIGHTS: [&str; 14] = [
     "--tmpfs",
     "/tmp",
     "--cgroupns=host",
+    "--sysctl",
+    "net.ipv6.conf.all.disable_ipv6=0",
     "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
 ];
 

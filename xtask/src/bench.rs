@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use crate::{engines::Engines, process::Program, setup, test};
+use crate::{devices, engines::Engines, process::Program, setup, test};
 
 /// What to measure.
 #[derive(clap::Args)]
@@ -37,10 +37,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if let Some(json) = &args.json {
         bench = bench.arg("--json").arg(json);
     }
-    if args.name.as_ref().is_some_and(|name| !name.contains("container")) {
+    let needs =
+        |words: &[&str]| args.name.as_ref().is_none_or(|name| words.iter().any(|word| name.contains(word)));
+    let needs_device = needs(&["unit", "network"]);
+    if !needs(&["container"]) && !needs_device {
         return bench.run();
     }
     setup::engines()?;
+    let image = if needs_device { Some(setup::device()?) } else { None };
     let engines = Engines::start()?;
+    if let Some(image) = image {
+        devices::import(&engines, &image)?;
+    }
     bench.env("HOLDFAST_DOCKER", engines.address("docker")).run()
 }

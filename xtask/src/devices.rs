@@ -17,9 +17,14 @@ pub(crate) struct Device {
     pub(crate) init: String,
 }
 
+/// Gives Docker the image.
+pub(crate) fn import(engines: &Engines, image: &Path) -> Result<()> {
+    engines.docker(["import"]).arg(image).arg(IMAGE).run()
+}
+
 /// Starts a device on Docker. It ends with the engine.
 pub(crate) fn start(engines: &Engines, image: &Path) -> Result<Device> {
-    engines.docker(["import"]).arg(image).arg(IMAGE).run()?;
+    import(engines, image)?;
     let rights = ["--cap-add", "SYS_ADMIN", "--cap-add", "NET_ADMIN"];
     let open = ["--security-opt", "seccomp=unconfined", "--security-opt", "apparmor=unconfined"];
     let memory = ["--tmpfs", "/run", "--tmpfs", "/tmp"];

@@ -54,6 +54,7 @@ impl Place {
             engine_places,
             services,
             blobs,
+            reach: Arc::new(reconcilers::host::AlwaysThere),
         }))
     }
 }

@@ -197,7 +197,9 @@ fn look_first(
     if me.look.ticket.is_some() || (due && not_before.is_none()) {
         let standing = match fits.map(|sight| &sight.seen) {
             Some(Ok(seen)) => decided(seen).standing,
-            Some(Err(_)) | None => Standing::of(phase).because("Observing", ""),
+            // What the last look ended with is told until the next one has ended.
+            Some(Err(failure)) => unreadable(me, phase, failure),
+            None => Standing::of(phase).because("Observing", ""),
         };
         let act = if me.look.ticket.is_none() { Act::Look } else { Act::Rest };
         return Verdict::act(act, standing);
@@ -205,9 +207,9 @@ fn look_first(
     match fits.map(|sight| &sight.seen) {
         Some(Ok(seen)) => decided(seen),
         Some(Err(failure)) => {
-            let phase = if phase == Phase::Deleting { phase } else { Phase::Failed };
             let again = not_before.filter(|_| me.look.hung.is_none());
-            let standing = Standing::of(phase).failed(failure, me.look.failures, again);
+            let mut standing = unreadable(me, phase, failure);
+            standing.retry_at = again;
             Verdict::rest(standing).until(again)
         }
         None if me.look.hung.is_some() => Verdict::rest(
@@ -215,6 +217,12 @@ fn look_first(
         ),
         None => Verdict::rest(Standing::of(phase).because("Observing", "")).until(not_before),
     }
+}
+
+/// What is told of a resource that cannot be looked at.
+fn unreadable(me: &Resource, phase: Phase, failure: &Failure) -> Standing {
+    let phase = if phase == Phase::Deleting { phase } else { Phase::Failed };
+    Standing::of(phase).failed(failure, me.look.failures, None)
 }
 
 /// What holds a change back, whichever it is: an operator, or a failure that is too fresh.

@@ -158,6 +158,7 @@ async fn the_device_is_looked_at_and_not_touched() {
         engine_places: Vec::new(),
         services: Default::default(),
         blobs: Arc::new(NoBlobs),
+        reach: Arc::new(reconcilers::host::AlwaysThere),
     };
     fs::create_dir_all(host.root.join("etc")).unwrap();
     for (name, mode) in [("same", 0o644), ("other", 0o600)] {

@@ -44,6 +44,7 @@ pub fn host() -> Host {
         engine_places: Vec::new(),
         services: Default::default(),
         blobs: Arc::new(NoBlobs),
+        reach: Arc::new(crate::host::AlwaysThere),
     }
 }
 

@@ -1,13 +1,12 @@
 //! The agent runs on a device as its own packaged unit, and holds the units of the device's systemd.
 
-use std::{fs, path::Path, time::Duration};
+use std::time::Duration;
 
-use e2e::{Board, Fleet, NatsServer, agent::LONG, board, fleet, until_some};
-use manifest_types::{
-    document,
-    status::{AgentStatus, Phase, ResourceStatus},
-};
+use e2e::{Board, agent::LONG, board, fleet};
+use manifest_types::status::{AgentStatus, Phase, ResourceStatus};
 use serde_json::{Value, json};
+
+use crate::rig::{Rig, example};
 
 /// The units of examples/units.yaml.
 const UNITS: [&str; 6] = [
@@ -19,55 +18,15 @@ const UNITS: [&str; 6] = [
     "sleep.target",
 ];
 
-struct Rig {
-    board: Board,
-    fleet: Fleet,
-    _server: NatsServer,
-}
-
-impl Rig {
-    async fn new() -> Self {
-        let server = board::server().await;
-        let fleet = fleet(&server).await;
-        Self { board: Board::with_agent(&server).await, fleet, _server: server }
-    }
-
-    async fn apply(&self, resources: Value) -> u64 {
-        let manifest =
-            json!({ "apiVersion": "holdfast/v1", "kind": "AgentManifest", "resources": resources });
-        self.fleet.apply(&self.board.id, &manifest).await.generation.into()
-    }
-
-    async fn status(&self, what: &str, is: impl Fn(&AgentStatus) -> bool) -> AgentStatus {
-        until_some(what, LONG, async || self.fleet.status(&self.board.id).await.filter(&is)).await
-    }
-
-    async fn ready(&self, generation: u64) -> AgentStatus {
-        self.status("all is Ready", |status| e2e::agent::is_ready(status, generation)).await
-    }
-
-    /// Waits until one resource is as `is` says.
-    async fn resource(&self, id: &str, what: &str, is: impl Fn(&ResourceStatus) -> bool) -> ResourceStatus {
-        let status = self.status(what, |status| status.resources.get(id).is_some_and(&is)).await;
-        status.resources[id].clone()
-    }
-
-    /// What an administrator sees of the units: their files, links, and how they fare.
-    async fn picture(&self) -> String {
-        let names = UNITS.join(" ");
-        let line = format!(
-            "cd /etc/systemd/system; find . ! -type d ! -name holdfast.service -exec sh -c 'echo $1; readlink $1 || cat $1' sh {{}} \\; | sort; \
-             for unit in {names}; do systemctl is-active $unit; systemctl is-enabled $unit 2>&1; done; \
-             systemctl show --property DropInPaths systemd-journald.service; exit 0"
-        );
-        self.board.sh(&line).await
-    }
-}
-
-fn example(name: &str) -> Value {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples").join(name);
-    let text = fs::read_to_string(&path).unwrap();
-    document::from_yaml(&text).unwrap()["resources"].clone()
+/// What an administrator sees of the units: their files, links, and how they fare.
+async fn picture(board: &Board) -> String {
+    let names = UNITS.join(" ");
+    let line = format!(
+        "cd /etc/systemd/system; find . ! -type d ! -name holdfast.service -exec sh -c 'echo $1; readlink $1 || cat $1' sh {{}} \\; | sort; \
+         for unit in {names}; do systemctl is-active $unit; systemctl is-enabled $unit 2>&1; done; \
+         systemctl show --property DropInPaths systemd-journald.service; exit 0"
+    );
+    board.sh(&line).await
 }
 
 /// Whether units are looked at so often before long.
@@ -87,7 +46,7 @@ async fn units_of_all_sorts_are_held_drift_comes_back_and_in_the_end_all_is_as_i
     // The agent is a service like any other.
     let own = "systemctl show holdfast --property Type,ActiveState,WatchdogUSec,NRestarts";
     board.until(own, "Type=notify\nWatchdogUSec=30s\nNRestarts=0\nActiveState=active").await;
-    let before = rig.picture().await;
+    let before = picture(board).await;
     let generation = rig.apply(example("units.yaml")).await;
     rig.ready(generation).await;
     for (line, printed) in [
@@ -170,14 +129,14 @@ async fn units_of_all_sorts_are_held_drift_comes_back_and_in_the_end_all_is_as_i
     changed[0]["spec"]["content"]["inline"] = json!("speed = 4\n");
     let generation = rig.apply(changed).await;
     rig.ready(generation).await;
-    board.until("journalctl --unit pump --output cat --lines 1", "pumping with speed = 4").await;
+    board.until("journalctl --unit pump --output cat | grep -c 'pumping with speed = 4'", "1").await;
     let after = board.sh(ran).await;
     let [old, new] = [&pids, &after].map(|pids| pids.split_once("\n\n").unwrap());
     assert!(old.0 != new.0 && old.1 == new.1, "{pids} {after}");
 
     let generation = rig.apply(json!([])).await;
     rig.ready(generation).await;
-    assert_eq!(rig.picture().await, before);
+    assert_eq!(picture(board).await, before);
 }
 
 #[tokio::test]
@@ -255,7 +214,7 @@ async fn units_of_the_agents_own_user_are_held_beside_those_of_the_system() {
     board.sh("loginctl enable-linger root").await;
     board.until("systemctl is-active user@0.service", "active").await;
     board.sh("systemctl enable --quiet --now holdfast.service").await;
-    let rig = Rig { board, fleet, _server: server };
+    let rig = Rig::of(board, fleet, server);
     let generation = rig
         .apply(json!([{ "id": "tea", "kind": "SystemdUnit", "spec": {
             "name": "tea.service", "scope": "User", "state": "Active", "enabled": true,

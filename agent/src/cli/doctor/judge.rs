@@ -18,11 +18,12 @@ const NEEDED: u64 = 4 * 1024 * 1024;
 const FEW_WATCHES: u64 = 4096;
 
 /// What kind `File` can do only with it, by the capability's number.
-const RIGHTS: [(u8, &str, &str); 4] = [
+const RIGHTS: [(u8, &str, &str); 5] = [
     (0, "CAP_CHOWN", "give files to their owners"),
     (1, "CAP_DAC_OVERRIDE", "read and write what belongs to others"),
     (3, "CAP_FOWNER", "set the mode of what belongs to others"),
     (4, "CAP_FSETID", "keep set-group-ID bits"),
+    (12, "CAP_NET_ADMIN", "configure interfaces"),
 ];
 
 /// An agent that answers.

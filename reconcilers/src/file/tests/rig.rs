@@ -81,6 +81,7 @@ impl Rig {
             engine_places: Vec::new(),
             services: Default::default(),
             blobs: shelf.clone(),
+            reach: Arc::new(crate::host::AlwaysThere),
         };
         let files = FileReconciler::new(&host);
         Self { temp, host, files, shelf }

@@ -1,0 +1,297 @@
+//! `NetworkConfig`: a network interface of the host.
+//!
+//! The kernel is asked through a narrow seam (`kernel`; really, over netlink). What a spec wants of it is a `setup`, how to come there is a list of `moves`. What manages the
+//! interfaces of the device beside the kernel is a `backend`. Changes are `plan`ned; all interfaces that change together are one `transaction`: what was there is put down first (`memory`), and whatever
+//! is not confirmed in time by its `checks` is put back as it was, also after a kill or a power cut.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt, fs,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use futures_util::{StreamExt, stream::BoxStream};
+use manifest_types::{kinds::network_config::NetworkConfigSpec, name::ResourceId, status::Capability};
+use tokio::time::Instant;
+
+use self::{
+    backend::{Backend, Wanted},
+    error::NetworkError,
+    kernel::Kernel,
+    memory::{Memory, Record},
+    setup::Setup,
+    sight::Sight,
+    terms::{Link, Links, Made},
+};
+use crate::{
+    error::{ReconcileError, Unseen},
+    host::{Host, Reachability},
+    reconciler::{
+        Batch, Change, Hint, Outcome, Outcomes, Put, Reconciler, Sights, StepContext, Take, Target,
+    },
+};
+
+pub mod backend;
+mod checks;
+pub mod error;
+#[cfg(any(test, feature = "testing"))]
+pub mod fixture;
+pub mod kernel;
+mod memory;
+pub mod moves;
+mod plan;
+pub mod setup;
+pub mod sight;
+pub mod terms;
+mod transaction;
+
+/// All of them change together.
+const BATCH: &str = "network";
+/// What happens within so short a time is one hint.
+const HINTS: Duration = Duration::from_millis(100);
+/// So long after it was told, everybody who is to know that a change was taken back knows it durably.
+const KNOWN: Duration = Duration::from_secs(10);
+/// Another number for each boot.
+const BOOT: &str = "/proc/sys/kernel/random/boot_id";
+
+/// The reconciler of kind `NetworkConfig`.
+pub struct NetworkConfigReconciler<K, B> {
+    kernel: K,
+    backend: B,
+    reach: Arc<dyn Reachability>,
+    memory: Memory,
+    boot: String,
+    /// One change at a time.
+    turn: tokio::sync::Mutex<()>,
+    /// What was told to have been taken back, and when.
+    told: Mutex<BTreeMap<ResourceId, Instant>>,
+    found: Mutex<Option<Capability>>,
+}
+
+impl<K, B> fmt::Debug for NetworkConfigReconciler<K, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NetworkConfigReconciler").field("boot", &self.boot).finish_non_exhaustive()
+    }
+}
+
+fn lock<T>(shared: &Mutex<T>) -> MutexGuard<'_, T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
+    /// A reconciler that asks this kernel, and what manages its interfaces.
+    pub fn new(host: &Host, kernel: K, backend: B) -> Self {
+        Self {
+            kernel,
+            backend,
+            reach: Arc::clone(&host.reach),
+            memory: Memory::new(&host.state_dir),
+            boot: fs::read_to_string(BOOT).unwrap_or_default().trim().to_owned(),
+            turn: tokio::sync::Mutex::default(),
+            told: Mutex::default(),
+            found: Mutex::default(),
+        }
+    }
+
+    async fn find(&self) -> Option<Capability> {
+        let found = self.backend.find().await;
+        lock(&self.found).clone_from(&found);
+        found
+    }
+
+    fn backend_name(&self) -> String {
+        lock(&self.found).as_ref().map(|found| found.name.clone()).unwrap_or_default()
+    }
+
+    /// What is seen of one resource.
+    async fn see(
+        &self,
+        target: &Target<'_, NetworkConfigSpec>,
+        links: &Links,
+        record: &Record,
+    ) -> Result<Sight, NetworkError> {
+        let spec = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec));
+        let Some(spec) = spec else { return Err(NetworkError::Missing(target.id.to_string())) };
+        let name = resolve(spec, links);
+        let held = record.held.get(target.id);
+        let was = name.as_ref().and_then(|name| held?.kernel.get(name));
+        let mut sight = Sight {
+            meant: meant(spec),
+            backend: self.backend_name(),
+            is_held: held.is_some(),
+            was_there: was.map(Option::is_some),
+            awaits_lease: false,
+            configured: Vec::new(),
+            former: Vec::new(),
+            links: Links::new(),
+            name: name.clone(),
+        };
+        let Some(name) = name else { return Ok(sight) };
+        let setup = Setup::of(&name, spec);
+        if target.wanted.is_some() {
+            let former = held.map(|held| held.without(setup.touches())).unwrap_or_default();
+            sight.former = former.kernel.into_keys().collect();
+        }
+        let is_near = |(other, link): &(&String, &Link)| {
+            **other == name || link.master.as_deref() == Some(&name) || setup.ports.contains(*other)
+        };
+        let near = links.iter().filter(is_near).map(|(name, link)| (name.clone(), link.clone()));
+        sight.links = near.collect();
+        sight.awaits_lease = links.get(&name).is_some_and(|link| setup.awaits_lease(link));
+        let wanted = Wanted { spec, setup, former: None };
+        sight.configured = self.backend.differences(&wanted).await?;
+        Ok(sight)
+    }
+
+    /// Whether it is told now for the first time that a change was taken back: whoever asks again wants it tried again.
+    fn tells(&self, id: &ResourceId) -> bool {
+        let mut told = lock(&self.told);
+        let is_new = !told.contains_key(id);
+        told.entry(id.clone()).or_insert_with(Instant::now);
+        is_new
+    }
+
+    /// Forgets what was told long enough ago.
+    async fn forget_told(&self, record: &Record) -> Result<(), NetworkError> {
+        let is_known = |id: &ResourceId| lock(&self.told).get(id).is_some_and(|told| told.elapsed() >= KNOWN);
+        let known: Vec<_> = record.undone.keys().filter(|id| is_known(id)).cloned().collect();
+        if known.is_empty() {
+            return Ok(());
+        }
+        self.memory.change(|record| record.undone.retain(|id, _| !known.contains(id))).await?;
+        Ok(())
+    }
+
+    async fn carry_out(
+        &self,
+        cx: &StepContext,
+        changes: &[Change<'_, NetworkConfigSpec>],
+    ) -> Result<Outcomes<Sight>, NetworkError> {
+        let _turn = self.turn.lock().await;
+        self.find().await;
+        self.recover().await?;
+        let (links, record) = (self.kernel.links().await?, self.memory.record().await?);
+        let mut outcomes = Outcomes::new();
+        let mut plan = Vec::new();
+        for change in changes {
+            match self.plan(change, &links, &record).await {
+                Ok(Some(planned)) => plan.push(planned),
+                Ok(None) => drop(outcomes.insert(change.id().clone(), Ok(None))),
+                Err(error) => drop(outcomes.insert(change.id().clone(), Err(error.into()))),
+            }
+        }
+        if plan.is_empty() {
+            return Ok(outcomes);
+        }
+        let done = self.transaction(cx, &plan, &links).await;
+        for planned in &plan {
+            let outcome: Outcome<Sight> = match &done {
+                Ok(()) => Ok(None),
+                Err(error) => Err(error.again().into()),
+            };
+            outcomes.insert(planned.id.clone(), outcome);
+        }
+        Ok(outcomes)
+    }
+}
+
+/// The interface that a spec means, if there is one; one that is named need not be there.
+fn resolve(spec: &NetworkConfigSpec, links: &Links) -> Option<String> {
+    if let Some(name) = spec.name() {
+        return Some(name.to_string());
+    }
+    let mac = spec.matched.mac?;
+    // What is made upon an interface, such as a VLAN, often has its address, too.
+    let is_it =
+        |link: &&Link| link.mac == Some(mac) && !matches!(link.made, Some(Made::Bridge | Made::Vlan { .. }));
+    links.iter().find(|(_, link)| is_it(link)).map(|(name, _)| name.clone())
+}
+
+fn meant(spec: &NetworkConfigSpec) -> String {
+    match (&spec.matched.name, spec.matched.mac) {
+        (Some(name), _) => name.to_string(),
+        (None, Some(mac)) => mac.to_string(),
+        (None, None) => String::new(),
+    }
+}
+
+fn gateways(link: &Link) -> BTreeSet<IpAddr> {
+    link.routes.iter().filter(|route| route.is_default()).filter_map(|route| route.via).collect()
+}
+
+impl<K: Kernel, B: Backend> Reconciler for NetworkConfigReconciler<K, B> {
+    type Spec = NetworkConfigSpec;
+    type Observed = Sight;
+
+    async fn observe(&self, targets: &[Target<'_, NetworkConfigSpec>]) -> Result<Sights<Sight>, Unseen> {
+        self.find().await;
+        // What another run has left is taken back first. A change that is under way is nobody's who is looked at now.
+        if let Ok(_turn) = self.turn.try_lock() {
+            self.recover().await?;
+        }
+        let record = self.memory.record().await.map_err(NetworkError::from)?;
+        self.forget_told(&record).await?;
+        let links = self.kernel.links().await.map_err(NetworkError::from)?;
+        let mut sights = Sights::new();
+        for target in targets {
+            let sight = self.see(target, &links, &record).await;
+            sights.insert(target.id.clone(), sight.map_err(Into::into));
+        }
+        Ok(sights)
+    }
+
+    async fn reconcile(&self, cx: &StepContext, put: &Put<'_, NetworkConfigSpec>) -> Outcome<Sight> {
+        let Put { id, spec, digest, owned, restart } = *put;
+        let change = [Change::Put(Put { id, spec, digest, owned, restart })];
+        let mut outcomes = self.carry_out(cx, &change).await?;
+        outcomes.remove(id).unwrap_or(Ok(None))
+    }
+
+    async fn delete(
+        &self,
+        cx: &StepContext,
+        take: &Take<'_, NetworkConfigSpec>,
+    ) -> Result<(), ReconcileError> {
+        let change = [Change::Take(Take { id: take.id, owned: take.owned })];
+        let mut outcomes = self.carry_out(cx, &change).await?;
+        outcomes.remove(take.id).unwrap_or(Ok(None)).map(drop)
+    }
+
+    fn batch(&self, _: &NetworkConfigSpec) -> Option<Batch> {
+        Some(Batch(BATCH.into()))
+    }
+
+    async fn transact(&self, cx: &StepContext, changes: &[Change<'_, NetworkConfigSpec>]) -> Outcomes<Sight> {
+        match self.carry_out(cx, changes).await {
+            Ok(outcomes) => outcomes,
+            Err(error) => {
+                changes.iter().map(|change| (change.id().clone(), Err(error.again().into()))).collect()
+            }
+        }
+    }
+
+    async fn find_capability(&self) -> Result<Option<(&'static str, Capability)>, Unseen> {
+        Ok(self.find().await.map(|found| ("network", found)))
+    }
+
+    fn capability(&self) -> Option<(&'static str, Capability)> {
+        Some(("network", lock(&self.found).clone()?))
+    }
+
+    fn drift_hints(&self) -> BoxStream<'static, Hint> {
+        let events = self.kernel.events();
+        let hints = futures_util::stream::unfold(events, |mut events| async move {
+            events.next().await?;
+            // What comes with it is the same news.
+            tokio::time::sleep(HINTS).await;
+            while let Some(Some(())) = futures_util::FutureExt::now_or_never(events.next()) {}
+            Some((Hint::Kind, events))
+        });
+        hints.boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests;

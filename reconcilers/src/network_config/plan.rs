@@ -1,0 +1,149 @@
+//! What a change is to be made of, and what cannot be made at all.
+
+use std::{collections::BTreeSet, net::IpAddr};
+
+use manifest_types::kinds::{ResourceSpec, network_config::NetworkConfigSpec};
+
+use super::{
+    NetworkConfigReconciler,
+    backend::{Backend, Wanted},
+    checks::probe,
+    error::NetworkError,
+    gateways,
+    kernel::Kernel,
+    meant,
+    memory::{Checkpoint, Record},
+    resolve,
+    setup::{self, Setup},
+    terms::{Links, Made},
+    transaction::{Planned, Work},
+};
+use crate::{
+    observation::Before,
+    reconciler::{Change, Owned, Put, Take},
+};
+
+/// Bridges that container engines make.
+const ENGINES: [&str; 4] = ["docker", "br-", "podman", "cni"];
+
+impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
+    /// What is to be done for one change; `None`: nothing.
+    pub(super) async fn plan<'a>(
+        &self,
+        change: &Change<'a, NetworkConfigSpec>,
+        links: &Links,
+        record: &Record,
+    ) -> Result<Option<Planned<'a>>, NetworkError> {
+        match change {
+            Change::Put(put) => self.plan_put(put, links, record).await,
+            Change::Take(take) => Ok(plan_take(take, record)),
+        }
+    }
+
+    async fn plan_put<'a>(
+        &self,
+        put: &Put<'a, NetworkConfigSpec>,
+        links: &Links,
+        record: &Record,
+    ) -> Result<Option<Planned<'a>>, NetworkError> {
+        let undone = record.undone.get(put.id).filter(|undone| undone.digest == put.digest);
+        if let Some(undone) = undone.filter(|_| self.tells(put.id)) {
+            return Err(NetworkError::Undone(undone.why.clone()));
+        }
+        if let Some(missing) = self.backend.unsupported(put.spec).await {
+            let backend = self.backend_name();
+            return Err(NetworkError::Unsupported { field: missing.field, backend, why: missing.why });
+        }
+        let name = resolve(put.spec, links).ok_or_else(|| NetworkError::Missing(meant(put.spec)))?;
+        protect(put.spec, &name, links)?;
+        let former = former(put.owned, &name);
+        let setup = Setup::of(&name, put.spec);
+        fits(&setup, links, record.held.get(put.id))?;
+        let wanted = Wanted { spec: put.spec, setup, former };
+        let held = record.held.get(put.id).cloned().unwrap_or_default();
+        let released = held.without(wanted.setup.touches());
+        let is_as_wanted = wanted.setup.differences(links).is_empty() && released.kernel.is_empty();
+        if is_as_wanted && self.backend.differences(&wanted).await?.is_empty() {
+            return Ok(None);
+        }
+        let confirm = &put.spec.confirm;
+        let after: BTreeSet<IpAddr> =
+            wanted.setup.families.iter().flat_map(setup::Family::gateways).collect();
+        let before = links.get(&name).map(gateways).unwrap_or_default();
+        Ok(Some(Planned {
+            id: put.id,
+            on_trial: record.confirmed.get(put.id) != Some(&put.digest),
+            probes: confirm.checks.iter().map(|check| probe(check, &name, after.clone())).collect(),
+            probes_before: confirm.checks.iter().map(|check| probe(check, &name, before.clone())).collect(),
+            within: confirm.within.0,
+            work: Work::Put { wanted, digest: put.digest, released },
+        }))
+    }
+}
+
+/// What an engine's containers hang on is changed only by its name.
+fn protect(spec: &NetworkConfigSpec, name: &str, links: &Links) -> Result<(), NetworkError> {
+    let is_engines = |name: &str| ENGINES.iter().any(|begin| name.starts_with(begin));
+    let master = links.get(name).and_then(|link| link.master.as_deref());
+    let is_named = spec.name().is_some();
+    let what = match master {
+        _ if !is_named && is_engines(name) => "the bridge of a container engine",
+        Some(master) if is_engines(master) => "the end of a container's network",
+        _ => return Ok(()),
+    };
+    Err(NetworkError::Protected { name: name.to_owned(), what })
+}
+
+/// Whether an interface that is to be made may be: what somebody else has made of another sort is theirs.
+fn fits(setup: &Setup, links: &Links, held: Option<&Checkpoint>) -> Result<(), NetworkError> {
+    let missing = |name: &&String| !links.contains_key(*name);
+    if let Some(port) = setup.ports.iter().find(missing) {
+        return Err(NetworkError::Missing(port.clone()));
+    }
+    if let Some(Made::Vlan { parent, .. }) = setup
+        .made
+        .as_ref()
+        .filter(|made| matches!(made, Made::Vlan { parent, .. } if !links.contains_key(parent)))
+    {
+        return Err(NetworkError::Missing(parent.clone()));
+    }
+    let Some(found) = links.get(&setup.name) else {
+        return if setup.made.is_some() { Ok(()) } else { Err(NetworkError::Missing(setup.name.clone())) };
+    };
+    let is_ours = held.and_then(|held| held.kernel.get(&setup.name)).is_some_and(Option::is_none);
+    match &setup.made {
+        Some(made) if found.made.as_ref() != Some(made) && !is_ours => Err(NetworkError::Conflict {
+            name: setup.name.clone(),
+            found: setup::made_told(found.made.as_ref()),
+            wanted: setup::made_told(Some(made)),
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// What was wanted of an interface before.
+fn former(owned: Owned<'_, NetworkConfigSpec>, name: &str) -> Option<Setup> {
+    let spec = owned.attempted.or(owned.applied.then_some(owned.spec))?;
+    Some(Setup::of(name, spec))
+}
+
+fn plan_take<'a>(take: &Take<'a, NetworkConfigSpec>, record: &Record) -> Option<Planned<'a>> {
+    let held = record.held.get(take.id)?.clone();
+    let spec = take.owned.spec;
+    let was_so = |claim| take.owned.held.get(&claim) == Some(&Before::Same);
+    // What was there just so before us is left.
+    if spec.claims(take.id).into_iter().all(was_so) {
+        return None;
+    }
+    let name = held.kernel.keys().next().cloned().unwrap_or_default();
+    let back: BTreeSet<IpAddr> = held.kernel.values().flatten().flat_map(gateways).collect();
+    let probes: Vec<_> = spec.confirm.checks.iter().map(|check| probe(check, &name, back.clone())).collect();
+    Some(Planned {
+        id: take.id,
+        on_trial: true,
+        probes_before: probes.clone(),
+        probes,
+        within: spec.confirm.within.0,
+        work: Work::Take { held },
+    })
+}

@@ -1,0 +1,161 @@
+//! What the kernel knows of interfaces, in our own terms. The same terms say what is wanted, what was there before, and what was seen.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
+
+use ipnet::IpNet;
+use manifest_types::kinds::network_config::Mac;
+use serde::{Deserialize, Serialize};
+
+/// The table in which routes are that everybody uses.
+pub const MAIN_TABLE: u32 = 254;
+/// Who made a route: the kernel, a router's advertisement, DHCP (`RTPROT_…`).
+pub const KERNEL: u8 = 2;
+const STATIC: u8 = 4;
+const ADVERTISED: u8 = 9;
+const DHCP: u8 = 16;
+
+/// All interfaces of the device, by name.
+pub type Links = BTreeMap<String, Link>;
+
+/// One interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Link {
+    /// The kernel's number for it.
+    pub index: u32,
+    /// The address of its hardware.
+    pub mac: Option<Mac>,
+    /// What it is made of: `None` for hardware.
+    pub made: Option<Made>,
+    /// Whether it is to be up.
+    pub is_up: bool,
+    /// Whether it is, in the kernel's word: `up`, `down`, `lowerlayerdown`, …
+    pub oper_state: String,
+    /// The largest packet that it carries, in bytes.
+    pub mtu: u32,
+    /// The bridge that it is a port of.
+    pub master: Option<String>,
+    /// Its addresses.
+    pub addresses: BTreeSet<Addr>,
+    /// The routes over it.
+    pub routes: BTreeSet<Route>,
+}
+
+/// What an interface is made of.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Made {
+    /// A bridge.
+    Bridge,
+    /// A VLAN of this number on this interface.
+    Vlan {
+        /// Its number.
+        id: u16,
+        /// The interface that it is on; empty if that is not to be seen from here.
+        parent: String,
+    },
+    /// One end of a pair.
+    Veth {
+        /// The other end; empty if that is not to be seen from here.
+        peer: String,
+    },
+    /// Something that others make: the kernel's word for it.
+    Other(String),
+}
+
+/// An address of an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Addr {
+    /// The address, with the length of its prefix.
+    pub net: IpNet,
+    /// Whether the network has given it, for a time.
+    pub is_leased: bool,
+}
+
+/// A route over an interface.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Route {
+    /// The network that it leads to.
+    pub to: IpNet,
+    /// The router that takes packets there.
+    pub via: Option<IpAddr>,
+    /// How far it is.
+    pub metric: u32,
+    /// The routing table.
+    pub table: u32,
+    /// Who made it.
+    pub protocol: u8,
+}
+
+impl Addr {
+    /// One that stays.
+    pub fn of(net: IpNet) -> Self {
+        Self { net, is_leased: false }
+    }
+
+    /// Whether the kernel gives it to every interface by itself.
+    pub fn is_kernels(&self) -> bool {
+        matches!(self.net, IpNet::V6(net) if net.addr().is_unicast_link_local())
+    }
+}
+
+impl Route {
+    /// One that we make.
+    pub fn of(to: IpNet, via: Option<IpAddr>, metric: u32, table: u32) -> Self {
+        Self { to, via, metric, table, protocol: STATIC }
+    }
+
+    /// Whether it follows from an address or from what the network says, so that nobody has to make it.
+    pub fn follows(&self) -> bool {
+        [KERNEL, ADVERTISED, DHCP].contains(&self.protocol)
+    }
+
+    /// Whether packets go the same way by it, whoever made it: the kernel has only one of the two.
+    pub fn leads_as(&self, other: &Self) -> bool {
+        Self { protocol: other.protocol, ..*self } == *other
+    }
+
+    /// Whether everything goes there that goes nowhere else.
+    pub fn is_default(&self) -> bool {
+        self.to.prefix_len() == 0 && self.table == MAIN_TABLE
+    }
+
+    /// Whether it is of IPv6.
+    pub fn is_v6(&self) -> bool {
+        matches!(self.to, IpNet::V6(_))
+    }
+
+    /// Whether it is this route, whoever made it. The kernel gives a metric of its own where none is asked for, and only one to IPv6.
+    pub fn is_as(&self, wanted: &WantedRoute) -> bool {
+        let same_metric = wanted.metric.is_none_or(|metric| metric == self.metric);
+        self.to == wanted.to && self.via == wanted.via && self.table == wanted.table && same_metric
+    }
+}
+
+/// A route that is wanted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WantedRoute {
+    /// The network that it leads to.
+    pub to: IpNet,
+    /// The router that takes packets there.
+    pub via: Option<IpAddr>,
+    /// How far it is; `None`: as the backend has it.
+    pub metric: Option<u32>,
+    /// The routing table.
+    pub table: u32,
+}
+
+impl WantedRoute {
+    /// The route that is made for it where the kernel is asked itself.
+    pub fn route(&self) -> Route {
+        // What the kernel itself takes for routes of IPv6.
+        let usual = if matches!(self.to, IpNet::V6(_)) { 1024 } else { 0 };
+        Route::of(self.to, self.via, self.metric.unwrap_or(usual), self.table)
+    }
+}

@@ -1,0 +1,392 @@
+//! A change of interfaces: everything that changes together, tried, and confirmed or taken back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Mutex,
+    time::Duration,
+};
+
+use manifest_types::{digest::Digest, name::ResourceId};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::{
+    NetworkConfigReconciler,
+    backend::{Backend, Wanted, all_moves},
+    checks::{self, Probe},
+    error::NetworkError,
+    kernel::Kernel,
+    lock,
+    memory::{Checkpoint, Open, Record, Undone},
+    moves::{self, Snapshot},
+    terms::Links,
+};
+use crate::reconciler::StepContext;
+
+/// Between two looks at whether it has come about.
+const AGAIN: Duration = Duration::from_millis(100);
+/// What nobody has to confirm is waited for so long.
+const SETTLES: Duration = Duration::from_secs(20);
+/// So long putting back is tried before it is left to the next look.
+const BACK: Duration = Duration::from_secs(10);
+/// So long after it was told to let go of an interface, a backend has.
+const LETS_GO: Duration = Duration::from_millis(1500);
+/// A backend that acts by itself is given so long before the kernel is asked for what is missing.
+const ACTS: Duration = Duration::from_secs(3);
+
+/// One change that is to be made.
+pub(super) struct Planned<'a> {
+    pub(super) id: &'a ResourceId,
+    pub(super) work: Work<'a>,
+    /// Whether it must be confirmed.
+    pub(super) on_trial: bool,
+    pub(super) probes: Vec<Probe>,
+    /// The same checks, of how it is before the change.
+    pub(super) probes_before: Vec<Probe>,
+    pub(super) within: Duration,
+}
+
+/// What is to be done.
+#[expect(clippy::large_enum_variant, reason = "there are a few of them, for as long as a step lasts")]
+pub(super) enum Work<'a> {
+    /// `released`: what was held before and is not wanted any more.
+    Put {
+        wanted: Wanted<'a>,
+        digest: Digest,
+        released: Checkpoint,
+    },
+    Take {
+        held: Checkpoint,
+    },
+}
+
+impl Planned<'_> {
+    fn interfaces(&self) -> BTreeSet<String> {
+        match &self.work {
+            Work::Put { wanted, released, .. } => {
+                let released = released.kernel.keys().map(String::as_str);
+                wanted.setup.touches().chain(released).map(str::to_owned).collect()
+            }
+            Work::Take { held } => held.kernel.keys().cloned().collect(),
+        }
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        match &self.work {
+            Work::Put { digest, .. } => Some(*digest),
+            Work::Take { .. } => None,
+        }
+    }
+}
+
+/// Why a trial failed.
+enum Failed {
+    Cancelled,
+    Why(String),
+    Error(NetworkError),
+}
+
+impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
+    /// Makes the changes, all of them or none.
+    pub(super) async fn transaction(
+        &self,
+        cx: &StepContext,
+        plan: &[Planned<'_>],
+        links: &Links,
+    ) -> Result<(), NetworkError> {
+        let interfaces: BTreeSet<String> = plan.iter().flat_map(Planned::interfaces).collect();
+        let before = self.checkpoint(links, &interfaces).await?;
+        let on_trial = plan.iter().any(|planned| planned.on_trial);
+        let probes = self.must_pass(plan).await;
+        let changes = plan.iter().map(|planned| (planned.id.clone(), planned.digest())).collect();
+        // Where the kernel's word is all that is asked for, there is nothing that a kill leaves unconfirmed.
+        let is_asked = plan.iter().any(|planned| planned.on_trial && !planned.probes.is_empty());
+        let open = Open { before: before.clone(), boot: self.boot.clone(), changes, on_trial: is_asked };
+        cx.check()?;
+        let known = self.memory.record().await?;
+        self.memory.change(|record| begin(record, plan, open)).await?;
+        let began = Instant::now();
+        let within = plan.iter().map(|planned| planned.within).min().unwrap_or(SETTLES);
+        let within = if on_trial { within } else { SETTLES };
+        let tried = self.try_out(cx, plan, &probes, began + within).await;
+        let failed = match tried {
+            Ok(()) => {
+                self.memory.change(|record| keep(record, plan)).await?;
+                let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
+                self.backend.confirm(&wanted).await?;
+                return Ok(());
+            }
+            Err(failed) => failed,
+        };
+        if !on_trial {
+            self.memory.change(|record| record.open = None).await?;
+            return Err(match failed {
+                Failed::Cancelled => NetworkError::Cancelled,
+                Failed::Why(what) => NetworkError::TooSlow { what, within },
+                Failed::Error(error) => error,
+            });
+        }
+        self.put_back(&before, true).await;
+        // What was held before is held again as it was.
+        self.memory.change(|record| *record = without_undone(known, plan)).await?;
+        let away = began.elapsed();
+        Err(match failed {
+            Failed::Cancelled => NetworkError::Cancelled,
+            Failed::Why(why) => NetworkError::RolledBack { why, away },
+            Failed::Error(error) => NetworkError::RolledBack { why: error.to_string(), away },
+        })
+    }
+
+    /// How interfaces are now.
+    async fn checkpoint(
+        &self,
+        links: &Links,
+        interfaces: &BTreeSet<String>,
+    ) -> Result<Checkpoint, NetworkError> {
+        let kernel: Snapshot =
+            interfaces.iter().map(|name| (name.clone(), links.get(name).cloned())).collect();
+        let names: Vec<String> = interfaces.iter().cloned().collect();
+        Ok(Checkpoint { kernel, saved: self.backend.save(&names).await? })
+    }
+
+    /// The checks that count: those that did not fail before the change.
+    async fn must_pass(&self, plan: &[Planned<'_>]) -> Vec<Probe> {
+        let on_trial = plan.iter().filter(|planned| planned.on_trial);
+        let pairs = on_trial.flat_map(|planned| planned.probes_before.iter().zip(&planned.probes));
+        let pairs: BTreeMap<&Probe, &Probe> = pairs.map(|(before, after)| (after, before)).collect();
+        let asked: BTreeSet<Probe> = pairs.values().map(|before| (*before).clone()).collect();
+        let asked: Vec<Probe> = asked.into_iter().collect();
+        let failing = checks::failing(&self.kernel, &self.reach, &asked).await;
+        if !failing.is_empty() {
+            tracing::info!(failing = checks::told(&failing), "checks that fail before a change do not count");
+        }
+        let counts =
+            pairs.into_iter().filter(|(_, before)| !failing.iter().any(|(probe, _)| probe == *before));
+        counts.map(|(after, _)| after.clone()).collect()
+    }
+
+    async fn try_out(
+        &self,
+        cx: &StepContext,
+        plan: &[Planned<'_>],
+        probes: &[Probe],
+        end: Instant,
+    ) -> Result<(), Failed> {
+        // What it is waited for, at any moment.
+        let lacks = Mutex::new("it has not come about".to_owned());
+        let tried = async {
+            self.make(plan, end.duration_since(Instant::now())).await.map_err(Failed::Error)?;
+            self.come_about(plan, end, &lacks).await?;
+            loop {
+                note(&lacks, checks::unanswered(probes));
+                let failing = checks::failing(&self.kernel, &self.reach, probes).await;
+                if failing.is_empty() {
+                    return Ok(());
+                }
+                note(&lacks, checks::told(&failing));
+                sleep(AGAIN).await;
+            }
+        };
+        tokio::select! {
+            tried = tried => tried,
+            () = cx.cancelled() => Err(Failed::Cancelled),
+            // What hangs is not waited for, either.
+            () = sleep_until(end) => Err(Failed::Why(lock(&lacks).clone())),
+        }
+    }
+
+    /// Returns once the kernel and the backend have all that is wanted.
+    async fn come_about(
+        &self,
+        plan: &[Planned<'_>],
+        end: Instant,
+        lacks: &Mutex<String>,
+    ) -> Result<(), Failed> {
+        let patience = || if self.backend.acts() { ACTS } else { Duration::ZERO };
+        let mut asks_kernel = Instant::now() + patience();
+        while Instant::now() < end {
+            let lacking = self.lacking(plan).await.map_err(Failed::Error)?;
+            if lacking.is_empty() {
+                return Ok(());
+            }
+            note(lacks, format!("{} is not as wanted", lacking.join(", ")));
+            if Instant::now() >= asks_kernel {
+                self.ask_kernel(plan).await.map_err(Failed::Error)?;
+                asks_kernel = Instant::now() + ACTS;
+            }
+            sleep(AGAIN).await;
+        }
+        Err(Failed::Why(lock(lacks).clone()))
+    }
+
+    /// Tells the backend, and the kernel where nobody else does.
+    async fn make(&self, plan: &[Planned<'_>], within: Duration) -> Result<(), NetworkError> {
+        for planned in plan {
+            let (Work::Take { held: back } | Work::Put { released: back, .. }) = &planned.work;
+            if !back.kernel.is_empty() {
+                self.put_back(back, true).await;
+            }
+        }
+        let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
+        self.backend.apply(&wanted, within).await?;
+        if self.backend.acts() { Ok(()) } else { self.ask_kernel(plan).await }
+    }
+
+    async fn ask_kernel(&self, plan: &[Planned<'_>]) -> Result<(), NetworkError> {
+        let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
+        let links = self.kernel.links().await?;
+        for one in all_moves(&links, &wanted) {
+            tracing::debug!(?one, "network");
+            self.kernel.make(&one).await?;
+        }
+        Ok(())
+    }
+
+    /// The fields that are not as wanted yet.
+    async fn lacking(&self, plan: &[Planned<'_>]) -> Result<Vec<String>, NetworkError> {
+        let links = self.kernel.links().await?;
+        let mut lacking = Vec::new();
+        for wanted in wanted(plan) {
+            let differences = wanted.setup.differences(&links);
+            lacking
+                .extend(differences.iter().map(|found| format!("{} of {}", found.path, wanted.setup.name)));
+            let link = links.get(&wanted.setup.name);
+            if link.is_some_and(|link| wanted.setup.awaits_lease(link)) {
+                lacking.push(format!("an address from the network for {}", wanted.setup.name));
+            }
+            let configured = self.backend.differences(wanted).await?;
+            lacking.extend(configured.iter().map(|found| format!("{} of {}", found.path, wanted.setup.name)));
+        }
+        Ok(lacking)
+    }
+
+    /// Puts interfaces back as they were. `in_kernel`: whether the kernel may still know of the change.
+    pub(super) async fn put_back(&self, was: &Checkpoint, in_kernel: bool) {
+        let end = Instant::now() + BACK;
+        let mut was_back = false;
+        loop {
+            let restored = self.backend.restore(&was.saved).await;
+            if let Err(error) = &restored {
+                tracing::warn!(%error, "what was configured before is not back yet");
+            }
+            let is_back = restored.is_ok() && (!in_kernel || self.kernel_back(was).await);
+            if is_back && (was_back || !in_kernel || !self.backend.acts()) {
+                return;
+            }
+            // What acts by itself does so in its own time, and may undo what is back already.
+            was_back = is_back;
+            if is_back {
+                sleep(LETS_GO).await;
+            }
+            if Instant::now() >= end {
+                tracing::error!(
+                    "the interfaces are not all as they were; what is missing is tried again with the next look"
+                );
+                return;
+            }
+            sleep(AGAIN).await;
+        }
+    }
+
+    /// Whether the kernel's interfaces are as they were.
+    async fn kernel_back(&self, was: &Checkpoint) -> bool {
+        let leases = !self.backend.acts();
+        let Ok(links) = self.kernel.links().await else { return false };
+        for one in moves::back(&links, &was.kernel, leases) {
+            tracing::debug!(?one, "network: back");
+            if let Err(error) = self.kernel.make(&one).await {
+                tracing::warn!(%error, "putting back what was there before");
+            }
+        }
+        self.kernel.links().await.is_ok_and(|links| moves::back(&links, &was.kernel, leases).is_empty())
+    }
+
+    /// Takes back what another run of this agent has begun and not confirmed: it was killed, or the device lost its power.
+    pub(super) async fn recover(&self) -> Result<(), NetworkError> {
+        let Some(open) = self.memory.record().await?.open else { return Ok(()) };
+        if !open.on_trial {
+            self.memory.change(|record| record.open = None).await?;
+            return Ok(());
+        }
+        let is_same_boot = open.boot == self.boot;
+        tracing::warn!(resources = ?open.changes.keys(), "a change of the network was not confirmed; it is taken back");
+        self.put_back(&open.before, is_same_boot).await;
+        let why = match is_same_boot {
+            true => "the agent ended before it was confirmed",
+            false => "the device was restarted before it was confirmed",
+        };
+        self.memory.change(|record| give_up(record, &open, why)).await?;
+        Ok(())
+    }
+}
+
+fn note(lacks: &Mutex<String>, what: String) {
+    *lock(lacks) = what;
+}
+
+fn wanted<'p, 'a>(plan: &'p [Planned<'a>]) -> impl Iterator<Item = &'p Wanted<'a>> {
+    plan.iter().filter_map(|planned| match &planned.work {
+        Work::Put { wanted, .. } => Some(wanted),
+        Work::Take { .. } => None,
+    })
+}
+
+/// Notes what is about to be done, and how what is changed for the first time was before.
+fn begin(record: &mut Record, plan: &[Planned<'_>], open: Open) {
+    for planned in plan {
+        if let Work::Put { .. } = planned.work {
+            let own = planned.interfaces();
+            let held = record.held.entry(planned.id.clone()).or_default();
+            for name in own {
+                let was = open.before.kernel.get(&name).cloned().flatten();
+                held.kernel.entry(name.clone()).or_insert(was);
+                let saved = open.before.saved.0.get(&name).cloned();
+                if let (Some(saved), false) = (saved, held.saved.0.contains_key(&name)) {
+                    held.saved.0.insert(name, saved);
+                }
+            }
+        }
+    }
+    record.open = Some(open);
+    *record = without_undone(std::mem::take(record), plan);
+}
+
+/// What is tried again was told to have been taken back, and asked for.
+fn without_undone(mut record: Record, plan: &[Planned<'_>]) -> Record {
+    plan.iter().for_each(|planned| drop(record.undone.remove(planned.id)));
+    record
+}
+
+/// Notes that it is done, and may be done again without being confirmed.
+fn keep(record: &mut Record, plan: &[Planned<'_>]) {
+    record.open = None;
+    for planned in plan {
+        match planned.digest() {
+            Some(digest) => {
+                record.confirmed.insert(planned.id.clone(), digest);
+                if let (Work::Put { released, .. }, Some(held)) =
+                    (&planned.work, record.held.get_mut(planned.id))
+                {
+                    held.kernel.retain(|name, _| !released.kernel.contains_key(name));
+                    held.saved.0.retain(|name, _| !released.kernel.contains_key(name));
+                }
+            }
+            None => {
+                record.confirmed.remove(planned.id);
+                record.held.remove(planned.id);
+            }
+        }
+    }
+}
+
+/// Notes that it was taken back.
+fn give_up(record: &mut Record, open: &Open, why: &str) {
+    record.open = None;
+    for (id, digest) in &open.changes {
+        let Some(digest) = *digest else { continue };
+        record.undone.insert(id.clone(), Undone { digest, why: why.to_owned() });
+        // Without a spec that was confirmed, nothing is held any more.
+        if !record.confirmed.contains_key(id) {
+            record.held.remove(id);
+        }
+    }
+}
