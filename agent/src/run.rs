@@ -126,9 +126,9 @@ fn host(config: &Config, link: Option<Link>) -> Host {
         agent_id: config.agent_id.clone(),
         engine_places: config.engine_places.clone(),
         services: services(),
-        blobs: Arc::new(Fetcher::new(link)),
+        blobs: Arc::new(Fetcher::new(link.clone())),
         reach: match config.source {
-            SourceKind::Nats => Arc::new(Reach(config.nats.clone())),
+            SourceKind::Nats => Arc::new(Reach { options: config.nats.clone(), link }),
             SourceKind::File => Arc::new(AlwaysThere),
         },
     }

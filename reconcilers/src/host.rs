@@ -116,6 +116,9 @@ pub trait Blobs: Send + Sync {
 pub trait Reachability: Send + Sync {
     /// Makes a new connection to it and has it answered; or why not.
     fn control_plane(&self) -> BoxFuture<'static, Result<(), String>>;
+
+    /// The network is another one now, or is there again: what was connected over it may hang for a long time.
+    fn network_changed(&self) {}
 }
 
 /// A device whose manifests come from itself.

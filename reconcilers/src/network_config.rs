@@ -182,6 +182,10 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
                 Err(error) => drop(outcomes.insert(change.id().clone(), Err(error.into()))),
             }
         }
+        for (id, error) in plan::shared(&plan) {
+            plan.retain(|planned| *planned.id != id);
+            outcomes.insert(id, Err(error.into()));
+        }
         if plan.is_empty() {
             return Ok(outcomes);
         }

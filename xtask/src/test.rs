@@ -34,6 +34,9 @@ enum Suite {
     Device,
 }
 
+/// So many devices at once: most of the time they wait for a time to pass.
+const DEVICES: &str = "--test-threads=6";
+
 /// Runs a suite.
 type Run = fn(&Args) -> Result<()>;
 
@@ -107,7 +110,7 @@ fn device(args: &Args) -> Result<()> {
     let engines = Engines::start()?;
     let device = devices::start(&engines, &image)?;
     Program::cargo()
-        .args(["test", "-p", "e2e", "--test", "device", "--", &args.only])
+        .args(["test", "-p", "e2e", "--test", "device", "--", DEVICES, &args.only])
         .env("HOLDFAST_NATS_SERVER", parts.nats_server)
         .env("HOLDFAST_BIN", holdfast)
         .env("HOLDFAST_DOCKER", engines.address("docker"))

@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use reconcilers::host::Reachability;
 
-use super::{NatsOptions, configure, with_credentials, without_password};
+use super::{Link, NatsOptions, configure, with_credentials, without_password};
 use crate::chain::chain;
 
 /// One attempt takes no longer.
@@ -13,11 +13,16 @@ const ATTEMPT: Duration = Duration::from_secs(4);
 
 /// A server, or several of which one is enough.
 #[derive(Debug, Clone)]
-pub struct Reach(pub NatsOptions);
+pub struct Reach {
+    /// How it is reached.
+    pub options: NatsOptions,
+    /// The connection that stands.
+    pub link: Option<Link>,
+}
 
 impl Reachability for Reach {
     fn control_plane(&self) -> BoxFuture<'static, Result<(), String>> {
-        let options = self.0.clone();
+        let options = self.options.clone();
         Box::pin(async move {
             let address = without_password(&options.url);
             let answer = match tokio::time::timeout(ATTEMPT, round_trip(&options)).await {
@@ -26,6 +31,15 @@ impl Reachability for Reach {
             };
             answer.map_err(|why| format!("{address}: {why}"))
         })
+    }
+
+    fn network_changed(&self) {
+        let Some(link) = self.link.clone() else { return };
+        tokio::spawn(async move {
+            if let Err(error) = link.client.force_reconnect().await {
+                tracing::debug!(error = chain(&error), "the connection to NATS is not made anew");
+            }
+        });
     }
 }
 

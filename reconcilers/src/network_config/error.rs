@@ -46,6 +46,14 @@ pub enum NetworkError {
         /// What it is.
         what: &'static str,
     },
+    /// Two of those that change together want one address.
+    #[error("the address {address} is wanted by {with}, too")]
+    SharedAddress {
+        /// The address.
+        address: std::net::IpAddr,
+        /// The other one.
+        with: String,
+    },
     /// The backend cannot do that.
     #[error("{field} cannot be brought about by {backend}: {why}")]
     Unsupported {
@@ -65,8 +73,10 @@ pub enum NetworkError {
         within: Duration,
     },
     /// The change was taken back.
-    #[error("the change was taken back after {}: {why}; everything is as it was before", Span(Duration::from_millis(u64::try_from(.away.as_millis()).unwrap_or(u64::MAX))))]
+    #[error("{tried} was tried for {}, and {why}; everything is as it was before", Span(Duration::from_millis(u64::try_from(.away.as_millis()).unwrap_or(u64::MAX))))]
     RolledBack {
+        /// What was changed.
+        tried: String,
         /// What failed: a check, or what the kernel did not take.
         why: String,
         /// For how long the device was in the changed state.
@@ -87,7 +97,9 @@ impl NetworkError {
             Self::Kernel(error) => Self::Kernel(error.clone()),
             Self::Backend(error) => Self::Backend(error.clone()),
             Self::Cancelled => Self::Cancelled,
-            Self::RolledBack { why, away } => Self::RolledBack { why: why.clone(), away: *away },
+            Self::RolledBack { tried, why, away } => {
+                Self::RolledBack { tried: tried.clone(), why: why.clone(), away: *away }
+            }
             Self::TooSlow { what, within } => Self::TooSlow { what: what.clone(), within: *within },
             other => Self::Together(other.to_string()),
         }
@@ -108,6 +120,7 @@ impl Fault for NetworkError {
             Self::NotRemembered(error) => error.reason(),
             Self::Cancelled => "Cancelled",
             Self::Conflict { .. } => "Conflict",
+            Self::SharedAddress { .. } => "SharedAddress",
             Self::Protected { .. } => "Protected",
             Self::Unsupported { .. } => "Unsupported",
             Self::TooSlow { .. } => "NotConverged",
@@ -118,7 +131,10 @@ impl Fault for NetworkError {
 
     fn can_retry(&self) -> bool {
         match self {
-            Self::Conflict { .. } | Self::Protected { .. } | Self::Unsupported { .. } => false,
+            Self::Conflict { .. }
+            | Self::SharedAddress { .. }
+            | Self::Protected { .. }
+            | Self::Unsupported { .. } => false,
             Self::RolledBack { .. } | Self::Undone(_) => false,
             Self::NotRemembered(error) => error.can_retry(),
             Self::Kernel(_)

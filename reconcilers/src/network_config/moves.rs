@@ -74,7 +74,7 @@ pub fn to(links: &Links, setup: &Setup, former: Option<&Setup>) -> Vec<Move> {
     let mut all = Vec::new();
     let none = Link::default();
     let found = links.get(&setup.name);
-    let is_other = setup.made.is_some() && found.is_some_and(|found| found.made != setup.made);
+    let is_other = found.is_some_and(|found| !setup.fits(found));
     let mut moves = Moves { link: &setup.name, all: &mut all };
     if is_other {
         moves.push(Change::Remove);

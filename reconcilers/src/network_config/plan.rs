@@ -1,8 +1,14 @@
 //! What a change is to be made of, and what cannot be made at all.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::IpAddr,
+};
 
-use manifest_types::kinds::{ResourceSpec, network_config::NetworkConfigSpec};
+use manifest_types::{
+    kinds::{ResourceSpec, network_config::NetworkConfigSpec},
+    name::ResourceId,
+};
 
 use super::{
     NetworkConfigReconciler,
@@ -62,10 +68,13 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let wanted = Wanted { spec: put.spec, setup, former };
         let held = record.held.get(put.id).cloned().unwrap_or_default();
         let released = held.without(wanted.setup.touches());
-        let is_as_wanted = wanted.setup.differences(links).is_empty() && released.kernel.is_empty();
-        if is_as_wanted && self.backend.differences(&wanted).await?.is_empty() {
+        let mut differences = wanted.setup.differences(links);
+        differences.extend(self.backend.differences(&wanted).await?);
+        if differences.is_empty() && released.kernel.is_empty() {
             return Ok(None);
         }
+        let fields: Vec<_> = differences.iter().map(|difference| difference.path.as_str()).collect();
+        let tried = format!("a change of {name} ({})", fields.join(", "));
         let confirm = &put.spec.confirm;
         let after: BTreeSet<IpAddr> =
             wanted.setup.families.iter().flat_map(setup::Family::gateways).collect();
@@ -76,9 +85,31 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             probes: confirm.checks.iter().map(|check| probe(check, &name, after.clone())).collect(),
             probes_before: confirm.checks.iter().map(|check| probe(check, &name, before.clone())).collect(),
             within: confirm.within.0,
+            tried,
             work: Work::Put { wanted, digest: put.digest, released },
         }))
     }
+}
+
+/// Whoever wants an address that another one of the plan wants, too: with which, by their ids.
+pub(super) fn shared(plan: &[Planned<'_>]) -> BTreeMap<ResourceId, NetworkError> {
+    let addresses = plan.iter().flat_map(|planned| {
+        let setup = match &planned.work {
+            Work::Put { wanted, .. } => Some(&wanted.setup),
+            Work::Take { .. } => None,
+        };
+        let families = setup.into_iter().flat_map(|setup| &setup.families);
+        families.flat_map(|family| &family.addresses).map(|net| (net.addr(), planned.id))
+    });
+    let mut first: BTreeMap<IpAddr, &ResourceId> = BTreeMap::new();
+    let mut shared = BTreeMap::new();
+    for (address, id) in addresses {
+        let Some(other) = first.insert(address, id).filter(|other| *other != id) else { continue };
+        for (one, with) in [(id, other), (other, id)] {
+            shared.insert(one.clone(), NetworkError::SharedAddress { address, with: with.to_string() });
+        }
+    }
+    shared
 }
 
 /// What an engine's containers hang on is changed only by its name.
@@ -112,7 +143,7 @@ fn fits(setup: &Setup, links: &Links, held: Option<&Checkpoint>) -> Result<(), N
     };
     let is_ours = held.and_then(|held| held.kernel.get(&setup.name)).is_some_and(Option::is_none);
     match &setup.made {
-        Some(made) if found.made.as_ref() != Some(made) && !is_ours => Err(NetworkError::Conflict {
+        Some(made) if !setup.fits(found) && !is_ours => Err(NetworkError::Conflict {
             name: setup.name.clone(),
             found: setup::made_told(found.made.as_ref()),
             wanted: setup::made_told(Some(made)),
@@ -144,6 +175,7 @@ fn plan_take<'a>(take: &Take<'a, NetworkConfigSpec>, record: &Record) -> Option<
         probes_before: probes.clone(),
         probes,
         within: spec.confirm.within.0,
+        tried: format!("giving back {}", held.kernel.keys().cloned().collect::<Vec<_>>().join(", ")),
         work: Work::Take { held },
     })
 }

@@ -111,13 +111,19 @@ impl Setup {
         std::iter::once(self.name.as_str()).chain(self.ports.iter().map(String::as_str)).chain(peer)
     }
 
+    /// Whether an interface is what is wanted.
+    pub fn fits(&self, link: &Link) -> bool {
+        let fits = |wanted: &Made| link.made.as_ref().is_some_and(|found| found.fits(wanted));
+        self.made.as_ref().is_none_or(fits)
+    }
+
     /// Where the device is not so. An interface that is not there is one difference, whatever else is wanted of it.
     pub fn differences(&self, links: &Links) -> Vec<Difference> {
         let Some(link) = links.get(&self.name) else {
             return vec![Difference::in_place("interface", self.name.as_str(), Value::Null)];
         };
         let mut differences = Vec::new();
-        if self.made.is_some() && self.made != link.made {
+        if !self.fits(link) {
             let (want, got) = (made_told(self.made.as_ref()), made_told(link.made.as_ref()));
             differences.push(Difference { in_place: false, ..Difference::in_place("type", want, got) });
         }

@@ -66,6 +66,17 @@ pub enum Made {
     Other(String),
 }
 
+impl Made {
+    /// Whether it may be what is wanted: what is in another namespace cannot be seen from here.
+    pub fn fits(&self, wanted: &Self) -> bool {
+        match (self, wanted) {
+            (Self::Veth { peer }, Self::Veth { .. }) if peer.is_empty() => true,
+            (Self::Vlan { id, parent }, Self::Vlan { id: wanted, .. }) if parent.is_empty() => id == wanted,
+            (found, wanted) => found == wanted,
+        }
+    }
+}
+
 /// An address of an interface.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -289,6 +289,36 @@ async fn what_is_made_goes_and_its_ports_are_as_they_were() {
     assert_eq!(rig.links().await, before);
 }
 
+/// Several change together: one that wants what another one wants stands in nobody else's way.
+#[tokio::test(start_paused = true)]
+async fn an_address_is_wanted_once() {
+    let rig = Rig::new().await;
+    let on = |name: &str, address: &str| {
+        spec(json!({ "match": { "name": name }, "type": "Bridge", "ipv4": { "addresses": [address] } }))
+    };
+    let specs = [on("br0", "10.1.0.1/24"), on("br1", "10.1.0.1/16"), on("br2", "10.9.0.1/24")];
+    let ids: Vec<ResourceId> = ["one", "two", "three"].map(|id| id.parse().unwrap()).into();
+    let holds: Vec<_> = specs.iter().map(held).collect();
+    let changes: Vec<_> = ids
+        .iter()
+        .zip(&specs)
+        .zip(&holds)
+        .map(|((id, spec), held)| {
+            let owned = Owned { spec, applied: false, attempted: None, held };
+            Change::Put(Put { id, spec, digest: digest(spec), owned, restart: false })
+        })
+        .collect();
+    let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+    let outcomes = rig.reconciler.transact(&cx, &changes).await;
+    let reasons: Vec<_> = ids
+        .iter()
+        .map(|id| outcomes[id].as_ref().err().map(|error| error.reason()).unwrap_or_default())
+        .collect();
+    assert_eq!(reasons, ["SharedAddress", "SharedAddress", ""]);
+    let links = rig.links().await;
+    assert!(links.contains_key("br2") && !links.contains_key("br0") && !links.contains_key("br1"));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_is_told_and_changes_nothing() {
     let rig = Rig::new().await;

@@ -43,6 +43,8 @@ pub(super) struct Planned<'a> {
     /// The same checks, of how it is before the change.
     pub(super) probes_before: Vec<Probe>,
     pub(super) within: Duration,
+    /// What is changed of it, for people.
+    pub(super) tried: String,
 }
 
 /// What is to be done.
@@ -113,6 +115,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
                 self.memory.change(|record| keep(record, plan)).await?;
                 let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
                 self.backend.confirm(&wanted).await?;
+                self.reach.network_changed();
                 return Ok(());
             }
             Err(failed) => failed,
@@ -126,13 +129,16 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             });
         }
         self.put_back(&before, true).await;
+        self.reach.network_changed();
         // What was held before is held again as it was.
         self.memory.change(|record| *record = without_undone(known, plan)).await?;
         let away = began.elapsed();
         Err(match failed {
             Failed::Cancelled => NetworkError::Cancelled,
-            Failed::Why(why) => NetworkError::RolledBack { why, away },
-            Failed::Error(error) => NetworkError::RolledBack { why: error.to_string(), away },
+            Failed::Why(why) => NetworkError::RolledBack { tried: tried_of(plan), why, away },
+            Failed::Error(error) => {
+                NetworkError::RolledBack { tried: tried_of(plan), why: error.to_string(), away }
+            }
         })
     }
 
@@ -310,6 +316,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let is_same_boot = open.boot == self.boot;
         tracing::warn!(resources = ?open.changes.keys(), "a change of the network was not confirmed; it is taken back");
         self.put_back(&open.before, is_same_boot).await;
+        self.reach.network_changed();
         let why = match is_same_boot {
             true => "the agent ended before it was confirmed",
             false => "the device was restarted before it was confirmed",
@@ -317,6 +324,10 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         self.memory.change(|record| give_up(record, &open, why)).await?;
         Ok(())
     }
+}
+
+fn tried_of(plan: &[Planned<'_>]) -> String {
+    plan.iter().map(|planned| planned.tried.as_str()).collect::<Vec<_>>().join(", ")
 }
 
 fn note(lacks: &Mutex<String>, what: String) {

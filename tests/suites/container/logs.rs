@@ -32,6 +32,9 @@ async fn what_a_container_prints_is_shown(place: String) {
     };
     saw(&["one", "first"]).await;
     let old = rig.container().await.expect("it is there");
+    // Podman tells whole seconds: two lives within one are told in any order.
+    let begun = old.state.started_at.expect("it was started").as_second();
+    until("another second has begun", LONG, async || jiff::Timestamp::now().as_second() > begun).await;
     // Podman complains where the agent has started it again before it is through with stopping it; what is followed shows that it has ended.
     let stopped = rig.engine.stop(&old.id, Duration::ZERO).await;
     assert!(

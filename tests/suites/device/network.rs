@@ -77,13 +77,20 @@ async fn a_right_change_is_confirmed(backend: usize) {
     let rig = Rig::prepared(line).await;
     let way = way(&rig).await;
     let before = rig.board.sh(SEEN).await;
+    let mut more = json!({});
+    // Without a backend nobody keeps name servers.
+    if backend > 0 {
+        more = json!({ "dns": { "servers": ["192.0.2.53"], "search": ["plant.example"] } });
+    }
     let right = || {
-        wan(json!({
+        let mut all = json!({
             "mtu": 1400,
             "ipv4": { "addresses": [way.address, "10.78.0.1/24"], "gateway": way.gateway,
                       "routes": [{ "to": "10.79.0.0/16", "via": "10.78.0.2", "metric": 7 }] },
             "ipv6": { "addresses": ["2001:db8::10/64"] }
-        }))
+        });
+        all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        wan(all)
     };
     let generation = rig.apply(json!([right()])).await;
     let status = rig.ready(generation).await;
@@ -98,6 +105,11 @@ async fn a_right_change_is_confirmed(backend: usize) {
         }
     };
     holds().await;
+
+    let dns = ["true", "resolvectl dns eth0 | grep -o 192.0.2.53", "nmcli -g IP4.DNS device show eth0"];
+    let found = ["", "192.0.2.53", "192.0.2.53"];
+    rig.board.until(dns[backend], found[backend]).await;
+    rig.is_left_in_peace("NetworkConfig").await;
 
     // Whatever somebody takes away is back.
     for by_hand in [

@@ -1,6 +1,6 @@
 //! A device with systemd, whose agent runs as it is packaged.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use e2e::{Board, Fleet, NatsServer, agent::LONG, board, fleet, until_some};
 use manifest_types::{
@@ -59,6 +59,24 @@ impl Rig {
     ) -> ResourceStatus {
         let status = self.status(what, |status| status.resources.get(id).is_some_and(&is)).await;
         status.resources[id].clone()
+    }
+
+    /// What is as wanted comes to rest: a look at all of it is all that comes, now and then. What the last change has caused comes first.
+    pub(crate) async fn is_left_in_peace(&self, kind: &str) {
+        let looks = format!("journalctl --unit holdfast --output cat | grep -c 'command=observe {kind}'");
+        let looks = async || self.board.sh(&looks).await.parse::<u32>().unwrap();
+        for _ in 0..6 {
+            let so_far = looks().await;
+            let looked_again = async {
+                while looks().await < so_far + 3 {
+                    tokio::time::sleep(Duration::from_millis(200)).await;
+                }
+            };
+            if tokio::time::timeout(Duration::from_secs(5), looked_again).await.is_err() {
+                return;
+            }
+        }
+        panic!("it is looked at again and again: {}", self.board.log().await);
     }
 }
 

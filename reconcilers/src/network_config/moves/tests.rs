@@ -125,3 +125,14 @@ fn routes_that_are_wanted_no_more_go_and_those_of_others_stay() {
     let (former, wanted) = (setup("eth0", json!({ "ipv4": with })), setup("eth0", json!({ "ipv4": base })));
     assert_eq!(told(&to(&links, &wanted, Some(&former))), ["eth0 -10.9.0.0/16 Some(192.0.2.2)"]);
 }
+
+#[test]
+fn a_pair_whose_other_end_is_elsewhere_is_left() {
+    let seen =
+        |peer: &str| Link { made: Some(Made::Veth { peer: peer.into() }), is_up: true, ..Link::default() };
+    let wanted = setup("left", json!({ "type": "Veth", "veth": { "peer": "right" } }));
+    let differences = |peer: &str| wanted.differences(&Links::from([("left".into(), seen(peer))])).len();
+    assert_eq!((differences("right"), differences(""), differences("other")), (0, 0, 1));
+    let moves = to(&Links::from([("left".into(), seen("other"))]), &wanted, None);
+    assert_eq!(told(&moves), ["left Remove", "left Make(Veth { peer: \"right\" })", "left Up(true)"]);
+}
