@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::rig::{Rig, example};
 
 /// What the kernel has, in the words of a tool that is not ours.
-const SEEN: &str = "ip -oneline address show dev eth0 scope global | grep -o 'inet6* [0-9a-f:./]*'; ip route show dev eth0 | sed 's/ metric .*//; s/ *$//'; ip -oneline link show dev eth0 | grep -o 'mtu [0-9]*'; ip -oneline link | grep -c .";
+const SEEN: &str = "ip -oneline address show dev eth0 scope global | grep -o 'inet6* [0-9a-f:./]*'; ip route show dev eth0 | sed 's/ metric .*//; s/ *$//' | sort -u; ip -oneline link show dev eth0 | grep -o 'mtu [0-9]*'; ip -oneline link | grep -c .";
 
 /// The device's own address and gateway.
 struct Way {
