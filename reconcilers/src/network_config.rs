@@ -178,7 +178,12 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         for change in changes {
             match self.plan(change, &links, &record).await {
                 Ok(Some(planned)) => plan.push(planned),
-                Ok(None) => drop(outcomes.insert(change.id().clone(), Ok(None))),
+                Ok(None) => {
+                    if let Change::Take(Take { id, .. }) = change {
+                        self.memory.change(|record| record.forget(id)).await?;
+                    }
+                    outcomes.insert(change.id().clone(), Ok(None));
+                }
                 Err(error) => drop(outcomes.insert(change.id().clone(), Err(error.into()))),
             }
         }

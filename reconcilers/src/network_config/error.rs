@@ -82,6 +82,9 @@ pub enum NetworkError {
         /// For how long the device was in the changed state.
         away: Duration,
     },
+    /// A change is taken back, and not all of what was there before is there yet.
+    #[error("a change is being taken back, and not all interfaces are as they were; it is tried again")]
+    NotBack,
     /// It was taken back at the start of the agent, or of the device.
     #[error("the change was taken back: {0}; everything is as it was before")]
     Undone(String),
@@ -97,6 +100,7 @@ impl NetworkError {
             Self::Kernel(error) => Self::Kernel(error.clone()),
             Self::Backend(error) => Self::Backend(error.clone()),
             Self::Cancelled => Self::Cancelled,
+            Self::NotBack => Self::NotBack,
             Self::RolledBack { tried, why, away } => {
                 Self::RolledBack { tried: tried.clone(), why: why.clone(), away: *away }
             }
@@ -125,6 +129,7 @@ impl Fault for NetworkError {
             Self::Unsupported { .. } => "Unsupported",
             Self::TooSlow { .. } => "NotConverged",
             Self::RolledBack { .. } | Self::Undone(_) => "RolledBack",
+            Self::NotBack => "NotBack",
             Self::Together(_) => "TransactionFailed",
         }
     }
@@ -142,6 +147,7 @@ impl Fault for NetworkError {
             | Self::Cancelled
             | Self::Missing(_)
             | Self::TooSlow { .. }
+            | Self::NotBack
             | Self::Together(_) => true,
         }
     }

@@ -39,6 +39,15 @@ pub(super) struct Checkpoint {
     pub(super) saved: Saved,
 }
 
+impl Record {
+    /// A resource holds nothing any more.
+    pub(super) fn forget(&mut self, id: &ResourceId) {
+        self.held.remove(id);
+        self.confirmed.remove(id);
+        self.undone.remove(id);
+    }
+}
+
 impl Checkpoint {
     /// Those of its interfaces that are in none of these names.
     pub(super) fn without<'n>(&self, names: impl Iterator<Item = &'n str>) -> Self {

@@ -128,8 +128,13 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
                 Failed::Error(error) => error,
             });
         }
-        self.put_back(&before, true).await;
+        let is_back = self.put_back(&before, true).await;
         self.reach.network_changed();
+        if !is_back {
+            // The checkpoint stays: the next look goes on with it.
+            self.memory.change(|record| record.open.iter_mut().for_each(|open| open.on_trial = true)).await?;
+            return Err(NetworkError::NotBack);
+        }
         // What was held before is held again as it was.
         self.memory.change(|record| *record = without_undone(known, plan)).await?;
         let away = began.elapsed();
@@ -228,8 +233,8 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
     async fn make(&self, plan: &[Planned<'_>], within: Duration) -> Result<(), NetworkError> {
         for planned in plan {
             let (Work::Take { held: back } | Work::Put { released: back, .. }) = &planned.work;
-            if !back.kernel.is_empty() {
-                self.put_back(back, true).await;
+            if !back.kernel.is_empty() && !self.put_back(back, true).await {
+                return Err(NetworkError::NotBack);
             }
         }
         let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
@@ -265,8 +270,8 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         Ok(lacking)
     }
 
-    /// Puts interfaces back as they were. `in_kernel`: whether the kernel may still know of the change.
-    pub(super) async fn put_back(&self, was: &Checkpoint, in_kernel: bool) {
+    /// Puts interfaces back as they were; whether all of them are. `in_kernel`: whether the kernel may still know of the change.
+    async fn put_back(&self, was: &Checkpoint, in_kernel: bool) -> bool {
         let end = Instant::now() + BACK;
         let mut was_back = false;
         loop {
@@ -276,7 +281,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             }
             let is_back = restored.is_ok() && (!in_kernel || self.kernel_back(was).await);
             if is_back && (was_back || !in_kernel || !self.backend.acts()) {
-                return;
+                return true;
             }
             // What acts by itself does so in its own time, and may undo what is back already.
             was_back = is_back;
@@ -287,7 +292,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
                 tracing::error!(
                     "the interfaces are not all as they were; what is missing is tried again with the next look"
                 );
-                return;
+                return false;
             }
             sleep(AGAIN).await;
         }
@@ -315,8 +320,11 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         }
         let is_same_boot = open.boot == self.boot;
         tracing::warn!(resources = ?open.changes.keys(), "a change of the network was not confirmed; it is taken back");
-        self.put_back(&open.before, is_same_boot).await;
+        let is_back = self.put_back(&open.before, is_same_boot).await;
         self.reach.network_changed();
+        if !is_back {
+            return Err(NetworkError::NotBack);
+        }
         let why = match is_same_boot {
             true => "the agent ended before it was confirmed",
             false => "the device was restarted before it was confirmed",
@@ -381,10 +389,7 @@ fn keep(record: &mut Record, plan: &[Planned<'_>]) {
                     held.saved.0.retain(|name, _| !released.kernel.contains_key(name));
                 }
             }
-            None => {
-                record.confirmed.remove(planned.id);
-                record.held.remove(planned.id);
-            }
+            None => record.forget(planned.id),
         }
     }
 }
