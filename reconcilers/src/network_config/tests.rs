@@ -263,6 +263,20 @@ async fn what_the_kernel_refuses_is_taken_back() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_cannot_be_put_back_at_once_is_put_back_as_soon_as_it_can_be() {
+    let rig = Rig::new().await;
+    let before = rig.links().await;
+    rig.kernel.give_no_addresses(true);
+    assert_eq!(rig.put(&good()).await.unwrap_err().reason, "NotBack");
+    let (id, wanted) = ("wan".parse().unwrap(), good());
+    let target = Target { id: &id, wanted: Some(&wanted), owned: None };
+    assert_eq!(rig.reconciler.observe(&[target]).await.unwrap_err().reason, "NotBack");
+    rig.kernel.give_no_addresses(false);
+    rig.see(&good()).await;
+    assert_eq!(rig.links().await, before);
+}
+
+#[tokio::test(start_paused = true)]
 async fn taken_away_it_is_as_it_was_before() {
     let rig = Rig::new().await;
     let before = rig.links().await;

@@ -39,6 +39,8 @@ struct World {
     refuses_after: Option<u32>,
     /// How many changes were asked for.
     changes: u32,
+    /// It refuses to give anything an address.
+    gives_none: bool,
 }
 
 impl Default for FakeKernel {
@@ -202,6 +204,11 @@ impl FakeKernel {
         world.refuses_after = Some(world.changes + changes);
     }
 
+    /// From now on it refuses to give an interface an address, or does so again.
+    pub fn give_no_addresses(&self, gives_none: bool) {
+        self.lock().gives_none = gives_none;
+    }
+
     /// Somebody else does something.
     pub fn abuse(&self, link: &str, change: Change) -> Result<(), KernelError> {
         let done = self.lock().make(&Move { link: link.to_owned(), change });
@@ -228,6 +235,9 @@ impl Kernel for FakeKernel {
             world.changes += 1;
             if world.refuses_after.is_some_and(|after| world.changes > after) {
                 world.refuses_after = None;
+                return Err(World::refuse(one, libc::EBUSY));
+            }
+            if world.gives_none && matches!(one.change, Change::AddAddress(_)) {
                 return Err(World::refuse(one, libc::EBUSY));
             }
             world.make(one)
