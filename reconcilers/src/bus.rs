@@ -43,9 +43,12 @@ pub(crate) enum CallError {
     /// There is no way to it.
     #[error("the message bus at {address}: {why}")]
     Away { address: String, why: String },
+    /// It does not answer.
+    #[error("{method} was not answered within {seconds} s")]
+    Silent { method: &'static str, seconds: u64 },
     /// It answered that it will not.
     #[error("{method}: {message}")]
-    Refused { method: String, name: String, message: String },
+    Refused { method: &'static str, name: String, message: String },
 }
 
 impl Bus {
@@ -54,11 +57,12 @@ impl Bus {
         Self(Arc::new(Shared { address: address.into(), connection: Mutex::default() }))
     }
 
-    fn away(&self, why: impl std::fmt::Display) -> CallError {
+    pub(crate) fn away(&self, why: impl std::fmt::Display) -> CallError {
         CallError::Away { address: self.0.address.clone(), why: why.to_string() }
     }
 
-    async fn connection(&self) -> Result<Connection, CallError> {
+    /// The connection, made anew if there is none.
+    pub(crate) async fn connection(&self) -> Result<Connection, CallError> {
         let mut known = self.0.connection.lock().await;
         if let Some(connection) = &*known {
             return Ok(connection.clone());
@@ -70,29 +74,67 @@ impl Bus {
         Ok(made)
     }
 
+    /// The connection is no good any more: the next one who needs one makes another.
+    pub(crate) async fn forsake(&self) {
+        *self.0.connection.lock().await = None;
+    }
+
     /// Calls a method.
-    pub(crate) async fn call<B>(&self, of: Object<'_>, method: &str, body: &B) -> Result<Message, CallError>
+    pub(crate) async fn call<B>(
+        &self,
+        of: Object<'_>,
+        method: &'static str,
+        body: &B,
+    ) -> Result<Message, CallError>
+    where
+        B: Serialize + DynamicType + Sync,
+    {
+        self.call_within(ANSWER, of, method, body).await
+    }
+
+    /// The same, of one that may take another time.
+    pub(crate) async fn call_within<B>(
+        &self,
+        limit: Duration,
+        of: Object<'_>,
+        method: &'static str,
+        body: &B,
+    ) -> Result<Message, CallError>
     where
         B: Serialize + DynamicType + Sync,
     {
         let connection = self.connection().await?;
         let asked = connection.call_method(Some(of.service), of.path, Some(of.interface), method, body);
-        match timeout(ANSWER, asked).await {
-            Err(_) => Err(self.away(format_args!("{} has not answered {method}", of.service))),
+        match timeout(limit, asked).await {
+            Err(_) => Err(CallError::Silent { method, seconds: limit.as_secs() }),
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(zbus::Error::MethodError(name, message, _))) => {
-                let (name, message) = (name.to_string(), message.unwrap_or_default());
-                Err(CallError::Refused { method: method.to_owned(), name, message })
+                Err(self.refused(method, name.to_string(), message))
             }
             Ok(Err(error)) => {
-                *self.0.connection.lock().await = None;
+                self.forsake().await;
                 Err(self.away(error))
             }
         }
     }
 
+    /// What a bus answers for a service that is not there is not that service's word.
+    fn refused(&self, method: &'static str, name: String, message: Option<String>) -> CallError {
+        let message = message.unwrap_or_else(|| name.clone());
+        let of_the_bus = ["ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected"];
+        if of_the_bus.iter().any(|end| name.strip_prefix("org.freedesktop.DBus.Error.") == Some(end)) {
+            return self.away(message);
+        }
+        CallError::Refused { method, name, message }
+    }
+
     /// The same, with its answer read.
-    pub(crate) async fn ask<B, A>(&self, of: Object<'_>, method: &str, body: &B) -> Result<A, CallError>
+    pub(crate) async fn ask<B, A>(
+        &self,
+        of: Object<'_>,
+        method: &'static str,
+        body: &B,
+    ) -> Result<A, CallError>
     where
         B: Serialize + DynamicType + Sync,
         A: DeserializeOwned + Type,

@@ -77,15 +77,30 @@ pub trait Backend: Send + Sync + 'static {
     /// What it has configured of these interfaces.
     fn save(&self, interfaces: &[String]) -> impl Future<Output = Result<Saved, BackendError>> + Send;
 
-    /// Is told what is wanted, for so long unless it is confirmed. What the kernel then lacks is for the caller.
-    fn apply(
+    /// Is told that these interfaces are about to be changed, for so long unless that is confirmed. Default: that is nothing to it.
+    fn begin(
         &self,
-        wanted: &[Wanted<'_>],
+        interfaces: &[String],
         within: Duration,
-    ) -> impl Future<Output = Result<(), BackendError>> + Send;
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = (interfaces, within);
+        async { Ok(()) }
+    }
 
-    /// Is told that what it was told is confirmed.
-    fn confirm(&self, wanted: &[Wanted<'_>]) -> impl Future<Output = Result<(), BackendError>> + Send;
+    /// Is told what is wanted. What the kernel then lacks is for the caller.
+    fn apply(&self, wanted: &[Wanted<'_>]) -> impl Future<Output = Result<(), BackendError>> + Send;
+
+    /// Is told that a change of these interfaces stays, by whichever run of the agent it was begun. Default: that is nothing to it.
+    fn confirm(&self, interfaces: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = interfaces;
+        async { Ok(()) }
+    }
+
+    /// Is told that a change of these interfaces does not stay, by whichever run of the agent it was begun. Default: that is nothing to it.
+    fn abandon(&self, interfaces: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = interfaces;
+        async { Ok(()) }
+    }
 
     /// Is told what it had configured before.
     fn restore(&self, saved: &Saved) -> impl Future<Output = Result<(), BackendError>> + Send;

@@ -49,6 +49,11 @@ impl Record {
 }
 
 impl Checkpoint {
+    /// The names of its interfaces.
+    pub(super) fn interfaces(&self) -> Vec<String> {
+        self.kernel.keys().cloned().collect()
+    }
+
     /// Those of its interfaces that are in none of these names.
     pub(super) fn without<'n>(&self, names: impl Iterator<Item = &'n str>) -> Self {
         let names: BTreeSet<&str> = names.collect();
@@ -69,8 +74,8 @@ pub(super) struct Open {
     pub(super) boot: String,
     /// What is being changed, and the specs' digests; none for what is taken away.
     pub(super) changes: BTreeMap<ResourceId, Option<Digest>>,
-    /// Whether it must be confirmed.
-    pub(super) on_trial: bool,
+    /// Whether it must be confirmed still: else what is left to do is to say that it stays.
+    pub(super) must_confirm: bool,
 }
 
 /// A spec whose change was taken back.

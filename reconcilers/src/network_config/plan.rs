@@ -21,7 +21,7 @@ use super::{
     memory::{Checkpoint, Record},
     resolve,
     setup::{self, Setup},
-    terms::{Links, Made},
+    terms::{Link, Links, Made},
     transaction::{Planned, Work},
 };
 use crate::{
@@ -60,8 +60,8 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             let backend = self.backend_name();
             return Err(NetworkError::Unsupported { field: missing.field, backend, why: missing.why });
         }
-        let name = resolve(put.spec, links).ok_or_else(|| NetworkError::Missing(meant(put.spec)))?;
-        protect(put.spec, &name, links)?;
+        let name = resolve(put.spec, links).ok_or_else(|| unresolved(put.spec, links))?;
+        protect(&name, links)?;
         let former = former(put.owned, &name);
         let setup = Setup::of(&name, put.spec);
         fits(&setup, links, record.held.get(put.id))?;
@@ -112,17 +112,29 @@ pub(super) fn shared(plan: &[Planned<'_>]) -> BTreeMap<ResourceId, NetworkError>
     shared
 }
 
-/// What an engine's containers hang on is changed only by its name.
-fn protect(spec: &NetworkConfigSpec, name: &str, links: &Links) -> Result<(), NetworkError> {
-    let is_engines = |name: &str| ENGINES.iter().any(|begin| name.starts_with(begin));
-    let master = links.get(name).and_then(|link| link.master.as_deref());
-    let is_named = spec.name().is_some();
-    let what = match master {
-        _ if !is_named && is_engines(name) => "the bridge of a container engine",
-        Some(master) if is_engines(master) => "the end of a container's network",
-        _ => return Ok(()),
-    };
-    Err(NetworkError::Protected { name: name.to_owned(), what })
+fn is_engines(name: &str) -> bool {
+    ENGINES.iter().any(|begin| name.starts_with(begin))
+}
+
+/// Why no interface is the one that is meant: what an engine's containers hang on is meant by its name only.
+fn unresolved(spec: &NetworkConfigSpec, links: &Links) -> NetworkError {
+    let has_address = |link: &Link| spec.matched.mac.is_some() && link.mac == spec.matched.mac;
+    match links.iter().find(|(name, link)| is_engines(name) && has_address(link)) {
+        Some((name, _)) => {
+            NetworkError::Protected { name: name.clone(), what: "the bridge of a container engine" }
+        }
+        None => NetworkError::Missing(meant(spec)),
+    }
+}
+
+/// What an engine has given to a container is the engine's.
+fn protect(name: &str, links: &Links) -> Result<(), NetworkError> {
+    match links.get(name).and_then(|link| link.master.as_deref()) {
+        Some(master) if is_engines(master) => {
+            Err(NetworkError::Protected { name: name.to_owned(), what: "the end of a container's network" })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Whether an interface that is to be made may be: what somebody else has made of another sort is theirs.

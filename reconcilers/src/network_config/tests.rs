@@ -336,12 +336,20 @@ async fn an_address_is_wanted_once() {
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_is_told_and_changes_nothing() {
     let rig = Rig::new().await;
-    rig.kernel.plug("docker0", &["172.17.0.1/16"]);
-    rig.kernel.abuse("br9", Asked::Make(Made::Bridge)).unwrap();
+    for (bridge, port) in [("docker0", "veth1"), ("br9", "eth5")] {
+        rig.kernel.plug(port, &[]);
+        rig.kernel.abuse(bridge, Asked::Make(Made::Bridge)).unwrap();
+        rig.kernel.abuse(port, Asked::Master(Some(bridge.into()))).unwrap();
+    }
     let before = rig.links().await;
+    let mac = |name: &str| before[name].mac.unwrap().to_string();
     for (more, reason) in [
         (json!({ "match": { "name": "eth9" } }), "InterfaceMissing"),
         (json!({ "match": { "mac": "52:54:00:12:34:56" } }), "InterfaceMissing"),
+        (json!({ "match": { "mac": mac("docker0") } }), "Protected"),
+        (json!({ "match": { "mac": mac("br9") } }), "InterfaceMissing"),
+        (json!({ "match": { "name": "veth1" } }), "Protected"),
+        (json!({ "match": { "mac": mac("veth1") } }), "Protected"),
         (json!({ "match": { "name": "br0" }, "type": "Bridge", "ports": ["eth9"] }), "InterfaceMissing"),
         (
             json!({ "match": { "name": "br9" }, "type": "Vlan", "vlan": { "id": 7, "parent": "eth0" } }),

@@ -16,20 +16,19 @@ use super::{
     error::NetworkError,
     kernel::Kernel,
     lock,
-    memory::{Checkpoint, Open, Record, Undone},
-    moves::{self, Snapshot},
+    memory::{Checkpoint, Open},
+    moves::Snapshot,
     terms::Links,
 };
 use crate::reconciler::StepContext;
+
+mod back;
+mod notes;
 
 /// Between two looks at whether it has come about.
 const AGAIN: Duration = Duration::from_millis(100);
 /// What nobody has to confirm is waited for so long.
 const SETTLES: Duration = Duration::from_secs(20);
-/// So long putting back is tried before it is left to the next look.
-const BACK: Duration = Duration::from_secs(10);
-/// So long after it was told to let go of an interface, a backend has.
-const LETS_GO: Duration = Duration::from_millis(1500);
 /// A backend that acts by itself is given so long before the kernel is asked for what is missing.
 const ACTS: Duration = Duration::from_secs(3);
 
@@ -101,42 +100,39 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let probes = self.must_pass(plan).await;
         let changes = plan.iter().map(|planned| (planned.id.clone(), planned.digest())).collect();
         // Where the kernel's word is all that is asked for, there is nothing that a kill leaves unconfirmed.
-        let is_asked = plan.iter().any(|planned| planned.on_trial && !planned.probes.is_empty());
-        let open = Open { before: before.clone(), boot: self.boot.clone(), changes, on_trial: is_asked };
+        let must_confirm = plan.iter().any(|planned| planned.on_trial && !planned.probes.is_empty());
+        let open = Open { before: before.clone(), boot: self.boot.clone(), changes, must_confirm };
         cx.check()?;
         let known = self.memory.record().await?;
-        self.memory.change(|record| begin(record, plan, open)).await?;
+        self.memory.change(|record| notes::begin(record, plan, &before, on_trial.then_some(open))).await?;
         let began = Instant::now();
         let within = plan.iter().map(|planned| planned.within).min().unwrap_or(SETTLES);
         let within = if on_trial { within } else { SETTLES };
-        let tried = self.try_out(cx, plan, &probes, began + within).await;
-        let failed = match tried {
+        let trial = on_trial.then_some(&before);
+        let failed = match self.try_out(cx, plan, trial, &probes, began + within).await {
             Ok(()) => {
-                self.memory.change(|record| keep(record, plan)).await?;
-                let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
-                self.backend.confirm(&wanted).await?;
+                self.memory.change(|record| notes::keep(record, plan)).await?;
                 self.reach.network_changed();
-                return Ok(());
+                return if on_trial { self.settle(&before).await } else { Ok(()) };
             }
             Err(failed) => failed,
         };
         if !on_trial {
-            self.memory.change(|record| record.open = None).await?;
             return Err(match failed {
                 Failed::Cancelled => NetworkError::Cancelled,
                 Failed::Why(what) => NetworkError::TooSlow { what, within },
                 Failed::Error(error) => error,
             });
         }
-        let is_back = self.put_back(&before, true).await;
-        self.reach.network_changed();
-        if !is_back {
+        if !self.undo(&before, true).await {
             // The checkpoint stays: the next look goes on with it.
-            self.memory.change(|record| record.open.iter_mut().for_each(|open| open.on_trial = true)).await?;
+            self.memory
+                .change(|record| record.open.iter_mut().for_each(|open| open.must_confirm = true))
+                .await?;
             return Err(NetworkError::NotBack);
         }
         // What was held before is held again as it was.
-        self.memory.change(|record| *record = without_undone(known, plan)).await?;
+        self.memory.change(|record| *record = notes::without_undone(known, plan)).await?;
         let away = began.elapsed();
         Err(match failed {
             Failed::Cancelled => NetworkError::Cancelled,
@@ -179,13 +175,19 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         &self,
         cx: &StepContext,
         plan: &[Planned<'_>],
+        trial: Option<&Checkpoint>,
         probes: &[Probe],
         end: Instant,
     ) -> Result<(), Failed> {
         // What it is waited for, at any moment.
         let lacks = Mutex::new("it has not come about".to_owned());
         let tried = async {
-            self.make(plan, end.duration_since(Instant::now())).await.map_err(Failed::Error)?;
+            if let Some(before) = trial {
+                let within = end.duration_since(Instant::now());
+                let begun = self.backend.begin(&before.interfaces(), within).await;
+                begun.map_err(|error| Failed::Error(error.into()))?;
+            }
+            self.make(plan).await.map_err(Failed::Error)?;
             self.come_about(plan, end, &lacks).await?;
             loop {
                 note(&lacks, checks::unanswered(probes));
@@ -230,7 +232,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
     }
 
     /// Tells the backend, and the kernel where nobody else does.
-    async fn make(&self, plan: &[Planned<'_>], within: Duration) -> Result<(), NetworkError> {
+    async fn make(&self, plan: &[Planned<'_>]) -> Result<(), NetworkError> {
         for planned in plan {
             let (Work::Take { held: back } | Work::Put { released: back, .. }) = &planned.work;
             if !back.kernel.is_empty() && !self.put_back(back, true).await {
@@ -238,7 +240,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             }
         }
         let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
-        self.backend.apply(&wanted, within).await?;
+        self.backend.apply(&wanted).await?;
         if self.backend.acts() { Ok(()) } else { self.ask_kernel(plan).await }
     }
 
@@ -269,69 +271,6 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         }
         Ok(lacking)
     }
-
-    /// Puts interfaces back as they were; whether all of them are. `in_kernel`: whether the kernel may still know of the change.
-    async fn put_back(&self, was: &Checkpoint, in_kernel: bool) -> bool {
-        let end = Instant::now() + BACK;
-        let mut was_back = false;
-        loop {
-            let restored = self.backend.restore(&was.saved).await;
-            if let Err(error) = &restored {
-                tracing::warn!(%error, "what was configured before is not back yet");
-            }
-            let is_back = restored.is_ok() && (!in_kernel || self.kernel_back(was).await);
-            if is_back && (was_back || !in_kernel || !self.backend.acts()) {
-                return true;
-            }
-            // What acts by itself does so in its own time, and may undo what is back already.
-            was_back = is_back;
-            if is_back {
-                sleep(LETS_GO).await;
-            }
-            if Instant::now() >= end {
-                tracing::error!(
-                    "the interfaces are not all as they were; what is missing is tried again with the next look"
-                );
-                return false;
-            }
-            sleep(AGAIN).await;
-        }
-    }
-
-    /// Whether the kernel's interfaces are as they were.
-    async fn kernel_back(&self, was: &Checkpoint) -> bool {
-        let leases = !self.backend.acts();
-        let Ok(links) = self.kernel.links().await else { return false };
-        for one in moves::back(&links, &was.kernel, leases) {
-            tracing::debug!(?one, "network: back");
-            if let Err(error) = self.kernel.make(&one).await {
-                tracing::warn!(%error, "putting back what was there before");
-            }
-        }
-        self.kernel.links().await.is_ok_and(|links| moves::back(&links, &was.kernel, leases).is_empty())
-    }
-
-    /// Takes back what another run of this agent has begun and not confirmed: it was killed, or the device lost its power.
-    pub(super) async fn recover(&self) -> Result<(), NetworkError> {
-        let Some(open) = self.memory.record().await?.open else { return Ok(()) };
-        if !open.on_trial {
-            self.memory.change(|record| record.open = None).await?;
-            return Ok(());
-        }
-        let is_same_boot = open.boot == self.boot;
-        tracing::warn!(resources = ?open.changes.keys(), "a change of the network was not confirmed; it is taken back");
-        let is_back = self.put_back(&open.before, is_same_boot).await;
-        self.reach.network_changed();
-        if !is_back {
-            return Err(NetworkError::NotBack);
-        }
-        let why = match is_same_boot {
-            true => "the agent ended before it was confirmed",
-            false => "the device was restarted before it was confirmed",
-        };
-        self.memory.change(|record| give_up(record, &open, why)).await?;
-        Ok(())
-    }
 }
 
 fn tried_of(plan: &[Planned<'_>]) -> String {
@@ -347,62 +286,4 @@ fn wanted<'p, 'a>(plan: &'p [Planned<'a>]) -> impl Iterator<Item = &'p Wanted<'a
         Work::Put { wanted, .. } => Some(wanted),
         Work::Take { .. } => None,
     })
-}
-
-/// Notes what is about to be done, and how what is changed for the first time was before.
-fn begin(record: &mut Record, plan: &[Planned<'_>], open: Open) {
-    for planned in plan {
-        if let Work::Put { .. } = planned.work {
-            let own = planned.interfaces();
-            let held = record.held.entry(planned.id.clone()).or_default();
-            for name in own {
-                let was = open.before.kernel.get(&name).cloned().flatten();
-                held.kernel.entry(name.clone()).or_insert(was);
-                let saved = open.before.saved.0.get(&name).cloned();
-                if let (Some(saved), false) = (saved, held.saved.0.contains_key(&name)) {
-                    held.saved.0.insert(name, saved);
-                }
-            }
-        }
-    }
-    record.open = Some(open);
-    *record = without_undone(std::mem::take(record), plan);
-}
-
-/// What is tried again was told to have been taken back, and asked for.
-fn without_undone(mut record: Record, plan: &[Planned<'_>]) -> Record {
-    plan.iter().for_each(|planned| drop(record.undone.remove(planned.id)));
-    record
-}
-
-/// Notes that it is done, and may be done again without being confirmed.
-fn keep(record: &mut Record, plan: &[Planned<'_>]) {
-    record.open = None;
-    for planned in plan {
-        match planned.digest() {
-            Some(digest) => {
-                record.confirmed.insert(planned.id.clone(), digest);
-                if let (Work::Put { released, .. }, Some(held)) =
-                    (&planned.work, record.held.get_mut(planned.id))
-                {
-                    held.kernel.retain(|name, _| !released.kernel.contains_key(name));
-                    held.saved.0.retain(|name, _| !released.kernel.contains_key(name));
-                }
-            }
-            None => record.forget(planned.id),
-        }
-    }
-}
-
-/// Notes that it was taken back.
-fn give_up(record: &mut Record, open: &Open, why: &str) {
-    record.open = None;
-    for (id, digest) in &open.changes {
-        let Some(digest) = *digest else { continue };
-        record.undone.insert(id.clone(), Undone { digest, why: why.to_owned() });
-        // Without a spec that was confirmed, nothing is held any more.
-        if !record.confirmed.contains_key(id) {
-            record.held.remove(id);
-        }
-    }
 }

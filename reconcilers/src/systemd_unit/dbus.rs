@@ -10,7 +10,6 @@ use futures_util::stream::BoxStream;
 use manifest_types::kinds::systemd_unit::{LoadState, Scope};
 use tokio::{sync::broadcast, task::AbortHandle, time::timeout};
 use zbus::{
-    Connection, connection,
     message::Message,
     zvariant::{DynamicType, OwnedObjectPath},
 };
@@ -20,6 +19,7 @@ use super::{
     init::{Active, Answer, Enablement, InitSystem, Job, JobEnd, Listed, Unit, UnitEvent},
     journal,
 };
+use crate::bus::{Bus, CallError, Object};
 
 mod jobs;
 mod loads;
@@ -29,10 +29,15 @@ mod signals;
 use jobs::Jobs;
 use loads::Loads;
 
-const SYSTEMD: &str = "org.freedesktop.systemd1";
-const INTERFACE: &str = "org.freedesktop.systemd1.Manager";
-const SYSTEMD_PATH: &str = "/org/freedesktop/systemd1";
+const SERVICE: &str = "org.freedesktop.systemd1";
+const SYSTEMD: Object<'static> = Object {
+    service: SERVICE,
+    path: "/org/freedesktop/systemd1",
+    interface: "org.freedesktop.systemd1.Manager",
+};
 const PROPERTIES: &str = "org.freedesktop.DBus.Properties";
+/// What a call is about that names no unit.
+const ALL: &str = "all units";
 
 /// An answer takes no longer, but for that of a reload.
 const ANSWER: Duration = Duration::from_secs(25);
@@ -49,20 +54,20 @@ pub struct Systemd(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    address: String,
+    bus: Bus,
     /// Whose units it manages.
     scope: Scope,
     /// The directories of its journals.
     journals: Vec<PathBuf>,
-    connected: tokio::sync::Mutex<Option<Connected>>,
+    heard: tokio::sync::Mutex<Option<Heard>>,
     jobs: Arc<Mutex<Jobs>>,
     loads: Arc<Mutex<Loads>>,
     events: broadcast::Sender<UnitEvent>,
 }
 
-#[derive(Debug, Clone)]
-struct Connected {
-    connection: Connection,
+/// What systemd tells is heard, as long as the connection lasts.
+#[derive(Debug)]
+struct Heard {
     version: String,
     listener: AbortHandle,
 }
@@ -72,10 +77,10 @@ impl Systemd {
     pub fn new(address: impl Into<String>, scope: Scope, root: &Path) -> Self {
         let (events, _) = broadcast::channel(KEPT);
         let shared = Shared {
-            address: address.into(),
+            bus: Bus::new(address),
             scope,
             journals: journal::places(root),
-            connected: Default::default(),
+            heard: Default::default(),
             jobs: Arc::default(),
             loads: Arc::default(),
             events,
@@ -91,42 +96,45 @@ impl Systemd {
         self.0.loads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The connection, made anew if the last one broke.
-    async fn connected(&self) -> Answer<Connected> {
-        let mut connected = self.0.connected.lock().await;
-        if let Some(known) = connected.as_ref().filter(|known| !known.listener.is_finished()) {
-            return Ok(known.clone());
+    /// Its version, once what it tells is heard; the connection is made anew if the last one broke.
+    async fn heard(&self) -> Answer<String> {
+        let mut heard = self.0.heard.lock().await;
+        if let Some(known) = heard.as_ref().filter(|known| !known.listener.is_finished()) {
+            return Ok(known.version.clone());
         }
-        *connected = None;
-        let made = timeout(ANSWER, self.connect()).await;
-        let made = made.map_err(|_| self.away("the bus does not answer"))?;
-        let made = made.map_err(|error| self.away(error))?;
-        *connected = Some(made.clone());
-        Ok(made)
+        if heard.take().is_some() {
+            self.0.bus.forsake().await;
+        }
+        let made = self.listen().await.map_err(|error| told(error, "Subscribe", ALL))?;
+        let version = made.version.clone();
+        *heard = Some(made);
+        Ok(version)
     }
 
-    async fn connect(&self) -> zbus::Result<Connected> {
-        let connection = connection::Builder::address(self.0.address.as_str())?.build().await?;
-        let signals = signals::listen(&connection).await?;
+    async fn listen(&self) -> Result<Heard, CallError> {
+        let bus = &self.0.bus;
+        let connection = bus.connection().await?;
+        let signals = timeout(ANSWER, signals::listen(&connection)).await;
+        let signals =
+            signals.map_err(|_| bus.away("it does not answer"))?.map_err(|error| bus.away(error))?;
         // Read from now on: the connection stands still while signals wait that nobody reads, and answers come behind them.
-        let heard = signals::Heard {
+        let tells = signals::Tells {
             jobs: Arc::clone(&self.0.jobs),
             loads: Arc::clone(&self.0.loads),
             events: self.0.events.clone(),
         };
-        let listener = tokio::spawn(heard.tell(signals)).abort_handle();
-        // Without that, systemd tells nobody of what happens to its units.
-        connection.call_method(Some(SYSTEMD), SYSTEMD_PATH, Some(INTERFACE), "Subscribe", &()).await?;
-        let asked = ("org.freedesktop.systemd1.Manager", "Version");
-        let version =
-            connection.call_method(Some(SYSTEMD), SYSTEMD_PATH, Some(PROPERTIES), "Get", &asked).await?;
-        let version: zbus::zvariant::OwnedValue = version.body().deserialize()?;
-        let version = String::try_from(version).unwrap_or_default();
-        Ok(Connected { connection, version, listener })
+        let listener = tokio::spawn(tells.tell(signals)).abort_handle();
+        let subscribed = async {
+            // Without that, systemd tells nobody of what happens to its units.
+            bus.call(SYSTEMD, "Subscribe", &()).await?;
+            bus.property(SYSTEMD, "Version").await
+        };
+        let version = subscribed.await.inspect_err(|_| listener.abort())?;
+        Ok(Heard { version: String::try_from(version).unwrap_or_default(), listener })
     }
 
     fn away(&self, why: impl std::fmt::Display) -> BusError {
-        BusError::Away { address: self.0.address.clone(), why: why.to_string() }
+        told(self.0.bus.away(why), "", ALL)
     }
 
     /// Asks the init system.
@@ -134,13 +142,12 @@ impl Systemd {
     where
         B: serde::Serialize + DynamicType + Sync,
     {
-        self.ask(SYSTEMD_PATH, INTERFACE, call, unit, limit, body).await
+        self.ask(SYSTEMD, call, unit, limit, body).await
     }
 
     async fn ask<B>(
         &self,
-        path: &str,
-        interface: &str,
+        of: Object<'_>,
         call: &'static str,
         unit: &str,
         limit: Duration,
@@ -149,29 +156,8 @@ impl Systemd {
     where
         B: serde::Serialize + DynamicType + Sync,
     {
-        let connected = self.connected().await?;
-        let asked = connected.connection.call_method(Some(SYSTEMD), path, Some(interface), call, body);
-        match timeout(limit, asked).await {
-            Err(_) => Err(BusError::Silent { call, seconds: limit.as_secs() }),
-            Ok(Ok(answer)) => Ok(answer),
-            Ok(Err(zbus::Error::MethodError(name, message, _))) => {
-                Err(self.refused(call, unit, &name, message))
-            }
-            Ok(Err(error)) => {
-                connected.listener.abort();
-                Err(self.away(error))
-            }
-        }
-    }
-
-    /// What a bus answers for a service that is not there is not that service's word.
-    fn refused(&self, call: &'static str, unit: &str, name: &str, message: Option<String>) -> BusError {
-        let message = message.unwrap_or_else(|| name.to_owned());
-        let of_the_bus = ["ServiceUnknown", "NameHasNoOwner", "NoReply", "Disconnected"];
-        if of_the_bus.iter().any(|end| name.strip_prefix("org.freedesktop.DBus.Error.") == Some(end)) {
-            return self.away(message);
-        }
-        BusError::Refused { call, unit: unit.to_owned(), name: name.to_owned(), message }
+        self.heard().await?;
+        self.0.bus.call_within(limit, of, call, body).await.map_err(|error| told(error, call, unit))
     }
 
     fn garbled(&self, error: zbus::Error) -> BusError {
@@ -200,17 +186,28 @@ impl Systemd {
     }
 }
 
+/// What a bus says, as said of systemd.
+fn told(error: CallError, call: &'static str, unit: &str) -> BusError {
+    match error {
+        CallError::Away { address, why } => BusError::Away { address, why },
+        CallError::Silent { seconds, .. } => BusError::Silent { call, seconds },
+        CallError::Refused { name, message, .. } => {
+            BusError::Refused { call, unit: unit.to_owned(), name, message }
+        }
+    }
+}
+
 type WireListed =
     (String, String, String, String, String, String, OwnedObjectPath, u32, String, OwnedObjectPath);
 
 impl InitSystem for Systemd {
     async fn open(&self) -> Answer<String> {
-        self.connected().await.map(|connected| connected.version)
+        self.heard().await
     }
 
     async fn list(&self, names: &[String]) -> Answer<Vec<Listed>> {
         self.loads().ask(names.iter().map(String::as_str));
-        let answer = self.init("ListUnitsByNames", "all units", ANSWER, &(names,)).await?;
+        let answer = self.init("ListUnitsByNames", ALL, ANSWER, &(names,)).await?;
         let listed: Vec<WireListed> = answer.body().deserialize().map_err(|error| self.garbled(error))?;
         let told = |(name, _, load, active, sub, _, _, job, ..): WireListed| Listed {
             name,
@@ -228,12 +225,13 @@ impl InitSystem for Systemd {
         }
         let object = self.object(name).await?;
         // An empty name of an interface asks for the properties of all that the object has.
-        let answer = self.ask(&object, PROPERTIES, "GetAll", name, ANSWER, &("",)).await?;
+        let of = Object { service: SERVICE, path: &object, interface: PROPERTIES };
+        let answer = self.ask(of, "GetAll", name, ANSWER, &("",)).await?;
         read::unit(&answer).map_err(|error| self.garbled(error))
     }
 
     async fn reload(&self) -> Answer<()> {
-        self.init("Reload", "all units", RELOAD, &()).await.map(drop)
+        self.init("Reload", ALL, RELOAD, &()).await.map(drop)
     }
 
     async fn run(&self, job: Job, unit: &str) -> Answer<JobEnd> {

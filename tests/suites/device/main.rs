@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "all of this is tests, also what stands outside of a test function")]
 
 mod held;
+mod hostile;
 mod network;
 mod rig;
 mod units;

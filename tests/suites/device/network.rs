@@ -187,12 +187,12 @@ with_each_backend! {
 }
 
 /// The agent is killed at a moment of a change that cuts the device off.
-async fn killed(rounds: u64) {
-    let rig = Rig::new().await;
+async fn killed(backend: usize, rounds: std::ops::Range<u64>) {
+    let rig = Rig::prepared(BACKENDS[backend].1).await;
     let way = way(&rig).await;
     let before = rig.board.sh(SEEN).await;
     let cuts = cuts(&way);
-    for round in 0..rounds {
+    for round in rounds {
         let cut = &cuts[usize::try_from(round % 4).unwrap()];
         let mut cut = cut.clone();
         // Each time it is another spec.
@@ -212,15 +212,15 @@ async fn killed(rounds: u64) {
     }
 }
 
-#[tokio::test]
-async fn killed_at_any_moment_the_device_is_as_it_was_before() {
-    let rounds = parts::rounds(50).div_ceil(5);
-    futures_util::future::join_all((0..5).map(|_| killed(rounds))).await;
+/// On several devices at once, each with moments of its own.
+async fn killed_at_any_moment(backend: usize, rounds: u64, devices: u64) {
+    let each = rounds.div_ceil(devices);
+    let all = (0..devices).map(|device| killed(backend, device * each..(device + 1) * each));
+    futures_util::future::join_all(all).await;
 }
 
-#[tokio::test]
-async fn restarted_in_the_middle_of_a_change_the_device_is_as_it_was_before() {
-    let rig = Rig::new().await;
+async fn restarted_in_the_middle(backend: usize) {
+    let rig = Rig::prepared(BACKENDS[backend].1).await;
     let way = way(&rig).await;
     let before = rig.board.sh(SEEN).await;
     for (cut, moment) in cuts(&way).iter().zip([300, 1500, 2700, 4100]) {
@@ -230,4 +230,25 @@ async fn restarted_in_the_middle_of_a_change_the_device_is_as_it_was_before() {
         rig.resource("wan", "it is taken back", is_rolled_back).await;
         rig.board.until(SEEN, &before).await;
     }
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_the_device_is_as_it_was_before() {
+    killed_at_any_moment(0, parts::rounds(50), 5).await;
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_with_networkd_the_device_is_as_it_was_before() {
+    killed_at_any_moment(1, parts::rounds(12), 2).await;
+}
+
+#[tokio::test]
+async fn killed_at_any_moment_with_network_manager_the_device_is_as_it_was_before() {
+    killed_at_any_moment(2, parts::rounds(12), 2).await;
+}
+
+with_each_backend! {
+    restarted_in_the_middle_of_a_change_the_device_is_as_it_was_before(0) is restarted_in_the_middle;
+    restarted_in_the_middle_with_networkd_the_device_is_as_it_was_before(1) is restarted_in_the_middle;
+    restarted_in_the_middle_with_network_manager_the_device_is_as_it_was_before(2) is restarted_in_the_middle;
 }

@@ -88,12 +88,20 @@ impl Backend for Chosen {
         ask!(self, backend => backend.save(interfaces).await)
     }
 
-    async fn apply(&self, wanted: &[Wanted<'_>], within: Duration) -> Result<(), BackendError> {
-        ask!(self, backend => backend.apply(wanted, within).await)
+    async fn begin(&self, interfaces: &[String], within: Duration) -> Result<(), BackendError> {
+        ask!(self, backend => backend.begin(interfaces, within).await)
     }
 
-    async fn confirm(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
-        ask!(self, backend => backend.confirm(wanted).await)
+    async fn apply(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
+        ask!(self, backend => backend.apply(wanted).await)
+    }
+
+    async fn confirm(&self, interfaces: &[String]) -> Result<(), BackendError> {
+        ask!(self, backend => backend.confirm(interfaces).await)
+    }
+
+    async fn abandon(&self, interfaces: &[String]) -> Result<(), BackendError> {
+        ask!(self, backend => backend.abandon(interfaces).await)
     }
 
     async fn restore(&self, saved: &Saved) -> Result<(), BackendError> {

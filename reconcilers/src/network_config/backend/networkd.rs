@@ -3,7 +3,6 @@
 use std::{
     fs, io,
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use manifest_types::{
@@ -126,7 +125,7 @@ impl Backend for Networkd {
         Ok(Saved(saved.collect()))
     }
 
-    async fn apply(&self, wanted: &[Wanted<'_>], _: Duration) -> Result<(), BackendError> {
+    async fn apply(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
         fs::create_dir_all(&self.directory).map_err(Self::failed("keep files"))?;
         for (file, text) in wanted.iter().flat_map(|wanted| self.files(wanted)) {
             if self.read(&file).as_deref() != Some(&text) {
@@ -136,10 +135,6 @@ impl Backend for Networkd {
             }
         }
         self.reload().await
-    }
-
-    async fn confirm(&self, _: &[Wanted<'_>]) -> Result<(), BackendError> {
-        Ok(())
     }
 
     async fn restore(&self, saved: &Saved) -> Result<(), BackendError> {

@@ -44,18 +44,18 @@ const MARGIN: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Nm {
     bus: Bus,
-    /// The checkpoint of the change that is under way.
-    open: Mutex<Option<OwnedObjectPath>>,
+    /// While a change is to be confirmed: its checkpoints.
+    trial: Mutex<Option<Vec<OwnedObjectPath>>>,
 }
 
 impl Nm {
     /// The one at this bus.
     pub fn new(bus: Bus) -> Self {
-        Self { bus, open: Mutex::default() }
+        Self { bus, trial: Mutex::default() }
     }
 
-    fn open(&self) -> MutexGuard<'_, Option<OwnedObjectPath>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    fn trial(&self) -> MutexGuard<'_, Option<Vec<OwnedObjectPath>>> {
+        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn refused(doing: &str) -> impl Fn(CallError) -> BackendError + '_ {
@@ -119,30 +119,28 @@ impl Nm {
         told.map(drop).map_err(Self::refused("activate a profile"))
     }
 
-    /// Goes back to the checkpoint of a change, ours or that of another run of this agent.
-    async fn roll_back(&self, interfaces: &[&str]) -> Result<(), BackendError> {
-        let mut open: Vec<OwnedObjectPath> = self.open().take().into_iter().collect();
-        if open.is_empty() {
-            open = self.left(interfaces).await;
+    /// The checkpoints of the change that ends now, begun by this run of the agent or by another one.
+    async fn end_trial(&self, interfaces: &[String]) -> Vec<OwnedObjectPath> {
+        let own = self.trial().take();
+        match own {
+            Some(own) => own,
+            None => self.left(interfaces).await,
         }
-        for checkpoint in open {
-            let told = self.bus.call(ROOT, "CheckpointRollback", &(&checkpoint,)).await;
-            // It may have gone back by itself.
-            if let Err(error) = told {
-                tracing::debug!(%error, "NetworkManager's checkpoint");
-            }
+    }
+
+    async fn devices(&self, interfaces: &[String]) -> Vec<OwnedObjectPath> {
+        let mut devices = Vec::new();
+        for interface in interfaces {
+            devices.extend(self.device(interface).await);
         }
-        Ok(())
+        devices
     }
 
     /// The checkpoints there are of these interfaces.
-    async fn left(&self, interfaces: &[&str]) -> Vec<OwnedObjectPath> {
+    async fn left(&self, interfaces: &[String]) -> Vec<OwnedObjectPath> {
         let told = self.bus.property(ROOT, "Checkpoints").await.ok();
         let all: Vec<OwnedObjectPath> = told.and_then(|told| told.try_into().ok()).unwrap_or_default();
-        let mut own = Vec::new();
-        for interface in interfaces {
-            own.extend(self.device(interface).await);
-        }
+        let own = self.devices(interfaces).await;
         let mut left = Vec::new();
         for checkpoint in all {
             let of = Object {
@@ -200,22 +198,23 @@ impl Backend for Nm {
         Ok(Saved(saved))
     }
 
-    async fn apply(&self, wanted: &[Wanted<'_>], within: Duration) -> Result<(), BackendError> {
-        let profiles: Vec<Profile> =
-            wanted.iter().flat_map(|wanted| profiles(wanted.spec, &wanted.setup.name)).collect();
-        let mut devices = Vec::new();
-        for profile in &profiles {
-            devices.extend(self.device(&profile.interface).await);
-        }
+    async fn begin(&self, interfaces: &[String], within: Duration) -> Result<(), BackendError> {
+        let devices = self.devices(interfaces).await;
+        let mut checkpoints = Vec::new();
         // Without a device, a checkpoint would be one of all.
         if !devices.is_empty() {
             let seconds = u32::try_from((within + MARGIN).as_secs()).unwrap_or(u32::MAX);
-            let made: Result<OwnedObjectPath, _> =
-                self.bus.ask(ROOT, "CheckpointCreate", &(&devices, seconds, CHECKPOINT)).await;
-            *self.open() = Some(made.map_err(Self::refused("make a checkpoint"))?);
+            let made = self.bus.ask(ROOT, "CheckpointCreate", &(&devices, seconds, CHECKPOINT)).await;
+            checkpoints.push(made.map_err(Self::refused("make a checkpoint"))?);
         }
-        for profile in &profiles {
-            let connection = self.keep(profile, IN_MEMORY).await?;
+        *self.trial() = Some(checkpoints);
+        Ok(())
+    }
+
+    async fn apply(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
+        let flags = if self.trial().is_some() { IN_MEMORY } else { TO_DISK };
+        for profile in wanted.iter().flat_map(|wanted| profiles(wanted.spec, &wanted.setup.name)) {
+            let connection = self.keep(&profile, flags).await?;
             if profile.is_active {
                 self.activate(&connection, &profile.interface).await?;
             } else if let Some(device) = self.device(&profile.interface).await {
@@ -227,21 +226,32 @@ impl Backend for Nm {
         Ok(())
     }
 
-    async fn confirm(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
-        let open = self.open().take();
-        if let Some(checkpoint) = open {
-            let told = self.bus.call(ROOT, "CheckpointDestroy", &(&checkpoint,)).await;
-            told.map_err(Self::refused("end a checkpoint"))?;
+    async fn confirm(&self, interfaces: &[String]) -> Result<(), BackendError> {
+        for checkpoint in self.end_trial(interfaces).await {
+            // It may have ended by itself: then there is drift.
+            if let Err(error) = self.bus.call(ROOT, "CheckpointDestroy", &(&checkpoint,)).await {
+                tracing::warn!(%error, "NetworkManager's checkpoint");
+            }
         }
-        for profile in wanted.iter().flat_map(|wanted| profiles(wanted.spec, &wanted.setup.name)) {
-            self.keep(&profile, TO_DISK).await?;
+        for interface in interfaces {
+            let Some(own) = self.connection(&uuid_of(interface)).await else { continue };
+            let of = Object { service: SERVICE, path: own.as_str(), interface: CONNECTION };
+            self.bus.call(of, "Save", &()).await.map_err(Self::refused("save a profile"))?;
+        }
+        Ok(())
+    }
+
+    async fn abandon(&self, interfaces: &[String]) -> Result<(), BackendError> {
+        for checkpoint in self.end_trial(interfaces).await {
+            // It may have gone back by itself.
+            if let Err(error) = self.bus.call(ROOT, "CheckpointRollback", &(&checkpoint,)).await {
+                tracing::debug!(%error, "NetworkManager's checkpoint");
+            }
         }
         Ok(())
     }
 
     async fn restore(&self, saved: &Saved) -> Result<(), BackendError> {
-        let interfaces: Vec<&str> = saved.0.keys().map(String::as_str).collect();
-        self.roll_back(&interfaces).await?;
         for (interface, was) in &saved.0 {
             let own = uuid_of(interface);
             let before = was["active"].as_str();

@@ -1,7 +1,5 @@
 //! No backend at all: the kernel is asked itself, and nothing remembers it over a restart of the device but the agent.
 
-use std::time::Duration;
-
 use manifest_types::{kinds::network_config::NetworkConfigSpec, status::Capability};
 
 use super::{Backend, BackendError, Saved, Unsupported, Wanted};
@@ -41,11 +39,7 @@ impl Backend for Plain {
         Ok(Saved::default())
     }
 
-    async fn apply(&self, _: &[Wanted<'_>], _: Duration) -> Result<(), BackendError> {
-        Ok(())
-    }
-
-    async fn confirm(&self, _: &[Wanted<'_>]) -> Result<(), BackendError> {
+    async fn apply(&self, _: &[Wanted<'_>]) -> Result<(), BackendError> {
         Ok(())
     }
 

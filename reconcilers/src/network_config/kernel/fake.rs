@@ -10,6 +10,7 @@ use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
 };
+use manifest_types::kinds::network_config::Mac;
 use nix::libc;
 use tokio::sync::broadcast;
 
@@ -57,7 +58,10 @@ impl World {
 
     fn add(&mut self, name: &str, made: Option<Made>) {
         self.made += 1;
-        let link = Link { index: self.made, made, oper_state: "down".into(), mtu: 1500, ..Link::default() };
+        let [.., high, low] = self.made.to_be_bytes();
+        let mac = Some(Mac([0x52, 0x54, 0, 0, high, low]));
+        let oper_state = "down".into();
+        let link = Link { index: self.made, mac, made, oper_state, mtu: 1500, ..Link::default() };
         self.links.insert(name.to_owned(), link);
     }
 

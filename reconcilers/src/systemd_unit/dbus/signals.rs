@@ -6,7 +6,7 @@ use futures_util::{StreamExt, stream::SelectAll};
 use tokio::sync::broadcast;
 use zbus::{Connection, MatchRule, MessageStream, message::Message, zvariant::OwnedObjectPath};
 
-use super::{INTERFACE, PROPERTIES, SYSTEMD, jobs::Jobs, loads::Loads};
+use super::{PROPERTIES, SERVICE, SYSTEMD, jobs::Jobs, loads::Loads};
 use crate::systemd_unit::init::UnitEvent;
 
 /// Under this, each unit has an object of its own.
@@ -19,13 +19,13 @@ const QUEUE: usize = 256;
 pub(super) async fn listen(connection: &Connection) -> zbus::Result<SelectAll<MessageStream>> {
     let signal = || MatchRule::builder().msg_type(zbus::message::Type::Signal);
     let rules = [
-        signal().sender(SYSTEMD)?.interface(INTERFACE)?.build(),
-        signal().sender(SYSTEMD)?.interface(PROPERTIES)?.path_namespace(UNITS.trim_end_matches('/'))?.build(),
+        signal().sender(SERVICE)?.interface(SYSTEMD.interface)?.build(),
+        signal().sender(SERVICE)?.interface(PROPERTIES)?.path_namespace(UNITS.trim_end_matches('/'))?.build(),
         signal()
             .sender("org.freedesktop.DBus")?
             .interface("org.freedesktop.DBus")?
             .member("NameOwnerChanged")?
-            .add_arg(SYSTEMD)?
+            .add_arg(SERVICE)?
             .build(),
     ];
     let mut signals = SelectAll::new();
@@ -36,13 +36,13 @@ pub(super) async fn listen(connection: &Connection) -> zbus::Result<SelectAll<Me
 }
 
 /// Who hears of it.
-pub(super) struct Heard {
+pub(super) struct Tells {
     pub(super) jobs: Arc<Mutex<Jobs>>,
     pub(super) loads: Arc<Mutex<Loads>>,
     pub(super) events: broadcast::Sender<UnitEvent>,
 }
 
-impl Heard {
+impl Tells {
     /// Tells what is heard until the connection breaks.
     pub(super) async fn tell(self, mut signals: SelectAll<MessageStream>) {
         // What happened before this connection was made was not heard.

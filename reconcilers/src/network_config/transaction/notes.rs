@@ -1,0 +1,62 @@
+//! What is noted of a change as it goes on. Pure.
+
+use super::{Planned, Work};
+use crate::network_config::memory::{Checkpoint, Open, Record, Undone};
+
+/// Notes what is about to be done, and how what is changed for the first time was before.
+pub(super) fn begin(record: &mut Record, plan: &[Planned<'_>], before: &Checkpoint, open: Option<Open>) {
+    for planned in plan {
+        if let Work::Put { .. } = planned.work {
+            let own = planned.interfaces();
+            let held = record.held.entry(planned.id.clone()).or_default();
+            for name in own {
+                let was = before.kernel.get(&name).cloned().flatten();
+                held.kernel.entry(name.clone()).or_insert(was);
+                let saved = before.saved.0.get(&name).cloned();
+                if let (Some(saved), false) = (saved, held.saved.0.contains_key(&name)) {
+                    held.saved.0.insert(name, saved);
+                }
+            }
+        }
+    }
+    record.open = open;
+    *record = without_undone(std::mem::take(record), plan);
+}
+
+/// What is tried again was told to have been taken back, and asked for.
+pub(super) fn without_undone(mut record: Record, plan: &[Planned<'_>]) -> Record {
+    plan.iter().for_each(|planned| drop(record.undone.remove(planned.id)));
+    record
+}
+
+/// Notes that it stays, and may be done again without being confirmed.
+pub(super) fn keep(record: &mut Record, plan: &[Planned<'_>]) {
+    record.open.iter_mut().for_each(|open| open.must_confirm = false);
+    for planned in plan {
+        match planned.digest() {
+            Some(digest) => {
+                record.confirmed.insert(planned.id.clone(), digest);
+                if let (Work::Put { released, .. }, Some(held)) =
+                    (&planned.work, record.held.get_mut(planned.id))
+                {
+                    held.kernel.retain(|name, _| !released.kernel.contains_key(name));
+                    held.saved.0.retain(|name, _| !released.kernel.contains_key(name));
+                }
+            }
+            None => record.forget(planned.id),
+        }
+    }
+}
+
+/// Notes that it was taken back.
+pub(super) fn give_up(record: &mut Record, open: &Open, why: &str) {
+    record.open = None;
+    for (id, digest) in &open.changes {
+        let Some(digest) = *digest else { continue };
+        record.undone.insert(id.clone(), Undone { digest, why: why.to_owned() });
+        // Without a spec that was confirmed, nothing is held any more.
+        if !record.confirmed.contains_key(id) {
+            record.held.remove(id);
+        }
+    }
+}
