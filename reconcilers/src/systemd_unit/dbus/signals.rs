@@ -1,9 +1,15 @@
 //! What systemd tells without being asked.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
 use futures_util::{StreamExt, stream::SelectAll};
-use tokio::sync::broadcast;
+use tokio::{
+    sync::broadcast,
+    time::{Instant, sleep_until},
+};
 use zbus::{Connection, MatchRule, MessageStream, message::Message, zvariant::OwnedObjectPath};
 
 use super::{PROPERTIES, SERVICE, SYSTEMD, jobs::Jobs, loads::Loads};
@@ -14,6 +20,10 @@ const UNITS: &str = "/org/freedesktop/systemd1/unit/";
 
 /// So many messages of each kind may wait to be read.
 const QUEUE: usize = 256;
+/// Reading all unit files again takes no longer.
+const RELOAD: Duration = Duration::from_secs(90);
+/// So long after that its news come, and whoever had it done has something to do with systemd first.
+const SETTLES: Duration = Duration::from_millis(250);
 
 /// The signals that matter, from now on.
 pub(super) async fn listen(connection: &Connection) -> zbus::Result<SelectAll<MessageStream>> {
@@ -47,15 +57,26 @@ impl Tells {
     pub(super) async fn tell(self, mut signals: SelectAll<MessageStream>) {
         // What happened before this connection was made was not heard.
         self.say(UnitEvent::Any);
-        while let Some(Ok(message)) = signals.next().await {
+        let mut reload = Reload::default();
+        loop {
+            let told = tokio::select! {
+                told = signals.next() => told,
+                () = reload.settled() => {
+                    reload = Reload::default();
+                    self.say(UnitEvent::Any);
+                    continue;
+                }
+            };
+            let Some(Ok(message)) = told else { break };
             match read(&message) {
                 Some(News::JobEnded { job, unit, result }) => {
                     lock(&self.jobs).has_ended(job, result);
                     self.say(UnitEvent::Unit(unit));
                 }
-                Some(News::Loaded(unit)) if lock(&self.loads).is_news_of(&unit) => {
+                Some(News::Loaded(unit)) if !reload.is_under_way() && lock(&self.loads).is_news_of(&unit) => {
                     self.say(UnitEvent::Unit(unit));
                 }
+                Some(News::Reloading(goes_on)) => reload = Reload::heard(goes_on, Instant::now()),
                 Some(News::Event(event)) => self.say(event),
                 Some(News::Gone) => break,
                 Some(News::Loaded(_)) | None => {}
@@ -68,6 +89,31 @@ impl Tells {
     fn say(&self, event: UnitEvent) {
         // Without anybody who listens nothing is lost: who begins to listen looks first.
         drop(self.events.send(event));
+    }
+}
+
+/// All unit files are read again. systemd tells that each unit goes and comes then: that is one piece of news, of all of them.
+#[derive(Debug, Default, PartialEq)]
+struct Reload {
+    ends: Option<Instant>,
+}
+
+impl Reload {
+    /// It begins, or is through.
+    fn heard(goes_on: bool, now: Instant) -> Self {
+        Self { ends: Some(now + if goes_on { RELOAD } else { SETTLES }) }
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.ends.is_some()
+    }
+
+    /// Returns once it is over; never without one.
+    async fn settled(&self) {
+        match self.ends {
+            Some(ends) => sleep_until(ends).await,
+            None => std::future::pending().await,
+        }
     }
 }
 
@@ -85,6 +131,8 @@ enum News {
     },
     /// A unit was loaded, or unloaded.
     Loaded(String),
+    /// All unit files are being read again, or have been.
+    Reloading(bool),
     Event(UnitEvent),
     /// The init system is another one, or none.
     Gone,
@@ -104,11 +152,7 @@ fn read(message: &Message) -> Option<News> {
         }
         "PropertiesChanged" => Some(News::Event(UnitEvent::Unit(unit_of(header.path()?.as_str())?))),
         "UnitFilesChanged" => Some(News::Event(UnitEvent::Any)),
-        // It is told when it begins, and when it is through.
-        "Reloading" => match body.deserialize() {
-            Ok(true) => None,
-            _ => Some(News::Event(UnitEvent::Any)),
-        },
+        "Reloading" => Some(News::Reloading(body.deserialize().ok()?)),
         "NameOwnerChanged" => Some(News::Gone),
         _ => None,
     }
@@ -130,6 +174,22 @@ fn unit_of(path: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reload_is_one_piece_of_news_soon_after_it() {
+        let took = async |reload: &Reload| {
+            let began = Instant::now();
+            reload.settled().await;
+            began.elapsed()
+        };
+        let reload = Reload::heard(false, Instant::now());
+        assert!(reload.is_under_way());
+        assert_eq!(took(&reload).await, SETTLES);
+        assert_eq!(took(&Reload::heard(true, Instant::now())).await, RELOAD, "its end may never be told");
+        let none = Reload::default();
+        assert!(!none.is_under_way());
+        assert!(tokio::time::timeout(RELOAD * 2, none.settled()).await.is_err());
+    }
 
     #[test]
     fn an_object_names_its_unit() {
