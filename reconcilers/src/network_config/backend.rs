@@ -9,6 +9,8 @@ use super::{moves, setup::Setup, terms::Links};
 use crate::observation::Difference;
 
 pub mod chosen;
+#[cfg(any(test, feature = "testing"))]
+pub mod fake;
 pub mod networkd;
 pub mod nm;
 pub mod plain;

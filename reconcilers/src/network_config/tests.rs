@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    backend::plain::Plain,
+    backend::{fake::FakeBackend, plain::Plain},
     fixture::{InMemory, Interfaces, host},
     kernel::fake::FakeKernel,
     moves::Change as Asked,
@@ -54,15 +54,22 @@ impl Reachability for Beyond {
 }
 
 /// A device whose only way out is `eth0`.
-struct Rig {
+struct Rig<B = Plain> {
     kernel: FakeKernel,
+    backend: B,
     beyond: Arc<Beyond>,
-    reconciler: NetworkConfigReconciler<FakeKernel, Plain>,
+    reconciler: NetworkConfigReconciler<FakeKernel, B>,
     state: TempDir,
 }
 
 impl Rig {
     async fn new() -> Self {
+        Self::with(Plain).await
+    }
+}
+
+impl<B: Backend + Clone> Rig<B> {
+    async fn with(backend: B) -> Self {
         let kernel = FakeKernel::default();
         kernel.plug("eth0", &["192.0.2.10/24"]);
         kernel.plug("eth1", &[]);
@@ -77,22 +84,23 @@ impl Rig {
             is_down: AtomicBool::new(false),
         });
         let state = TempDir::new().unwrap();
-        let reconciler = Self::reconciler(&state, &kernel, &beyond);
-        Self { kernel, beyond, reconciler, state }
+        let reconciler = Self::reconciler(&state, &kernel, &backend, &beyond);
+        Self { kernel, backend, beyond, reconciler, state }
     }
 
     fn reconciler(
         state: &TempDir,
         kernel: &FakeKernel,
+        backend: &B,
         beyond: &Arc<Beyond>,
-    ) -> NetworkConfigReconciler<FakeKernel, Plain> {
+    ) -> NetworkConfigReconciler<FakeKernel, B> {
         let reach: Arc<dyn Reachability> = beyond.clone();
-        NetworkConfigReconciler::new(&host(state, reach), kernel.clone(), Plain)
+        NetworkConfigReconciler::new(&host(state, reach), kernel.clone(), backend.clone())
     }
 
     /// The agent is killed and started again.
     fn restart(&mut self) {
-        self.reconciler = Self::reconciler(&self.state, &self.kernel, &self.beyond);
+        self.reconciler = Self::reconciler(&self.state, &self.kernel, &self.backend, &self.beyond);
     }
 
     async fn put_at(&self, id: &str, spec: &NetworkConfigSpec) -> Result<(), Failure> {
@@ -244,6 +252,27 @@ async fn killed_anywhere_it_is_as_before_or_confirmed_and_is_not_tried_again() {
         }
     }
     assert_eq!(outcomes.len(), 2, "some kills were before the change, some in the middle of it");
+}
+
+/// A backend outlives the agent, and with it what it keeps until it hears how a change has ended.
+#[tokio::test(start_paused = true)]
+async fn killed_anywhere_the_backend_hears_how_it_ended() {
+    let mut kept = BTreeSet::new();
+    for wanted in [good(), cuts()[0].clone()] {
+        for wakes in 0..160 {
+            let mut rig = Rig::with(FakeBackend::default()).await;
+            let is_done = drop_after(rig.put(&wanted), wakes).await.is_some();
+            rig.restart();
+            let is_kept = rig.see(&wanted).await.drift(&wanted).is_empty();
+            let profiles = rig.backend.settled().expect("no change is open");
+            assert_eq!(profiles.contains_key("eth0"), is_kept, "{wanted:?} after {wakes} wakes");
+            kept.insert((is_kept, is_done));
+            if is_done {
+                break;
+            }
+        }
+    }
+    assert_eq!(kept.len(), 4, "some were killed after they were confirmed");
 }
 
 #[tokio::test(start_paused = true)]

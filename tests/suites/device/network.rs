@@ -105,6 +105,9 @@ async fn a_right_change_is_confirmed(backend: usize) {
         }
     };
     holds().await;
+    // The connection that stood may be one of a network that is gone.
+    let connected = "journalctl --unit holdfast --output cat --no-pager | grep -c 'connected to NATS'";
+    rig.board.until(&format!("test $({connected}) -gt 1 && echo anew"), "anew").await;
 
     let dns = ["true", "resolvectl dns eth0 | grep -o 192.0.2.53", "nmcli -g IP4.DNS device show eth0"];
     let found = ["", "192.0.2.53", "192.0.2.53"];
