@@ -149,8 +149,17 @@ impl Bus {
         self.ask(properties, "Get", &(of.interface, name)).await
     }
 
-    /// Whether a service is there. A bus that is away has none.
-    pub(crate) async fn has(&self, service: &str) -> bool {
-        self.ask(DBUS, "NameHasOwner", &(service,)).await.unwrap_or(false)
+    /// Whether a service is there. Where there is no bus at all, there is none; of one that does not answer, that cannot be said.
+    pub(crate) async fn has(&self, service: &str) -> Result<bool, CallError> {
+        match self.ask(DBUS, "NameHasOwner", &(service,)).await {
+            Err(CallError::Away { .. }) if !self.is_there() => Ok(false),
+            answer => answer,
+        }
+    }
+
+    /// Whether there is something at its address.
+    fn is_there(&self) -> bool {
+        let path = self.0.address.strip_prefix("unix:path=");
+        path.is_none_or(|path| std::path::Path::new(path).exists())
     }
 }

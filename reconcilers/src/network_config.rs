@@ -24,6 +24,7 @@ use self::{
     setup::Setup,
     sight::Sight,
     terms::{Link, Links, Made},
+    transaction::Planned,
 };
 use crate::{
     error::{ReconcileError, Unseen},
@@ -67,6 +68,8 @@ pub struct NetworkConfigReconciler<K, B> {
     turn: tokio::sync::Mutex<()>,
     /// What was told to have been taken back, and when.
     told: Mutex<BTreeMap<ResourceId, Instant>>,
+    /// The resources that there are: those that were looked at, or changed, and not taken away since.
+    known: Mutex<BTreeSet<ResourceId>>,
     found: Mutex<Option<Capability>>,
 }
 
@@ -91,14 +94,16 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             boot: fs::read_to_string(BOOT).unwrap_or_default().trim().to_owned(),
             turn: tokio::sync::Mutex::default(),
             told: Mutex::default(),
+            known: Mutex::default(),
             found: Mutex::default(),
         }
     }
 
-    async fn find(&self) -> Option<Capability> {
-        let found = self.backend.find().await;
+    /// Looks for what manages interfaces. Not while a change is under way: that one goes on with what it has begun with.
+    async fn find(&self) -> Result<Option<Capability>, NetworkError> {
+        let found = self.backend.find().await?;
         lock(&self.found).clone_from(&found);
-        found
+        Ok(found)
     }
 
     fn backend_name(&self) -> String {
@@ -115,7 +120,8 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let spec = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec));
         let Some(spec) = spec else { return Err(NetworkError::Missing(target.id.to_string())) };
         let name = resolve(spec, links);
-        let held = record.held.get(target.id);
+        let former = target.owned.as_ref().filter(|owned| owned.applied).map(|owned| owned.spec);
+        let held = record.held_under(target.id, name.as_deref(), former.is_some());
         let was = name.as_ref().and_then(|name| held?.kernel.get(name));
         let mut sight = Sight {
             meant: meant(spec),
@@ -131,8 +137,12 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let Some(name) = name else { return Ok(sight) };
         let setup = Setup::of(&name, spec);
         if target.wanted.is_some() {
-            let former = held.map(|held| held.without(setup.touches())).unwrap_or_default();
+            let former = held.map(|held| held.without(&setup)).unwrap_or_default();
             sight.former = former.kernel.into_keys().collect();
+        }
+        if let Some(former) = former.filter(|_| target.wanted.is_some()) {
+            let former = Setup::of(&name, former);
+            sight.configured = setup::stale_differences(links, &setup, Some(&former));
         }
         let is_near = |(other, link): &(&String, &Link)| {
             **other == name || link.master.as_deref() == Some(&name) || setup.ports.contains(*other)
@@ -141,7 +151,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         sight.links = near.collect();
         sight.awaits_lease = links.get(&name).is_some_and(|link| setup.awaits_lease(link));
         let wanted = Wanted { spec, setup, former: None };
-        sight.configured = self.backend.differences(&wanted).await?;
+        sight.configured.extend(self.backend.differences(&wanted).await?);
         Ok(sight)
     }
 
@@ -170,9 +180,11 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         changes: &[Change<'_, NetworkConfigSpec>],
     ) -> Result<Outcomes<Sight>, NetworkError> {
         let _turn = self.turn.lock().await;
-        self.find().await;
+        self.find().await?;
         self.recover().await?;
-        let (links, record) = (self.kernel.links().await?, self.memory.record().await?);
+        lock(&self.known).extend(changes.iter().map(|change| change.id().clone()));
+        let links = self.kernel.links().await?;
+        let record = self.inherit(changes, &links).await?;
         let mut outcomes = Outcomes::new();
         let mut plan = Vec::new();
         for change in changes {
@@ -187,22 +199,60 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
                 Err(error) => drop(outcomes.insert(change.id().clone(), Err(error.into()))),
             }
         }
-        for (id, error) in plan::shared(&plan) {
+        for (id, error) in plan::shared(&plan, &links) {
             plan.retain(|planned| *planned.id != id);
             outcomes.insert(id, Err(error.into()));
         }
-        if plan.is_empty() {
-            return Ok(outcomes);
+        // What is only brought about again has nothing to do with what must prove well.
+        let (trials, repairs): (Vec<_>, Vec<_>) = plan.into_iter().partition(|planned| planned.on_trial);
+        for repair in repairs {
+            self.together(cx, &[repair], &mut outcomes).await;
         }
-        let done = self.transaction(cx, &plan, &links).await;
-        for planned in &plan {
-            let outcome: Outcome<Sight> = match &done {
-                Ok(()) => Ok(None),
-                Err(error) => Err(error.again().into()),
-            };
-            outcomes.insert(planned.id.clone(), outcome);
+        if !trials.is_empty() {
+            self.together(cx, &trials, &mut outcomes).await;
         }
         Ok(outcomes)
+    }
+
+    /// Makes some changes, all of them or none.
+    async fn together(&self, cx: &StepContext, plan: &[Planned<'_>], outcomes: &mut Outcomes<Sight>) {
+        let done = self.transaction(cx, plan).await;
+        for planned in plan {
+            let outcome: Outcome<Sight> = match &done {
+                Ok(()) => Ok(None),
+                Err(error) => Err(error.of(planned, plan.len()).into()),
+            };
+            if planned.is_removal() && outcome.is_ok() {
+                lock(&self.known).remove(planned.id);
+            }
+            outcomes.insert(planned.id.clone(), outcome);
+        }
+    }
+
+    /// What is remembered, once those that have got another id have what they held under the former one.
+    async fn inherit(
+        &self,
+        changes: &[Change<'_, NetworkConfigSpec>],
+        links: &Links,
+    ) -> Result<Record, NetworkError> {
+        let record = self.memory.record().await?;
+        let mut renamed = Vec::new();
+        for change in changes {
+            let (id, owned, spec) = match change {
+                Change::Put(put) => (put.id, put.owned, put.spec),
+                Change::Take(take) => (take.id, take.owned, take.owned.spec),
+            };
+            let Some(name) = resolve(spec, links) else { continue };
+            let former = record.other_holder(&name, id).filter(|_| !record.held.contains_key(id));
+            // One that nobody has spoken of is of a ledger that was lost.
+            let is_former = |other: &&ResourceId| owned.applied || !lock(&self.known).contains(*other);
+            renamed.extend(former.filter(is_former).map(|other| (other.clone(), id.clone())));
+        }
+        if renamed.is_empty() {
+            return Ok(record);
+        }
+        self.memory.change(|record| renamed.iter().for_each(|(from, to)| record.rename(from, to))).await?;
+        Ok(self.memory.record().await?)
     }
 }
 
@@ -214,8 +264,11 @@ fn resolve(spec: &NetworkConfigSpec, links: &Links) -> Option<String> {
     let mac = spec.matched.mac?;
     // What is made upon an interface, such as a VLAN, often has its address, too.
     let is_it =
-        |link: &&Link| link.mac == Some(mac) && !matches!(link.made, Some(Made::Bridge | Made::Vlan { .. }));
-    links.iter().find(|(_, link)| is_it(link)).map(|(name, _)| name.clone())
+        |link: &Link| link.mac == Some(mac) && !matches!(link.made, Some(Made::Bridge | Made::Vlan { .. }));
+    let all = || links.iter().filter(|(_, link)| is_it(link));
+    // Hardware goes before what is made of it.
+    let hardware = all().find(|(_, link)| link.made.is_none());
+    hardware.or_else(|| all().next()).map(|(name, _)| name.clone())
 }
 
 fn meant(spec: &NetworkConfigSpec) -> String {
@@ -235,9 +288,10 @@ impl<K: Kernel, B: Backend> Reconciler for NetworkConfigReconciler<K, B> {
     type Observed = Sight;
 
     async fn observe(&self, targets: &[Target<'_, NetworkConfigSpec>]) -> Result<Sights<Sight>, Unseen> {
-        self.find().await;
+        lock(&self.known).extend(targets.iter().map(|target| target.id.clone()));
         // What another run has left is taken back first. A change that is under way is nobody's who is looked at now.
         if let Ok(_turn) = self.turn.try_lock() {
+            self.find().await?;
             self.recover().await?;
         }
         let record = self.memory.record().await.map_err(NetworkError::from)?;
@@ -282,7 +336,11 @@ impl<K: Kernel, B: Backend> Reconciler for NetworkConfigReconciler<K, B> {
     }
 
     async fn find_capability(&self) -> Result<Option<(&'static str, Capability)>, Unseen> {
-        Ok(self.find().await.map(|found| ("network", found)))
+        let found = match self.turn.try_lock() {
+            Ok(_turn) => self.find().await?,
+            Err(_) => lock(&self.found).clone(),
+        };
+        Ok(found.map(|found| ("network", found)))
     }
 
     fn capability(&self) -> Option<(&'static str, Capability)> {

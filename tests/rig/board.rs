@@ -40,6 +40,11 @@ const RIGHTS: [&str; 16] = [
     "--volume=/sys/fs/cgroup:/sys/fs/cgroup:rw",
 ];
 
+/// Gives each boot a number of its own.
+const BOOT_ID: &str = "[Unit]\nDefaultDependencies=no\nBefore=sysinit.target\n[Service]\nType=oneshot\n\
+    ExecStart=/bin/sh -c 'cat /proc/sys/kernel/random/uuid > /run/boot_id && mount --bind /run/boot_id /proc/sys/kernel/random/boot_id'\n\
+    [Install]\nWantedBy=sysinit.target\n";
+
 /// A device, which ends with its test.
 #[derive(Debug)]
 pub struct Board {
@@ -100,8 +105,10 @@ impl Board {
         .await;
     }
 
-    /// Turns it off, however it likes it, and on again.
+    /// Turns it off, however it likes it, and on again. It is a new boot to whoever asks, as it is not to a container.
     pub async fn restart(&self) {
+        self.write("/etc/systemd/system/boot-id.service", BOOT_ID);
+        self.sh("systemctl enable --quiet boot-id.service").await;
         docker(&self.docker, ["kill", self.id.as_str()]).await;
         docker(&self.docker, ["start", self.id.as_str()]).await;
         self.is_up().await;

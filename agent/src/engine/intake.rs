@@ -7,6 +7,7 @@ use std::{
 
 use manifest_types::{
     claim::Claim,
+    digest::Digest,
     manifest::{Body, Resource as Entry},
     name::ResourceId,
     problem::in_words,
@@ -140,7 +141,29 @@ impl Engine {
         for (id, new) in wanted {
             self.resources.insert(id, Resource { wanted: Some(new), ..Resource::new(now.wall) });
         }
+        self.pardon(now);
         self.touch_all();
+    }
+
+    /// What proved bad together with something that is wanted otherwise now, or not at all, may be good without it.
+    fn pardon(&mut self, now: Now) {
+        let is_as_before = |(id, digest): (&ResourceId, &Digest)| {
+            let aim = self.resources.get(id).and_then(Resource::aim);
+            aim.is_some_and(|aim| aim.digest == *digest)
+        };
+        let quarantine_of =
+            |resource: &Resource| resource.row.as_ref().and_then(|row| row.quarantine.clone());
+        let all =
+            self.resources.iter().filter_map(|(id, resource)| Some((id.clone(), quarantine_of(resource)?)));
+        let pardoned: Vec<_> = all
+            .filter(|(_, quarantine)| !quarantine.with.iter().all(is_as_before))
+            .map(|(id, _)| id)
+            .collect();
+        for id in pardoned {
+            if self.resources.get_mut(&id).is_some_and(Resource::retry) {
+                self.unsaved(&id, now.boot);
+            }
+        }
     }
 
     /// Takes for seen what is plain without a look, if that is so of all that has changed: else their intents would not share a commit.

@@ -1,6 +1,7 @@
 //! Takes in how steps went.
 
 use std::{
+    collections::BTreeMap,
     hash::{DefaultHasher, Hash, Hasher},
     sync::Arc,
 };
@@ -53,6 +54,12 @@ impl Engine {
             StepEnd::GivenUp { .. } => (Default::default(), LookResult::TimedOut),
         };
         self.saw_kind(&members.kind, &seen, now);
+        let proved_bad =
+            |id: &ResourceId| matches!(results.get(id), Some(Err(failure)) if failure.rolled_back);
+        let digest_of = |id: &ResourceId| self.resources.get(id)?.step.as_ref()?.puts;
+        let bad = members.ids.iter().filter(|id| proved_bad(id));
+        let together: BTreeMap<ResourceId, Digest> =
+            bad.filter_map(|id| Some((id.clone(), digest_of(id)?))).collect();
         for id in &members.ids {
             let Some(resource) = self.resources.get_mut(id) else { continue };
             let Some(running) = resource.step.take_if(|running| running.id == step) else { continue };
@@ -62,7 +69,7 @@ impl Engine {
                 LookResult::Unseen(_) | LookResult::TimedOut => None,
             };
             let left = sight.as_ref().and_then(|seen| seen.as_ref().ok());
-            self.step_result(id, &running, result, left, now);
+            self.step_result(id, &running, result, left, &together, now);
             self.look_after_step(id, &running, sight, now);
             self.touch(id);
         }
@@ -74,6 +81,7 @@ impl Engine {
         running: &RunningStep,
         result: Result<(), Failure>,
         left: Option<&Observation>,
+        together: &BTreeMap<ResourceId, Digest>,
         now: Now,
     ) {
         let attempts =
@@ -94,7 +102,9 @@ impl Engine {
             (Err(failure), _) if failure.reason == CANCELLED || running.cancelled => {}
             (Err(failure), Some(digest)) if failure.rolled_back && is_new(resource, digest) => {
                 let row = resource.row.as_mut().map(Arc::make_mut);
-                quarantine(row.expect("what is new has a row"), digest, &failure);
+                let with = together.iter().filter(|(other, _)| *other != id);
+                let with = with.map(|(other, digest)| (other.clone(), *digest)).collect();
+                quarantine(row.expect("what is new has a row"), digest, &failure, with);
             }
             (Err(failure), of) => {
                 let until = failure.can_retry.then(|| now.boot + delay);
@@ -184,9 +194,9 @@ fn is_new(resource: &Resource, digest: Digest) -> bool {
 }
 
 /// A spec proved bad, and the former one is back.
-fn quarantine(row: &mut Row, digest: Digest, failure: &Failure) {
+fn quarantine(row: &mut Row, digest: Digest, failure: &Failure, with: BTreeMap<ResourceId, Digest>) {
     let Failure { reason, message, .. } = failure.clone();
-    row.quarantine = Some(Quarantine { digest, reason, message });
+    row.quarantine = Some(Quarantine { digest, reason, message, with });
     // Without a former spec, what was begun is all that says what may be there.
     row.intent.take_if(|_| row.applied.is_some());
     row.attempts = 0;

@@ -406,6 +406,7 @@ fn a_converged_quiet_engine_only_looks_now_and_then() {
 }
 
 mod disks;
+mod together;
 
 /// A repair with the spec that is held already, which proves bad: there is no former spec to go back to.
 #[test]

@@ -71,6 +71,9 @@ pub struct Quarantine {
     pub reason: String,
     /// Why, for people.
     pub message: String,
+    /// What was changed together with it and proved bad with it: any of them may be to blame.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub with: BTreeMap<ResourceId, Digest>,
 }
 
 /// How often a resource drifted.

@@ -118,7 +118,12 @@ fn another_place_or_kind_is_a_change() {
 fn a_spec_in_quarantine_is_not_tried() {
     let mut row = row("/a");
     let digest = row.applied_digest().unwrap();
-    row.quarantine = Some(Quarantine { digest, reason: "Broken".into(), message: "it broke".into() });
+    row.quarantine = Some(Quarantine {
+        digest,
+        reason: "Broken".into(),
+        message: "it broke".into(),
+        with: Default::default(),
+    });
     let forecast = forecast(&entry(file("a", "/a")), Some(&row), Some(&seen(true, &[])));
     assert_eq!(reason(&forecast), "Broken");
 }

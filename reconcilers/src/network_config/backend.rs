@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, future::Future, time::Duration};
 
 use manifest_types::{kinds::network_config::NetworkConfigSpec, status::Capability};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{moves, setup::Setup, terms::Links};
 use crate::observation::Difference;
@@ -47,9 +48,31 @@ pub struct Unsupported {
     pub why: &'static str,
 }
 
-/// What a backend remembers of an interface, in words of its own: enough to put it back.
+/// What was configured of interfaces: enough to put it back.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Saved(pub BTreeMap<String, serde_json::Value>);
+pub struct Saved(pub BTreeMap<String, Kept>);
+
+/// What was configured of one interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// What manages it: it alone understands the rest.
+    pub by: String,
+    /// In its own words.
+    pub was: Value,
+}
+
+impl Saved {
+    /// The names of the interfaces.
+    pub fn interfaces(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
+    /// The part that one backend understands.
+    pub fn of(&self, backend: &str) -> Self {
+        let own = self.0.iter().filter(|(_, kept)| kept.by == backend);
+        Self(own.map(|(name, kept)| (name.clone(), kept.clone())).collect())
+    }
+}
 
 /// What is wanted of one interface.
 #[derive(Debug, Clone, PartialEq)]
@@ -64,8 +87,8 @@ pub struct Wanted<'a> {
 
 /// What manages interfaces.
 pub trait Backend: Send + Sync + 'static {
-    /// What it is, if it is there.
-    fn find(&self) -> impl Future<Output = Option<Capability>> + Send;
+    /// What it is, if it is there. An error: that cannot be said now.
+    fn find(&self) -> impl Future<Output = Result<Option<Capability>, BackendError>> + Send;
 
     /// What of a spec it cannot bring about.
     fn unsupported(&self, spec: &NetworkConfigSpec) -> impl Future<Output = Option<Unsupported>> + Send;
@@ -79,28 +102,40 @@ pub trait Backend: Send + Sync + 'static {
     /// What it has configured of these interfaces.
     fn save(&self, interfaces: &[String]) -> impl Future<Output = Result<Saved, BackendError>> + Send;
 
-    /// Is told that these interfaces are about to be changed, for so long unless that is confirmed. Default: that is nothing to it.
+    /// Is told that these interfaces are about to be changed, for so long unless that is confirmed. What it says is told to it in the end. Default: that is nothing to it.
     fn begin(
         &self,
-        interfaces: &[String],
+        interfaces: &Saved,
         within: Duration,
-    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+    ) -> impl Future<Output = Result<Option<Trial>, BackendError>> + Send {
         let _ = (interfaces, within);
-        async { Ok(()) }
+        async { Ok(None) }
     }
 
-    /// Is told what is wanted. What the kernel then lacks is for the caller.
-    fn apply(&self, wanted: &[Wanted<'_>]) -> impl Future<Output = Result<(), BackendError>> + Send;
+    /// Is told what is wanted; on trial until that is confirmed, or for good. What the kernel then lacks is for the caller.
+    fn apply(
+        &self,
+        wanted: &[Wanted<'_>],
+        on_trial: bool,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send;
 
     /// Is told that a change of these interfaces stays, by whichever run of the agent it was begun. Default: that is nothing to it.
-    fn confirm(&self, interfaces: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send {
-        let _ = interfaces;
+    fn confirm(
+        &self,
+        interfaces: &Saved,
+        trial: Option<&Trial>,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = (interfaces, trial);
         async { Ok(()) }
     }
 
-    /// Is told that a change of these interfaces does not stay, by whichever run of the agent it was begun. Default: that is nothing to it.
-    fn abandon(&self, interfaces: &[String]) -> impl Future<Output = Result<(), BackendError>> + Send {
-        let _ = interfaces;
+    /// Is told that a change does not stay, by whichever run of the agent it was begun. Default: that is nothing to it.
+    fn abandon(
+        &self,
+        interfaces: &Saved,
+        trial: Option<&Trial>,
+    ) -> impl Future<Output = Result<(), BackendError>> + Send {
+        let _ = (interfaces, trial);
         async { Ok(()) }
     }
 
@@ -110,6 +145,10 @@ pub trait Backend: Send + Sync + 'static {
     /// Whether it changes the kernel's interfaces by itself once it is told, so that it must be given time.
     fn acts(&self) -> bool;
 }
+
+/// A backend's own name for a change that is on trial.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trial(pub String);
 
 /// What the kernel is asked itself for some interfaces.
 pub fn all_moves(links: &Links, wanted: &[Wanted<'_>]) -> Vec<moves::Move> {

@@ -10,7 +10,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::kernel::Kernel;
+use super::{gateways, kernel::Kernel};
 use crate::host::Reachability;
 
 /// One attempt at a check takes no longer.
@@ -20,16 +20,18 @@ const ATTEMPT: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Probe {
     ControlPlane,
-    Gateways(String, BTreeSet<IpAddr>),
+    /// Of this interface, these; and where there are none, those that it has been given.
+    Gateways(String, BTreeSet<IpAddr>, bool),
     Http(String),
     Tcp(String),
 }
 
 /// What to check of an interface with these gateways.
-pub(super) fn probe(check: &Check, link: &str, gateways: BTreeSet<IpAddr>) -> Probe {
+/// `is_given`: the network is to give it one.
+pub(super) fn probe(check: &Check, link: &str, gateways: BTreeSet<IpAddr>, is_given: bool) -> Probe {
     match check {
         Check::ControlPlane => Probe::ControlPlane,
-        Check::Gateway => Probe::Gateways(link.to_owned(), gateways),
+        Check::Gateway => Probe::Gateways(link.to_owned(), gateways, is_given),
         Check::Http { url } => Probe::Http(url.clone()),
         Check::Tcp { addr } => Probe::Tcp(addr.clone()),
     }
@@ -55,8 +57,9 @@ impl Probe {
     fn name(&self) -> String {
         match self {
             Self::ControlPlane => "ControlPlane".to_owned(),
-            Self::Gateways(link, _) => format!("Gateway of {link}"),
-            Self::Http(url) => format!("Http {url}"),
+            Self::Gateways(link, ..) => format!("Gateway of {link}"),
+            // What follows it may be a secret.
+            Self::Http(url) => format!("Http {}", url.split('?').next().unwrap_or_default()),
             Self::Tcp(addr) => format!("Tcp {addr}"),
         }
     }
@@ -77,8 +80,12 @@ pub(super) fn unanswered(probes: &[Probe]) -> String {
 async fn ask<K: Kernel>(kernel: &K, reach: &Arc<dyn Reachability>, probe: &Probe) -> Result<(), String> {
     match probe {
         Probe::ControlPlane => reach.control_plane().await,
-        Probe::Gateways(link, gateways) => {
-            for gateway in gateways {
+        Probe::Gateways(link, gateways, is_given) => {
+            let given = match gateways.is_empty() && *is_given {
+                true => given(kernel, link).await?,
+                false => BTreeSet::new(),
+            };
+            for gateway in gateways.iter().chain(&given) {
                 match kernel.answers(link, *gateway).await {
                     Ok(true) => {}
                     Ok(false) => return Err(format!("{gateway} does not answer")),
@@ -97,6 +104,13 @@ async fn ask<K: Kernel>(kernel: &K, reach: &Arc<dyn Reachability>, probe: &Probe
             if (200..400).contains(&answered) { Ok(()) } else { Err(format!("it answers with {answered}")) }
         }
     }
+}
+
+/// The gateways that the network has given an interface; one at least.
+async fn given<K: Kernel>(kernel: &K, link: &str) -> Result<BTreeSet<IpAddr>, String> {
+    let links = kernel.links().await.map_err(|error| error.to_string())?;
+    let given = links.get(link).map(gateways).unwrap_or_default();
+    if given.is_empty() { Err("the network has given none".into()) } else { Ok(given) }
 }
 
 /// The status with which a GET is answered. Nothing else of the answer is of interest.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use manifest_types::quantity::Span;
 
-use super::{backend::BackendError, kernel::KernelError};
+use super::{backend::BackendError, kernel::KernelError, transaction::Planned};
 use crate::{
     books::NotRemembered,
     error::{Fault, Unseen},
@@ -46,12 +46,12 @@ pub enum NetworkError {
         /// What it is.
         what: &'static str,
     },
-    /// Two of those that change together want one address.
-    #[error("the address {address} is wanted by {with}, too")]
+    /// Another one has or wants one of its addresses.
+    #[error("the address {address} is that of {with}, too")]
     SharedAddress {
         /// The address.
         address: std::net::IpAddr,
-        /// The other one.
+        /// The other one: a resource, or an interface.
         with: String,
     },
     /// The backend cannot do that.
@@ -83,24 +83,53 @@ pub enum NetworkError {
         away: Duration,
     },
     /// A change is taken back, and not all of what was there before is there yet.
-    #[error("a change is being taken back, and not all interfaces are as they were; it is tried again")]
-    NotBack,
+    #[error("a change is being taken back, and not all interfaces are as they were ({0}); it is tried again")]
+    NotBack(String),
     /// It was taken back at the start of the agent, or of the device.
-    #[error("the change was taken back: {0}; everything is as it was before")]
+    #[error("{0}; everything is as it was before")]
     Undone(String),
+    /// It was taken back with others that changed with it, and may be good without them.
+    #[error("{0}")]
+    TakenBackWithOthers(String),
+    /// Another resource holds the interface.
+    #[error("{name} is held by the resource {by}, too")]
+    Taken {
+        /// The interface.
+        name: String,
+        /// The other resource.
+        by: String,
+    },
+    /// What is there now could not be put back.
+    #[error("{name} has {what}, which could not be put back as it was; take it away first")]
+    Beyond {
+        /// The interface.
+        name: String,
+        /// What it has.
+        what: String,
+    },
     /// What stands in the way of all that change together.
     #[error("{0}")]
     Together(String),
 }
 
 impl NetworkError {
+    /// The same for one of several that change together: what is given back may be given back without the others.
+    pub(super) fn of(&self, planned: &Planned<'_>, together: usize) -> Self {
+        match self {
+            Self::RolledBack { .. } if planned.is_removal() && together > 1 => {
+                Self::TakenBackWithOthers(self.to_string())
+            }
+            other => other.again(),
+        }
+    }
+
     /// The same for another of those that change together.
     pub(super) fn again(&self) -> Self {
         match self {
             Self::Kernel(error) => Self::Kernel(error.clone()),
             Self::Backend(error) => Self::Backend(error.clone()),
             Self::Cancelled => Self::Cancelled,
-            Self::NotBack => Self::NotBack,
+            Self::NotBack(what) => Self::NotBack(what.clone()),
             Self::RolledBack { tried, why, away } => {
                 Self::RolledBack { tried: tried.clone(), why: why.clone(), away: *away }
             }
@@ -129,7 +158,10 @@ impl Fault for NetworkError {
             Self::Unsupported { .. } => "Unsupported",
             Self::TooSlow { .. } => "NotConverged",
             Self::RolledBack { .. } | Self::Undone(_) => "RolledBack",
-            Self::NotBack => "NotBack",
+            Self::NotBack(_) => "NotBack",
+            Self::TakenBackWithOthers(_) => "RolledBack",
+            Self::Taken { .. } => "Conflict",
+            Self::Beyond { .. } => "CannotBePutBack",
             Self::Together(_) => "TransactionFailed",
         }
     }
@@ -137,7 +169,7 @@ impl Fault for NetworkError {
     fn can_retry(&self) -> bool {
         match self {
             Self::Conflict { .. }
-            | Self::SharedAddress { .. }
+            | Self::Beyond { .. }
             | Self::Protected { .. }
             | Self::Unsupported { .. } => false,
             Self::RolledBack { .. } | Self::Undone(_) => false,
@@ -147,7 +179,10 @@ impl Fault for NetworkError {
             | Self::Cancelled
             | Self::Missing(_)
             | Self::TooSlow { .. }
-            | Self::NotBack
+            | Self::NotBack(_)
+            | Self::SharedAddress { .. }
+            | Self::Taken { .. }
+            | Self::TakenBackWithOthers(_)
             | Self::Together(_) => true,
         }
     }

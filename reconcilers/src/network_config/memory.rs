@@ -8,7 +8,12 @@ use std::{
 use manifest_types::{digest::Digest, name::ResourceId};
 use serde::{Deserialize, Serialize};
 
-use super::{backend::Saved, moves::Snapshot};
+use super::{
+    backend::{Saved, Trial},
+    moves::Snapshot,
+    setup::Setup,
+    terms::Link,
+};
 use crate::books::{Books, NotRemembered};
 
 const FILE: &str = "network.json";
@@ -40,6 +45,34 @@ pub(super) struct Checkpoint {
 }
 
 impl Record {
+    /// Who holds an interface, but for this one.
+    pub(super) fn other_holder(&self, name: &str, but: &ResourceId) -> Option<&ResourceId> {
+        let mut others = self.held.iter().filter(|(id, _)| *id != but);
+        others.find(|(_, held)| held.kernel.contains_key(name)).map(|(id, _)| id)
+    }
+
+    /// What is held under an id. One that has got another id holds what it held under the former one.
+    pub(super) fn held_under(
+        &self,
+        id: &ResourceId,
+        name: Option<&str>,
+        was_applied: bool,
+    ) -> Option<&Checkpoint> {
+        let former = || self.held.get(self.other_holder(name?, id)?);
+        self.held.get(id).or_else(|| former().filter(|_| was_applied))
+    }
+
+    /// What was held under one id is held under another from now on.
+    pub(super) fn rename(&mut self, from: &ResourceId, to: &ResourceId) {
+        if let Some(held) = self.held.remove(from) {
+            self.held.insert(to.clone(), held);
+        }
+        if let Some(digest) = self.confirmed.remove(from) {
+            self.confirmed.insert(to.clone(), digest);
+        }
+        self.undone.remove(from);
+    }
+
     /// A resource holds nothing any more.
     pub(super) fn forget(&mut self, id: &ResourceId) {
         self.held.remove(id);
@@ -49,17 +82,14 @@ impl Record {
 }
 
 impl Checkpoint {
-    /// The names of its interfaces.
-    pub(super) fn interfaces(&self) -> Vec<String> {
-        self.kernel.keys().cloned().collect()
-    }
-
-    /// Those of its interfaces that are in none of these names.
-    pub(super) fn without<'n>(&self, names: impl Iterator<Item = &'n str>) -> Self {
-        let names: BTreeSet<&str> = names.collect();
+    /// Those of its interfaces that a setup has nothing to do with. What was a port of its bridge before is not among them.
+    pub(super) fn without(&self, setup: &Setup) -> Self {
+        let names: BTreeSet<&str> = setup.touches().collect();
+        let was_port =
+            |was: &Option<Link>| was.as_ref().is_some_and(|was| was.master.as_deref() == Some(&setup.name));
         let mut rest = self.clone();
-        rest.kernel.retain(|name, _| !names.contains(name.as_str()));
-        rest.saved.0.retain(|name, _| !names.contains(name.as_str()));
+        rest.kernel.retain(|name, was| !names.contains(name.as_str()) && !was_port(was));
+        rest.saved.0.retain(|name, _| rest.kernel.contains_key(name));
         rest
     }
 }
@@ -70,12 +100,22 @@ impl Checkpoint {
 pub(super) struct Open {
     /// How it was before.
     pub(super) before: Checkpoint,
+    /// What was held under the ids that are changed.
+    pub(super) held: BTreeMap<ResourceId, Checkpoint>,
     /// The boot in which it was begun: after another one, the kernel knows nothing of it any more.
     pub(super) boot: String,
     /// What is being changed, and the specs' digests; none for what is taken away.
     pub(super) changes: BTreeMap<ResourceId, Option<Digest>>,
     /// Whether it must be confirmed still: else what is left to do is to say that it stays.
     pub(super) must_confirm: bool,
+    /// What is changed, for people.
+    pub(super) tried: String,
+    /// The backend's name for it.
+    #[serde(default)]
+    pub(super) trial: Option<Trial>,
+    /// Why it is taken back, once that has been decided.
+    #[serde(default)]
+    pub(super) why: Option<String>,
 }
 
 /// A spec whose change was taken back.

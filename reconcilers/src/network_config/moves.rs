@@ -1,9 +1,11 @@
 //! What is to be asked of the kernel, one thing after the other, so that interfaces are as they are to be. Pure.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
+
+use ipnet::IpNet;
 
 use super::{
-    setup::{Setup, ports_of},
+    setup::{Setup, stale},
     terms::{Addr, KERNEL, Link, Links, Made, Route},
 };
 
@@ -40,6 +42,19 @@ pub enum Change {
     AddRoute(Route),
     /// It loses a route.
     RemoveRoute(Route),
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Make(_) | Self::Remove => f.write_str("the presence"),
+            Self::Up(_) => f.write_str("the state"),
+            Self::Mtu(_) => f.write_str("the MTU"),
+            Self::Master(_) => f.write_str("the bridge"),
+            Self::AddAddress(addr) | Self::RemoveAddress(addr) => write!(f, "the address {}", addr.net),
+            Self::AddRoute(route) | Self::RemoveRoute(route) => write!(f, "the route to {}", route.to),
+        }
+    }
 }
 
 impl Move {
@@ -118,11 +133,8 @@ pub fn to(links: &Links, setup: &Setup, former: Option<&Setup>) -> Vec<Move> {
     }
     for (is_v6, family) in [false, true].into_iter().zip(&setup.families) {
         family.misleading(is_v6, link).for_each(|route| moves.push(Change::RemoveRoute(route)));
-        let before = former.into_iter().flat_map(|former| &former.families[usize::from(is_v6)].routes);
-        let dropped = before.filter(|route| !family.routes.contains(route));
-        let there = dropped.filter_map(|dropped| link.routes.iter().find(|route| route.is_as(dropped)));
-        there.filter(|route| !route.is_default()).for_each(|route| moves.push(Change::RemoveRoute(*route)));
     }
+    stale(link, setup, former).for_each(|route| moves.push(Change::RemoveRoute(*route)));
     all
 }
 
@@ -137,8 +149,7 @@ fn ports(links: &Links, setup: &Setup, all: &mut Vec<Move>) {
     if setup.made != Some(Made::Bridge) {
         return;
     }
-    let leaving = ports_of(links, &setup.name).filter(|port| !setup.ports.contains(*port));
-    for port in leaving {
+    for port in setup.leaving(links) {
         Moves { link: port, all }.push(Change::Master(None));
     }
     for port in &setup.ports {
@@ -177,6 +188,14 @@ pub fn back(links: &Links, was: &Snapshot, leases: bool) -> Vec<Move> {
 fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>) {
     let none = Link::default();
     let now = match (now, &was.made) {
+        // What has its name is something else by now.
+        (Some(now), Some(made))
+            if now.made.is_some() && !made.is_others_to_make() && now.made != was.made =>
+        {
+            moves.push(Change::Remove);
+            moves.push(Change::Make(made.clone()));
+            &none
+        }
         (Some(now), _) => now,
         (None, Some(made @ (Made::Bridge | Made::Vlan { .. } | Made::Veth { .. }))) => {
             moves.push(Change::Make(made.clone()));
@@ -194,17 +213,20 @@ fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>)
     }
     let is_back = |addr: &&Addr| !addr.is_kernels() && (leases || !addr.is_leased);
     let extra = now.addresses.iter().filter(|addr| !addr.is_kernels() && !addr.is_leased);
-    let extra = extra.filter(|addr| !was.addresses.iter().any(|before| before.net == addr.net));
+    let extra = extra.filter(|addr| !was.addresses.iter().any(|before| before.is_as(addr)));
     extra.for_each(|addr| moves.push(Change::RemoveAddress(*addr)));
     if now.is_up != was.is_up {
         moves.push(Change::Up(was.is_up));
     }
+    let lost = was.addresses.iter().filter(is_back);
+    // The kernel keeps addresses of IPv6 on what is up only.
+    let lost = lost.filter(|addr| was.is_up || matches!(addr.net, IpNet::V4(_)));
+    let lost = lost.filter(|addr| !now.addresses.iter().any(|known| known.is_as(addr)));
+    lost.for_each(|addr| moves.push(Change::AddAddress(*addr)));
+    // Nothing leads over what is down.
     if !was.is_up {
         return;
     }
-    let lost = was.addresses.iter().filter(is_back);
-    let lost = lost.filter(|addr| !now.addresses.iter().any(|known| known.net == addr.net));
-    lost.for_each(|addr| moves.push(Change::AddAddress(*addr)));
     let has_lost = all_routes_go(&moves.all[begun..]);
     let is_own = |route: &&Route| if leases { route.protocol != KERNEL } else { !route.follows() };
     let lost = was

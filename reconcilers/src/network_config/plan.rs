@@ -30,7 +30,10 @@ use crate::{
 };
 
 /// Bridges that container engines make.
-const ENGINES: [&str; 4] = ["docker", "br-", "podman", "cni"];
+const ENGINES: [&str; 3] = ["docker", "podman", "cni"];
+/// Docker names the bridge of a network by this, and the beginning of the network's id.
+const DOCKERS: &str = "br-";
+const DOCKERS_ID: usize = 12;
 
 impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
     /// What is to be done for one change; `None`: nothing.
@@ -42,7 +45,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
     ) -> Result<Option<Planned<'a>>, NetworkError> {
         match change {
             Change::Put(put) => self.plan_put(put, links, record).await,
-            Change::Take(take) => Ok(plan_take(take, record)),
+            Change::Take(take) => plan_take(take, links, record),
         }
     }
 
@@ -61,29 +64,43 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             return Err(NetworkError::Unsupported { field: missing.field, backend, why: missing.why });
         }
         let name = resolve(put.spec, links).ok_or_else(|| unresolved(put.spec, links))?;
-        protect(&name, links)?;
-        let former = former(put.owned, &name);
         let setup = Setup::of(&name, put.spec);
+        setup.touches().try_for_each(|name| protect(name, links))?;
+        if let Some(by) = record.other_holder(&name, put.id) {
+            return Err(NetworkError::Taken { name, by: by.to_string() });
+        }
+        let former = former(put.owned, &name);
         fits(&setup, links, record.held.get(put.id))?;
         let wanted = Wanted { spec: put.spec, setup, former };
         let held = record.held.get(put.id).cloned().unwrap_or_default();
-        let released = held.without(wanted.setup.touches());
+        let released = held.without(&wanted.setup);
         let mut differences = wanted.setup.differences(links);
+        differences.extend(setup::stale_differences(links, &wanted.setup, wanted.former.as_ref()));
         differences.extend(self.backend.differences(&wanted).await?);
         if differences.is_empty() && released.kernel.is_empty() {
             return Ok(None);
         }
+        let touched = wanted.setup.touches().chain(released.kernel.keys().map(String::as_str));
+        let ports = wanted.setup.leaving(links);
+        let interfaces: BTreeSet<String> = touched.chain(ports).map(str::to_owned).collect();
+        can_be_put_back(&interfaces, links)?;
         let fields: Vec<_> = differences.iter().map(|difference| difference.path.as_str()).collect();
         let tried = format!("a change of {name} ({})", fields.join(", "));
         let confirm = &put.spec.confirm;
         let after: BTreeSet<IpAddr> =
             wanted.setup.families.iter().flat_map(setup::Family::gateways).collect();
         let before = links.get(&name).map(gateways).unwrap_or_default();
+        let is_given = wanted.setup.families.iter().any(|family| family.dhcp);
         Ok(Some(Planned {
             id: put.id,
+            interfaces,
             on_trial: record.confirmed.get(put.id) != Some(&put.digest),
-            probes: confirm.checks.iter().map(|check| probe(check, &name, after.clone())).collect(),
-            probes_before: confirm.checks.iter().map(|check| probe(check, &name, before.clone())).collect(),
+            probes: confirm.checks.iter().map(|check| probe(check, &name, after.clone(), is_given)).collect(),
+            probes_before: confirm
+                .checks
+                .iter()
+                .map(|check| probe(check, &name, before.clone(), false))
+                .collect(),
             within: confirm.within.0,
             tried,
             work: Work::Put { wanted, digest: put.digest, released },
@@ -91,8 +108,8 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
     }
 }
 
-/// Whoever wants an address that another one of the plan wants, too: with which, by their ids.
-pub(super) fn shared(plan: &[Planned<'_>]) -> BTreeMap<ResourceId, NetworkError> {
+/// Whoever wants an address that another one wants, too, or has: with which.
+pub(super) fn shared(plan: &[Planned<'_>], links: &Links) -> BTreeMap<ResourceId, NetworkError> {
     let addresses = plan.iter().flat_map(|planned| {
         let setup = match &planned.work {
             Work::Put { wanted, .. } => Some(&wanted.setup),
@@ -109,11 +126,32 @@ pub(super) fn shared(plan: &[Planned<'_>]) -> BTreeMap<ResourceId, NetworkError>
             shared.insert(one.clone(), NetworkError::SharedAddress { address, with: with.to_string() });
         }
     }
+    let changing: BTreeSet<&String> = plan.iter().flat_map(|planned| &planned.interfaces).collect();
+    let others = links.iter().filter(|(name, _)| !changing.contains(name));
+    let others: Vec<_> = others
+        .flat_map(|(name, link)| link.addresses.iter().map(move |addr| (addr.net.addr(), name)))
+        .collect();
+    for (address, id) in first {
+        if let Some((_, name)) = others.iter().find(|(other, _)| *other == address) {
+            let with = (*name).clone();
+            shared.entry(id.clone()).or_insert(NetworkError::SharedAddress { address, with });
+        }
+    }
     shared
 }
 
+/// What is changed must be what can be put back.
+fn can_be_put_back(interfaces: &BTreeSet<String>, links: &Links) -> Result<(), NetworkError> {
+    let found = interfaces.iter().filter_map(|name| Some((name, links.get(name)?.beyond.first()?)));
+    match found.into_iter().next() {
+        Some((name, what)) => Err(NetworkError::Beyond { name: name.clone(), what: what.clone() }),
+        None => Ok(()),
+    }
+}
+
 fn is_engines(name: &str) -> bool {
-    ENGINES.iter().any(|begin| name.starts_with(begin))
+    let is_dockers = |id: &str| id.len() == DOCKERS_ID && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    ENGINES.iter().any(|begin| name.starts_with(begin)) || name.strip_prefix(DOCKERS).is_some_and(is_dockers)
 }
 
 /// Why no interface is the one that is meant: what an engine's containers hang on is meant by its name only.
@@ -170,24 +208,32 @@ fn former(owned: Owned<'_, NetworkConfigSpec>, name: &str) -> Option<Setup> {
     Some(Setup::of(name, spec))
 }
 
-fn plan_take<'a>(take: &Take<'a, NetworkConfigSpec>, record: &Record) -> Option<Planned<'a>> {
-    let held = record.held.get(take.id)?.clone();
+fn plan_take<'a>(
+    take: &Take<'a, NetworkConfigSpec>,
+    links: &Links,
+    record: &Record,
+) -> Result<Option<Planned<'a>>, NetworkError> {
+    let Some(held) = record.held.get(take.id).cloned() else { return Ok(None) };
     let spec = take.owned.spec;
     let was_so = |claim| take.owned.held.get(&claim) == Some(&Before::Same);
     // What was there just so before us is left.
     if spec.claims(take.id).into_iter().all(was_so) {
-        return None;
+        return Ok(None);
     }
+    let interfaces: BTreeSet<String> = held.kernel.keys().cloned().collect();
+    can_be_put_back(&interfaces, links)?;
     let name = held.kernel.keys().next().cloned().unwrap_or_default();
     let back: BTreeSet<IpAddr> = held.kernel.values().flatten().flat_map(gateways).collect();
-    let probes: Vec<_> = spec.confirm.checks.iter().map(|check| probe(check, &name, back.clone())).collect();
-    Some(Planned {
+    let probes: Vec<_> =
+        spec.confirm.checks.iter().map(|check| probe(check, &name, back.clone(), false)).collect();
+    Ok(Some(Planned {
         id: take.id,
+        tried: format!("giving back {}", held.kernel.keys().cloned().collect::<Vec<_>>().join(", ")),
+        interfaces,
         on_trial: true,
         probes_before: probes.clone(),
         probes,
         within: spec.confirm.within.0,
-        tried: format!("giving back {}", held.kernel.keys().cloned().collect::<Vec<_>>().join(", ")),
         work: Work::Take { held },
-    })
+    }))
 }

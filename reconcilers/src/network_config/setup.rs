@@ -111,6 +111,13 @@ impl Setup {
         std::iter::once(self.name.as_str()).chain(self.ports.iter().map(String::as_str)).chain(peer)
     }
 
+    /// The ports of the bridge that it does not name. What others plug in, such as a container's end, is left there.
+    pub fn leaving<'l>(&'l self, links: &'l Links) -> impl Iterator<Item = &'l str> {
+        let is_bridge = self.made == Some(Made::Bridge);
+        let ports = ports_of(links, &self.name).filter(move |_| is_bridge);
+        ports.filter(|port| !self.ports.contains(*port) && !links[*port].is_others())
+    }
+
     /// Whether an interface is what is wanted.
     pub fn fits(&self, link: &Link) -> bool {
         let fits = |wanted: &Made| link.made.as_ref().is_some_and(|found| found.fits(wanted));
@@ -135,8 +142,8 @@ impl Setup {
             differences.push(Difference::in_place("mtu", mtu, link.mtu));
         }
         let ports: BTreeSet<_> = ports_of(links, &self.name).collect();
-        if self.made == Some(Made::Bridge) && !ports.iter().copied().eq(self.ports.iter().map(String::as_str))
-        {
+        let lacks_port = self.ports.iter().any(|port| !ports.contains(port.as_str()));
+        if self.made == Some(Made::Bridge) && (lacks_port || self.leaving(links).next().is_some()) {
             differences.push(Difference::in_place("ports", json!(self.ports), json!(ports)));
         }
         for (name, (is_v6, family)) in NAMES.into_iter().zip([false, true].into_iter().zip(&self.families)) {
@@ -156,6 +163,32 @@ impl Setup {
                 .zip(&self.families)
                 .any(|(is_v6, family)| family.dhcp && !leased(is_v6))
     }
+}
+
+/// The routes of a link that a former setup wanted, and this one does not. Gateways are looked at for themselves.
+pub fn stale<'l>(
+    link: &'l Link,
+    setup: &'l Setup,
+    former: Option<&'l Setup>,
+) -> impl Iterator<Item = &'l Route> {
+    let before = former.into_iter().flat_map(|former| &former.families).flat_map(|family| &family.routes);
+    let is_wanted = |route: &Route| {
+        setup.families.iter().flat_map(|family| &family.routes).any(|wanted| route.is_as(wanted))
+    };
+    let there = before.filter_map(|dropped| link.routes.iter().find(|route| route.is_as(dropped)));
+    there.filter(move |route| !route.is_default() && !is_wanted(route))
+}
+
+/// The same, as differences.
+pub fn stale_differences(links: &Links, setup: &Setup, former: Option<&Setup>) -> Vec<Difference> {
+    let Some(link) = links.get(&setup.name) else { return Vec::new() };
+    let told = |route: &Route| {
+        let family = if route.is_v6() { "ipv6" } else { "ipv4" };
+        let got =
+            WantedRoute { to: route.to, via: route.via, metric: Some(route.metric), table: route.table };
+        Difference::in_place(format!("{family}.routes.{}", route.to), Value::Null, told_route(&got))
+    };
+    stale(link, setup, former).map(told).collect()
 }
 
 /// The ports of a bridge.

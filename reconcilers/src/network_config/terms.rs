@@ -42,6 +42,20 @@ pub struct Link {
     pub addresses: BTreeSet<Addr>,
     /// The routes over it.
     pub routes: BTreeSet<Route>,
+    /// What goes over it that has no place in these terms, for people: it could not be put back.
+    #[serde(default)]
+    pub beyond: BTreeSet<String>,
+}
+
+impl Link {
+    /// Whether somebody else plugs it into a bridge: its other end is in another network namespace, as a container's is, or in a program.
+    pub fn is_others(&self) -> bool {
+        match &self.made {
+            Some(Made::Veth { peer }) => peer.is_empty(),
+            Some(Made::Other(word)) => word == "tun",
+            _ => false,
+        }
+    }
 }
 
 /// What an interface is made of.
@@ -67,6 +81,11 @@ pub enum Made {
 }
 
 impl Made {
+    /// Whether only somebody else can make it.
+    pub fn is_others_to_make(&self) -> bool {
+        matches!(self, Self::Other(_))
+    }
+
     /// Whether it may be what is wanted: what is in another namespace cannot be seen from here.
     pub fn fits(&self, wanted: &Self) -> bool {
         match (self, wanted) {
@@ -85,6 +104,12 @@ pub struct Addr {
     pub net: IpNet,
     /// Whether the network has given it, for a time.
     pub is_leased: bool,
+    /// The address at the other end, where there is just one.
+    #[serde(default)]
+    pub peer: Option<IpAddr>,
+    /// Whether there is no route that follows from it.
+    #[serde(default)]
+    pub is_bare: bool,
 }
 
 /// A route over an interface.
@@ -101,12 +126,23 @@ pub struct Route {
     pub table: u32,
     /// Who made it.
     pub protocol: u8,
+    /// Whether its router is taken to be at the other end of the interface, whatever the addresses say.
+    #[serde(default)]
+    pub onlink: bool,
+    /// The address that packets are sent from.
+    #[serde(default)]
+    pub source: Option<IpAddr>,
 }
 
 impl Addr {
     /// One that stays.
     pub fn of(net: IpNet) -> Self {
-        Self { net, is_leased: false }
+        Self { net, is_leased: false, peer: None, is_bare: false }
+    }
+
+    /// Whether it is this address, whoever has given it.
+    pub fn is_as(&self, other: &Self) -> bool {
+        Self { is_leased: other.is_leased, ..*self } == *other
     }
 
     /// Whether the kernel gives it to every interface by itself.
@@ -118,7 +154,7 @@ impl Addr {
 impl Route {
     /// One that we make.
     pub fn of(to: IpNet, via: Option<IpAddr>, metric: u32, table: u32) -> Self {
-        Self { to, via, metric, table, protocol: STATIC }
+        Self { to, via, metric, table, protocol: STATIC, onlink: false, source: None }
     }
 
     /// Whether it follows from an address or from what the network says, so that nobody has to make it.

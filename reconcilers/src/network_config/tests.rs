@@ -29,6 +29,9 @@ use crate::{
     reconciler::Owned,
 };
 
+mod back;
+mod trial;
+
 crate::promises!(Interfaces<InMemory>);
 
 /// A control plane beyond a gateway of one interface.
@@ -116,14 +119,22 @@ impl<B: Backend + Clone> Rig<B> {
     }
 
     async fn take(&self, spec: &NetworkConfigSpec) -> Result<(), Failure> {
-        let (id, held) = ("wan".parse().unwrap(), held(spec));
+        self.take_at("wan", spec).await
+    }
+
+    async fn take_at(&self, id: &str, spec: &NetworkConfigSpec) -> Result<(), Failure> {
+        let (id, held) = (id.parse().unwrap(), held(spec));
         let owned = Owned { spec, applied: true, attempted: None, held: &held };
         let cx = StepContext::new(CancellationToken::new(), |_, _| {});
         self.reconciler.delete(&cx, &Take { id: &id, owned }).await.map_err(|error| error.to_failure())
     }
 
     async fn see(&self, spec: &NetworkConfigSpec) -> Sight {
-        let (id, held) = ("wan".parse().unwrap(), held(spec));
+        self.see_at("wan", spec).await
+    }
+
+    async fn see_at(&self, id: &str, spec: &NetworkConfigSpec) -> Sight {
+        let (id, held) = (id.parse().unwrap(), held(spec));
         let owned = Owned { spec, applied: true, attempted: None, held: &held };
         let target = Target { id: &id, wanted: Some(spec), owned: Some(owned) };
         let mut sights = self.reconciler.observe(&[target]).await.unwrap();

@@ -16,7 +16,7 @@ use super::{
     error::NetworkError,
     kernel::Kernel,
     lock,
-    memory::{Checkpoint, Open},
+    memory::{Checkpoint, Open, Record},
     moves::Snapshot,
     terms::Links,
 };
@@ -25,10 +25,15 @@ use crate::reconciler::StepContext;
 mod back;
 mod notes;
 
+use back::Rest;
+
 /// Between two looks at whether it has come about.
 const AGAIN: Duration = Duration::from_millis(100);
 /// What nobody has to confirm is waited for so long.
 const SETTLES: Duration = Duration::from_secs(20);
+/// A check that fails before a change is asked again for so long, and so often, before it does not count.
+const FAILS_FOR: Duration = Duration::from_secs(10);
+const ASKED_AGAIN: Duration = Duration::from_secs(1);
 /// A backend that acts by itself is given so long before the kernel is asked for what is missing.
 const ACTS: Duration = Duration::from_secs(3);
 
@@ -42,6 +47,8 @@ pub(super) struct Planned<'a> {
     /// The same checks, of how it is before the change.
     pub(super) probes_before: Vec<Probe>,
     pub(super) within: Duration,
+    /// The interfaces that it changes.
+    pub(super) interfaces: BTreeSet<String>,
     /// What is changed of it, for people.
     pub(super) tried: String,
 }
@@ -61,14 +68,14 @@ pub(super) enum Work<'a> {
 }
 
 impl Planned<'_> {
-    fn interfaces(&self) -> BTreeSet<String> {
-        match &self.work {
-            Work::Put { wanted, released, .. } => {
-                let released = released.kernel.keys().map(String::as_str);
-                wanted.setup.touches().chain(released).map(str::to_owned).collect()
-            }
-            Work::Take { held } => held.kernel.keys().cloned().collect(),
-        }
+    /// Whether something is given back.
+    pub(super) fn is_removal(&self) -> bool {
+        matches!(self.work, Work::Take { .. })
+    }
+
+    /// Whether one of the checks that it asks for counts, or it asks for none.
+    fn is_proven_by(&self, probes: &[Probe]) -> bool {
+        self.probes.is_empty() || self.probes.iter().any(|probe| probes.contains(probe))
     }
 
     fn digest(&self) -> Option<Digest> {
@@ -92,28 +99,27 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         &self,
         cx: &StepContext,
         plan: &[Planned<'_>],
-        links: &Links,
     ) -> Result<(), NetworkError> {
-        let interfaces: BTreeSet<String> = plan.iter().flat_map(Planned::interfaces).collect();
-        let before = self.checkpoint(links, &interfaces).await?;
         let on_trial = plan.iter().any(|planned| planned.on_trial);
-        let probes = self.must_pass(plan).await;
-        let changes = plan.iter().map(|planned| (planned.id.clone(), planned.digest())).collect();
-        // Where the kernel's word is all that is asked for, there is nothing that a kill leaves unconfirmed.
-        let must_confirm = plan.iter().any(|planned| planned.on_trial && !planned.probes.is_empty());
-        let open = Open { before: before.clone(), boot: self.boot.clone(), changes, must_confirm };
+        let probes = tokio::select! {
+            probes = self.must_pass(plan) => probes,
+            () = cx.cancelled() => return Err(NetworkError::Cancelled),
+        };
+        let interfaces = plan.iter().flat_map(|planned| planned.interfaces.iter().cloned()).collect();
+        let before = self.checkpoint(&self.kernel.links().await?, &interfaces).await?;
         cx.check()?;
         let known = self.memory.record().await?;
-        self.memory.change(|record| notes::begin(record, plan, &before, on_trial.then_some(open))).await?;
+        let open = on_trial.then(|| self.opened(plan, &before, &known));
+        self.memory.change(|record| notes::begin(record, plan, &before, open)).await?;
         let began = Instant::now();
         let within = plan.iter().map(|planned| planned.within).min().unwrap_or(SETTLES);
         let within = if on_trial { within } else { SETTLES };
         let trial = on_trial.then_some(&before);
         let failed = match self.try_out(cx, plan, trial, &probes, began + within).await {
             Ok(()) => {
-                self.memory.change(|record| notes::keep(record, plan)).await?;
+                self.memory.change(|record| notes::keep(record, plan, &probes)).await?;
                 self.reach.network_changed();
-                return if on_trial { self.settle(&before).await } else { Ok(()) };
+                return if on_trial { self.settle().await } else { Ok(()) };
             }
             Err(failed) => failed,
         };
@@ -124,23 +130,38 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
                 Failed::Error(error) => error,
             });
         }
-        if !self.undo(&before, true).await {
+        let (is_cancelled, why) = match failed {
+            Failed::Cancelled => (true, "it was told to stop".to_owned()),
+            Failed::Why(why) => (false, why),
+            Failed::Error(error) => (false, error.to_string()),
+        };
+        let tried = tried_of(plan);
+        if let Err(missing) = self.undo(Rest::SameBoot).await {
             // The checkpoint stays: the next look goes on with it.
-            self.memory
-                .change(|record| record.open.iter_mut().for_each(|open| open.must_confirm = true))
-                .await?;
-            return Err(NetworkError::NotBack);
+            self.memory.change(|record| notes::decided(record, &tried, &why)).await?;
+            return Err(NetworkError::NotBack(missing));
         }
         // What was held before is held again as it was.
         self.memory.change(|record| *record = notes::without_undone(known, plan)).await?;
-        let away = began.elapsed();
-        Err(match failed {
-            Failed::Cancelled => NetworkError::Cancelled,
-            Failed::Why(why) => NetworkError::RolledBack { tried: tried_of(plan), why, away },
-            Failed::Error(error) => {
-                NetworkError::RolledBack { tried: tried_of(plan), why: error.to_string(), away }
-            }
-        })
+        match is_cancelled {
+            true => Err(NetworkError::Cancelled),
+            false => Err(NetworkError::RolledBack { tried, why, away: began.elapsed() }),
+        }
+    }
+
+    fn opened(&self, plan: &[Planned<'_>], before: &Checkpoint, known: &Record) -> Open {
+        let held = |planned: &Planned<'_>| Some((planned.id.clone(), known.held.get(planned.id)?.clone()));
+        Open {
+            before: before.clone(),
+            held: plan.iter().filter_map(held).collect(),
+            boot: self.boot.clone(),
+            changes: plan.iter().map(|planned| (planned.id.clone(), planned.digest())).collect(),
+            // Where the kernel's word is all that is asked for, there is nothing that a kill leaves unconfirmed.
+            must_confirm: plan.iter().any(|planned| planned.on_trial && !planned.probes.is_empty()),
+            tried: tried_of(plan),
+            trial: None,
+            why: None,
+        }
     }
 
     /// How interfaces are now.
@@ -155,16 +176,21 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         Ok(Checkpoint { kernel, saved: self.backend.save(&names).await? })
     }
 
-    /// The checks that count: those that did not fail before the change.
+    /// The checks that count: those that did not fail before the change, however long they were given.
     async fn must_pass(&self, plan: &[Planned<'_>]) -> Vec<Probe> {
         let on_trial = plan.iter().filter(|planned| planned.on_trial);
         let pairs = on_trial.flat_map(|planned| planned.probes_before.iter().zip(&planned.probes));
         let pairs: BTreeMap<&Probe, &Probe> = pairs.map(|(before, after)| (after, before)).collect();
         let asked: BTreeSet<Probe> = pairs.values().map(|before| (*before).clone()).collect();
         let asked: Vec<Probe> = asked.into_iter().collect();
-        let failing = checks::failing(&self.kernel, &self.reach, &asked).await;
+        let end = Instant::now() + FAILS_FOR;
+        let mut failing = checks::failing(&self.kernel, &self.reach, &asked).await;
+        while !failing.is_empty() && Instant::now() < end {
+            sleep(ASKED_AGAIN).await;
+            failing = checks::failing(&self.kernel, &self.reach, &asked).await;
+        }
         if !failing.is_empty() {
-            tracing::info!(failing = checks::told(&failing), "checks that fail before a change do not count");
+            tracing::warn!(failing = checks::told(&failing), "checks that fail before a change do not count");
         }
         let counts =
             pairs.into_iter().filter(|(_, before)| !failing.iter().any(|(probe, _)| probe == *before));
@@ -184,10 +210,9 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let tried = async {
             if let Some(before) = trial {
                 let within = end.duration_since(Instant::now());
-                let begun = self.backend.begin(&before.interfaces(), within).await;
-                begun.map_err(|error| Failed::Error(error.into()))?;
+                self.begin(before, within).await.map_err(Failed::Error)?;
             }
-            self.make(plan).await.map_err(Failed::Error)?;
+            self.make(plan, trial.is_some()).await.map_err(Failed::Error)?;
             self.come_about(plan, end, &lacks).await?;
             loop {
                 note(&lacks, checks::unanswered(probes));
@@ -205,6 +230,16 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             // What hangs is not waited for, either.
             () = sleep_until(end) => Err(Failed::Why(lock(&lacks).clone())),
         }
+    }
+
+    /// Tells the backend what is about to be changed.
+    async fn begin(&self, before: &Checkpoint, within: Duration) -> Result<(), NetworkError> {
+        if let Some(trial) = self.backend.begin(&before.saved, within).await? {
+            self.memory
+                .change(|record| record.open.iter_mut().for_each(|open| open.trial = Some(trial.clone())))
+                .await?;
+        }
+        Ok(())
     }
 
     /// Returns once the kernel and the backend have all that is wanted.
@@ -232,15 +267,15 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
     }
 
     /// Tells the backend, and the kernel where nobody else does.
-    async fn make(&self, plan: &[Planned<'_>]) -> Result<(), NetworkError> {
+    async fn make(&self, plan: &[Planned<'_>], on_trial: bool) -> Result<(), NetworkError> {
         for planned in plan {
             let (Work::Take { held: back } | Work::Put { released: back, .. }) = &planned.work;
-            if !back.kernel.is_empty() && !self.put_back(back, true).await {
-                return Err(NetworkError::NotBack);
+            if !back.kernel.is_empty() {
+                self.put_back(back, Rest::SameBoot).await.map_err(NetworkError::NotBack)?;
             }
         }
         let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
-        self.backend.apply(&wanted).await?;
+        self.backend.apply(&wanted, on_trial).await?;
         if self.backend.acts() { Ok(()) } else { self.ask_kernel(plan).await }
     }
 

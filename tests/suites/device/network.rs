@@ -226,13 +226,18 @@ async fn restarted_in_the_middle(backend: usize) {
     let rig = Rig::prepared(BACKENDS[backend].1).await;
     let way = way(&rig).await;
     let before = rig.board.sh(SEEN).await;
+    let mut told = Vec::new();
     for (cut, moment) in cuts(&way).iter().zip([300, 1500, 2700, 4100]) {
         rig.apply(json!([cut])).await;
         tokio::time::sleep(Duration::from_millis(moment)).await;
         rig.board.restart().await;
-        rig.resource("wan", "it is taken back", is_rolled_back).await;
+        let what = rig.resource("wan", "it is taken back", is_rolled_back).await;
+        told.push(what.error.unwrap().message);
         rig.board.until(SEEN, &before).await;
     }
+    // A moment too late, and it was taken back before.
+    let is_in_the_middle = |told: &&String| told.contains("the device was restarted before it was confirmed");
+    assert!(told.iter().filter(is_in_the_middle).count() > 1, "{told:#?}");
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
-//! What manages the interfaces of this device: NetworkManager where it is there, else systemd-networkd, else nobody.
+//! What manages the interfaces of this device: NetworkManager where it is there, else systemd-networkd, else nobody. What one of them has kept is given back to that one.
 
 use std::{
+    collections::BTreeSet,
     path::Path,
     sync::{Mutex, PoisonError},
     time::Duration,
@@ -8,7 +9,12 @@ use std::{
 
 use manifest_types::{kinds::network_config::NetworkConfigSpec, name::AgentId, status::Capability};
 
-use super::{Backend, BackendError, Saved, Unsupported, Wanted, networkd::Networkd, nm::Nm, plain::Plain};
+use super::{
+    Backend, BackendError, Saved, Trial, Unsupported, Wanted,
+    networkd::{self, Networkd},
+    nm::{self, Nm},
+    plain::Plain,
+};
 use crate::{bus::Bus, observation::Difference};
 
 /// One of the backends, looked for again with each look.
@@ -65,15 +71,41 @@ impl Chosen {
     }
 }
 
+/// Tells each of the backends about those interfaces that it understands, however many there are.
+macro_rules! each {
+    ($self:ident, $saved:ident, $backend:ident, $own:ident => $call:expr) => {{
+        for name in $saved.0.values().map(|kept| kept.by.as_str()).collect::<BTreeSet<_>>() {
+            let $own = &$saved.of(name);
+            match name {
+                nm::NAME => {
+                    let $backend = &$self.nm;
+                    $call?;
+                }
+                networkd::NAME => {
+                    let $backend = &$self.networkd;
+                    $call?;
+                }
+                _ => {
+                    let $backend = &$self.plain;
+                    $call?;
+                }
+            }
+        }
+        Ok(())
+    }};
+}
+
 impl Backend for Chosen {
-    async fn find(&self) -> Option<Capability> {
-        let (which, found) = match (self.nm.find().await, self.networkd.find().await) {
-            (Some(found), _) => (Which::Nm, Some(found)),
-            (None, Some(found)) => (Which::Networkd, Some(found)),
-            (None, None) => (Which::Plain, self.plain.find().await),
+    async fn find(&self) -> Result<Option<Capability>, BackendError> {
+        let (which, found) = match self.nm.find().await? {
+            Some(found) => (Which::Nm, Some(found)),
+            None => match self.networkd.find().await? {
+                Some(found) => (Which::Networkd, Some(found)),
+                None => (Which::Plain, self.plain.find().await?),
+            },
         };
         *self.which.lock().unwrap_or_else(PoisonError::into_inner) = which;
-        found
+        Ok(found)
     }
 
     async fn unsupported(&self, spec: &NetworkConfigSpec) -> Option<Unsupported> {
@@ -88,24 +120,24 @@ impl Backend for Chosen {
         ask!(self, backend => backend.save(interfaces).await)
     }
 
-    async fn begin(&self, interfaces: &[String], within: Duration) -> Result<(), BackendError> {
+    async fn begin(&self, interfaces: &Saved, within: Duration) -> Result<Option<Trial>, BackendError> {
         ask!(self, backend => backend.begin(interfaces, within).await)
     }
 
-    async fn apply(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
-        ask!(self, backend => backend.apply(wanted).await)
+    async fn apply(&self, wanted: &[Wanted<'_>], on_trial: bool) -> Result<(), BackendError> {
+        ask!(self, backend => backend.apply(wanted, on_trial).await)
     }
 
-    async fn confirm(&self, interfaces: &[String]) -> Result<(), BackendError> {
-        ask!(self, backend => backend.confirm(interfaces).await)
+    async fn confirm(&self, interfaces: &Saved, trial: Option<&Trial>) -> Result<(), BackendError> {
+        each!(self, interfaces, backend, own => backend.confirm(own, trial).await)
     }
 
-    async fn abandon(&self, interfaces: &[String]) -> Result<(), BackendError> {
-        ask!(self, backend => backend.abandon(interfaces).await)
+    async fn abandon(&self, interfaces: &Saved, trial: Option<&Trial>) -> Result<(), BackendError> {
+        each!(self, interfaces, backend, own => backend.abandon(own, trial).await)
     }
 
     async fn restore(&self, saved: &Saved) -> Result<(), BackendError> {
-        ask!(self, backend => backend.restore(saved).await)
+        each!(self, saved, backend, own => backend.restore(own).await)
     }
 
     fn acts(&self) -> bool {

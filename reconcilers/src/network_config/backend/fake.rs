@@ -9,7 +9,7 @@ use std::{
 use manifest_types::{kinds::network_config::NetworkConfigSpec, status::Capability};
 use serde_json::Value;
 
-use super::{Backend, BackendError, Saved, Unsupported, Wanted};
+use super::{Backend, BackendError, Kept, Saved, Trial, Unsupported, Wanted};
 use crate::observation::Difference;
 
 /// What is configured, by interface.
@@ -43,8 +43,8 @@ impl FakeBackend {
 }
 
 impl Backend for FakeBackend {
-    async fn find(&self) -> Option<Capability> {
-        Some(Capability { name: "fake".into(), version: String::new(), api_version: None })
+    async fn find(&self) -> Result<Option<Capability>, BackendError> {
+        Ok(Some(Capability { name: "fake".into(), version: String::new(), api_version: None }))
     }
 
     async fn unsupported(&self, _: &NetworkConfigSpec) -> Option<Unsupported> {
@@ -63,23 +63,26 @@ impl Backend for FakeBackend {
 
     async fn save(&self, interfaces: &[String]) -> Result<Saved, BackendError> {
         let state = self.state();
-        let saved = |name: &String| (name.clone(), state.memory.get(name).cloned().unwrap_or_default());
+        let saved = |name: &String| {
+            let was = state.memory.get(name).cloned().unwrap_or_default();
+            (name.clone(), Kept { by: "fake".into(), was })
+        };
         Ok(Saved(interfaces.iter().map(saved).collect()))
     }
 
-    async fn begin(&self, _: &[String], _: Duration) -> Result<(), BackendError> {
+    async fn begin(&self, _: &Saved, _: Duration) -> Result<Option<Trial>, BackendError> {
         tokio::task::yield_now().await;
         let mut state = self.state();
         state.checkpoint = Some(state.memory.clone());
-        Ok(())
+        Ok(Some(Trial("checkpoint".into())))
     }
 
-    async fn apply(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
+    async fn apply(&self, wanted: &[Wanted<'_>], on_trial: bool) -> Result<(), BackendError> {
         tokio::task::yield_now().await;
         let mut state = self.state();
         for wanted in wanted {
             let (name, profile) = (wanted.setup.name.clone(), Self::profile(wanted));
-            if state.checkpoint.is_none() {
+            if !on_trial {
                 state.disk.insert(name.clone(), profile.clone());
             }
             state.memory.insert(name, profile);
@@ -87,7 +90,7 @@ impl Backend for FakeBackend {
         Ok(())
     }
 
-    async fn confirm(&self, _: &[String]) -> Result<(), BackendError> {
+    async fn confirm(&self, _: &Saved, _: Option<&Trial>) -> Result<(), BackendError> {
         tokio::task::yield_now().await;
         let mut state = self.state();
         state.checkpoint = None;
@@ -95,7 +98,7 @@ impl Backend for FakeBackend {
         Ok(())
     }
 
-    async fn abandon(&self, _: &[String]) -> Result<(), BackendError> {
+    async fn abandon(&self, _: &Saved, _: Option<&Trial>) -> Result<(), BackendError> {
         tokio::task::yield_now().await;
         let mut state = self.state();
         if let Some(before) = state.checkpoint.take() {
@@ -110,8 +113,8 @@ impl Backend for FakeBackend {
         let is_open = state.checkpoint.is_some();
         let State { memory, disk, .. } = &mut *state;
         for profiles in if is_open { vec![memory] } else { vec![memory, disk] } {
-            for (name, was) in &saved.0 {
-                match was {
+            for (name, kept) in &saved.0 {
+                match &kept.was {
                     Value::Null => drop(profiles.remove(name)),
                     was => drop(profiles.insert(name.clone(), was.clone())),
                 }

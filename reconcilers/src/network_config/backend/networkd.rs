@@ -13,16 +13,16 @@ use manifest_types::{
 };
 use serde_json::Value;
 
-use super::{Backend, BackendError, Saved, Unsupported, Wanted};
+use super::{Backend, BackendError, Kept, Saved, Unsupported, Wanted};
 use crate::{
-    bus::{Bus, Object},
+    bus::{Bus, CallError, Object},
     durable,
     observation::Difference,
 };
 
 mod text;
 
-const NAME: &str = "systemd-networkd";
+pub(super) const NAME: &str = "systemd-networkd";
 const SERVICE: &str = "org.freedesktop.network1";
 const DAEMON: Object<'static> = Object {
     service: SERVICE,
@@ -58,6 +58,10 @@ impl Networkd {
         text::files(&self.agent, wanted.spec, &wanted.setup.name)
     }
 
+    fn away(error: CallError) -> BackendError {
+        BackendError::Away { backend: NAME, why: error.to_string() }
+    }
+
     fn failed(doing: &str) -> impl Fn(io::Error) -> BackendError + '_ {
         move |error| BackendError::Refused { backend: NAME, doing: doing.to_owned(), why: error.to_string() }
     }
@@ -78,13 +82,13 @@ impl Networkd {
 }
 
 impl Backend for Networkd {
-    async fn find(&self) -> Option<Capability> {
-        if !self.bus.has(SERVICE).await {
-            return None;
+    async fn find(&self) -> Result<Option<Capability>, BackendError> {
+        if !self.bus.has(SERVICE).await.map_err(Self::away)? {
+            return Ok(None);
         }
         let version = self.bus.property(SYSTEMD, "Version").await.ok();
         let version = version.and_then(|version| String::try_from(version).ok()).unwrap_or_default();
-        Some(Capability { name: NAME.into(), version, api_version: None })
+        Ok(Some(Capability { name: NAME.into(), version, api_version: None }))
     }
 
     async fn unsupported(&self, spec: &NetworkConfigSpec) -> Option<Unsupported> {
@@ -95,7 +99,7 @@ impl Backend for Networkd {
                 why: "a VLAN is named in the configuration of its parent",
             });
         }
-        if spec.dns.is_some() && !self.bus.has(RESOLVER).await {
+        if spec.dns.is_some() && !self.bus.has(RESOLVER).await.unwrap_or(false) {
             let why =
                 "nobody keeps the name servers: start systemd-resolved, or hold /etc/resolv.conf as a File";
             return Some(Unsupported { field: "dns", why });
@@ -120,12 +124,12 @@ impl Backend for Networkd {
                 let text = self.read(&file);
                 (file, text.map_or(Value::Null, Value::from))
             });
-            (name.clone(), Value::Object(files.into_iter().collect()))
+            (name.clone(), Kept { by: NAME.into(), was: Value::Object(files.into_iter().collect()) })
         });
         Ok(Saved(saved.collect()))
     }
 
-    async fn apply(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
+    async fn apply(&self, wanted: &[Wanted<'_>], _: bool) -> Result<(), BackendError> {
         fs::create_dir_all(&self.directory).map_err(Self::failed("keep files"))?;
         for (file, text) in wanted.iter().flat_map(|wanted| self.files(wanted)) {
             if self.read(&file).as_deref() != Some(&text) {
@@ -139,7 +143,7 @@ impl Backend for Networkd {
 
     async fn restore(&self, saved: &Saved) -> Result<(), BackendError> {
         let mut has_changed = false;
-        let files = saved.0.values().filter_map(Value::as_object).flatten();
+        let files = saved.0.values().filter_map(|kept| kept.was.as_object()).flatten();
         for (file, was) in files {
             let path = self.directory.join(file);
             let is = self.read(file);
@@ -156,7 +160,12 @@ impl Backend for Networkd {
                 _ => {}
             }
         }
-        if has_changed { self.reload().await } else { Ok(()) }
+        // One that is not there reads them when it comes.
+        if has_changed && self.bus.has(SERVICE).await.map_err(Self::away)? {
+            self.reload().await
+        } else {
+            Ok(())
+        }
     }
 
     fn acts(&self) -> bool {

@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    sync::{Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -10,7 +9,7 @@ use manifest_types::{kinds::network_config::NetworkConfigSpec, status::Capabilit
 use serde_json::{Value, json};
 use zbus::zvariant::{OwnedObjectPath, OwnedValue, Value as Variant};
 
-use super::{Backend, BackendError, Saved, Unsupported, Wanted};
+use super::{Backend, BackendError, Kept, Saved, Trial, Unsupported, Wanted};
 use crate::{
     bus::{Bus, CallError, Object},
     observation::Difference,
@@ -18,9 +17,9 @@ use crate::{
 
 mod profile;
 
-use profile::{Profile, profiles, uuid_of};
+use profile::{AUTOMATIC, Profile, YES, profiles, uuid_of};
 
-const NAME: &str = "NetworkManager";
+pub(super) const NAME: &str = "NetworkManager";
 const SERVICE: &str = "org.freedesktop.NetworkManager";
 const ROOT: Object<'static> =
     Object { service: SERVICE, path: "/org/freedesktop/NetworkManager", interface: SERVICE };
@@ -35,27 +34,41 @@ const ACTIVE: &str = "org.freedesktop.NetworkManager.Connection.Active";
 /// The profile is kept on the disk, or in memory only (`NM_SETTINGS_UPDATE2_FLAG_…`).
 const TO_DISK: u32 = 0x1;
 const IN_MEMORY: u32 = 0x2;
-/// With a rollback, profiles that are new go (`NM_CHECKPOINT_CREATE_FLAG_DELETE_NEW_CONNECTIONS`).
-const CHECKPOINT: u32 = 0x2;
+/// A checkpoint of our interfaces only: what others do meanwhile is theirs.
+const CHECKPOINT: u32 = 0;
 /// Its own checkpoint outlives ours a little: that one is told by its name.
 const MARGIN: Duration = Duration::from_secs(15);
+
+/// Settings by their groups, as they are told.
+type Told = HashMap<String, HashMap<String, OwnedValue>>;
+
+impl Trial {
+    /// The checkpoint that it names.
+    fn path(&self) -> Option<OwnedObjectPath> {
+        OwnedObjectPath::try_from(self.0.as_str()).ok()
+    }
+}
 
 /// NetworkManager on the device.
 #[derive(Debug)]
 pub struct Nm {
     bus: Bus,
-    /// While a change is to be confirmed: its checkpoints.
-    trial: Mutex<Option<Vec<OwnedObjectPath>>>,
 }
 
 impl Nm {
     /// The one at this bus.
     pub fn new(bus: Bus) -> Self {
-        Self { bus, trial: Mutex::default() }
+        Self { bus }
     }
 
-    fn trial(&self) -> MutexGuard<'_, Option<Vec<OwnedObjectPath>>> {
-        self.trial.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Fails if it is not there: what it has kept nobody else understands.
+    async fn is_there(&self) -> Result<(), BackendError> {
+        let away = |why: String| BackendError::Away { backend: NAME, why };
+        match self.bus.has(SERVICE).await {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(away("it is not running, and has configured interfaces before".into())),
+            Err(error) => Err(away(error.to_string())),
+        }
     }
 
     fn refused(doing: &str) -> impl Fn(CallError) -> BackendError + '_ {
@@ -71,14 +84,9 @@ impl Nm {
         self.bus.ask(SETTINGS, "GetConnectionByUuid", &(uuid,)).await.ok()
     }
 
-    /// What is noted in a profile of ours.
-    async fn digest(&self, connection: &OwnedObjectPath) -> Option<String> {
+    async fn settings(&self, connection: &OwnedObjectPath) -> Result<Told, CallError> {
         let of = Object { service: SERVICE, path: connection.as_str(), interface: CONNECTION };
-        let settings: HashMap<String, HashMap<String, OwnedValue>> =
-            self.bus.ask(of, "GetSettings", &()).await.ok()?;
-        let user: HashMap<String, String> =
-            settings.get("user")?.get("data")?.try_clone().ok()?.try_into().ok()?;
-        user.get(profile::DIGEST).cloned()
+        self.bus.ask(of, "GetSettings", &()).await
     }
 
     /// The profile that an interface is run by.
@@ -118,68 +126,39 @@ impl Nm {
         let told = self.bus.call(ROOT, "ActivateConnection", &(connection, device, nothing())).await;
         told.map(drop).map_err(Self::refused("activate a profile"))
     }
+}
 
-    /// The checkpoints of the change that ends now, begun by this run of the agent or by another one.
-    async fn end_trial(&self, interfaces: &[String]) -> Vec<OwnedObjectPath> {
-        let own = self.trial().take();
-        match own {
-            Some(own) => own,
-            None => self.left(interfaces).await,
-        }
-    }
-
-    async fn devices(&self, interfaces: &[String]) -> Vec<OwnedObjectPath> {
-        let mut devices = Vec::new();
-        for interface in interfaces {
-            devices.extend(self.device(interface).await);
-        }
-        devices
-    }
-
-    /// The checkpoints there are of these interfaces.
-    async fn left(&self, interfaces: &[String]) -> Vec<OwnedObjectPath> {
-        let told = self.bus.property(ROOT, "Checkpoints").await.ok();
-        let all: Vec<OwnedObjectPath> = told.and_then(|told| told.try_into().ok()).unwrap_or_default();
-        let own = self.devices(interfaces).await;
-        let mut left = Vec::new();
-        for checkpoint in all {
-            let of = Object {
-                service: SERVICE,
-                path: checkpoint.as_str(),
-                interface: "org.freedesktop.NetworkManager.Checkpoint",
-            };
-            let devices = self.bus.property(of, "Devices").await.ok();
-            let devices: Vec<OwnedObjectPath> =
-                devices.and_then(|told| told.try_into().ok()).unwrap_or_default();
-            if devices.iter().any(|device| own.contains(device)) {
-                left.push(checkpoint);
-            }
-        }
-        left
-    }
+/// What is noted in a profile of ours.
+fn noted(settings: &Told) -> Option<HashMap<String, String>> {
+    settings.get("user")?.get("data")?.try_clone().ok()?.try_into().ok()
 }
 
 impl Backend for Nm {
-    async fn find(&self) -> Option<Capability> {
-        if !self.bus.has(SERVICE).await {
-            return None;
+    async fn find(&self) -> Result<Option<Capability>, BackendError> {
+        let away = |error: CallError| BackendError::Away { backend: NAME, why: error.to_string() };
+        if !self.bus.has(SERVICE).await.map_err(away)? {
+            return Ok(None);
         }
         let version = self.bus.property(ROOT, "Version").await.ok();
         let version = version.and_then(|version| String::try_from(version).ok()).unwrap_or_default();
-        Some(Capability { name: NAME.into(), version, api_version: None })
+        Ok(Some(Capability { name: NAME.into(), version, api_version: None }))
     }
 
-    async fn unsupported(&self, _: &NetworkConfigSpec) -> Option<Unsupported> {
-        None
+    async fn unsupported(&self, spec: &NetworkConfigSpec) -> Option<Unsupported> {
+        profile::homeless_server(spec).then_some(Unsupported {
+            field: "dns.servers",
+            why: "it asks a name server only over a family (ipv4, ipv6) that the interface has addresses of",
+        })
     }
 
     async fn differences(&self, wanted: &Wanted<'_>) -> Result<Vec<Difference>, BackendError> {
         let mut differences = Vec::new();
         for profile in profiles(wanted.spec, &wanted.setup.name) {
             let seen = match self.connection(&profile.uuid).await {
-                Some(connection) => self.digest(&connection).await,
+                Some(connection) => self.settings(&connection).await.ok().and_then(|told| noted(&told)),
                 None => None,
             };
+            let seen = seen.and_then(|noted| noted.get(profile::DIGEST).cloned());
             if seen.as_deref() != Some(&profile.digest) {
                 let got = seen.map_or(Value::Null, Value::from);
                 let path = format!("configuration.{}", profile.interface);
@@ -193,27 +172,30 @@ impl Backend for Nm {
         let mut saved = BTreeMap::new();
         for interface in interfaces {
             let active = self.active(interface).await;
-            saved.insert(interface.clone(), json!({ "active": active }));
+            saved.insert(interface.clone(), Kept { by: NAME.into(), was: json!({ "active": active }) });
         }
         Ok(Saved(saved))
     }
 
-    async fn begin(&self, interfaces: &[String], within: Duration) -> Result<(), BackendError> {
-        let devices = self.devices(interfaces).await;
-        let mut checkpoints = Vec::new();
-        // Without a device, a checkpoint would be one of all.
-        if !devices.is_empty() {
-            let seconds = u32::try_from((within + MARGIN).as_secs()).unwrap_or(u32::MAX);
-            let made = self.bus.ask(ROOT, "CheckpointCreate", &(&devices, seconds, CHECKPOINT)).await;
-            checkpoints.push(made.map_err(Self::refused("make a checkpoint"))?);
+    async fn begin(&self, interfaces: &Saved, within: Duration) -> Result<Option<Trial>, BackendError> {
+        let mut devices = Vec::new();
+        for interface in interfaces.interfaces() {
+            devices.extend(self.device(interface).await);
         }
-        *self.trial() = Some(checkpoints);
-        Ok(())
+        // Without a device, a checkpoint would be one of all.
+        if devices.is_empty() {
+            return Ok(None);
+        }
+        let seconds = u32::try_from((within + MARGIN).as_secs()).unwrap_or(u32::MAX);
+        let made: Result<OwnedObjectPath, _> =
+            self.bus.ask(ROOT, "CheckpointCreate", &(&devices, seconds, CHECKPOINT)).await;
+        Ok(Some(Trial(made.map_err(Self::refused("make a checkpoint"))?.to_string())))
     }
 
-    async fn apply(&self, wanted: &[Wanted<'_>]) -> Result<(), BackendError> {
-        let flags = if self.trial().is_some() { IN_MEMORY } else { TO_DISK };
+    async fn apply(&self, wanted: &[Wanted<'_>], on_trial: bool) -> Result<(), BackendError> {
+        let flags = if on_trial { IN_MEMORY } else { TO_DISK };
         for profile in wanted.iter().flat_map(|wanted| profiles(wanted.spec, &wanted.setup.name)) {
+            let profile = if on_trial { profile.on_trial() } else { profile };
             let connection = self.keep(&profile, flags).await?;
             if profile.is_active {
                 self.activate(&connection, &profile.interface).await?;
@@ -226,23 +208,32 @@ impl Backend for Nm {
         Ok(())
     }
 
-    async fn confirm(&self, interfaces: &[String]) -> Result<(), BackendError> {
-        for checkpoint in self.end_trial(interfaces).await {
+    async fn confirm(&self, interfaces: &Saved, trial: Option<&Trial>) -> Result<(), BackendError> {
+        self.is_there().await?;
+        if let Some(checkpoint) = trial.and_then(Trial::path) {
             // It may have ended by itself: then there is drift.
             if let Err(error) = self.bus.call(ROOT, "CheckpointDestroy", &(&checkpoint,)).await {
                 tracing::warn!(%error, "NetworkManager's checkpoint");
             }
         }
-        for interface in interfaces {
+        for interface in interfaces.interfaces() {
             let Some(own) = self.connection(&uuid_of(interface)).await else { continue };
+            let keep = Self::refused("save a profile");
+            let mut settings = self.settings(&own).await.map_err(&keep)?;
+            let is_automatic =
+                noted(&settings).is_some_and(|noted| noted.get(AUTOMATIC).is_some_and(|is| is == YES));
+            let group = settings.entry("connection".into()).or_default();
+            group.insert("autoconnect".into(), OwnedValue::from(is_automatic));
             let of = Object { service: SERVICE, path: own.as_str(), interface: CONNECTION };
-            self.bus.call(of, "Save", &()).await.map_err(Self::refused("save a profile"))?;
+            let none = HashMap::<&str, Variant<'_>>::new();
+            self.bus.call(of, "Update2", &(&settings, TO_DISK, none)).await.map_err(&keep)?;
         }
         Ok(())
     }
 
-    async fn abandon(&self, interfaces: &[String]) -> Result<(), BackendError> {
-        for checkpoint in self.end_trial(interfaces).await {
+    async fn abandon(&self, _: &Saved, trial: Option<&Trial>) -> Result<(), BackendError> {
+        self.is_there().await?;
+        if let Some(checkpoint) = trial.and_then(Trial::path) {
             // It may have gone back by itself.
             if let Err(error) = self.bus.call(ROOT, "CheckpointRollback", &(&checkpoint,)).await {
                 tracing::debug!(%error, "NetworkManager's checkpoint");
@@ -252,9 +243,10 @@ impl Backend for Nm {
     }
 
     async fn restore(&self, saved: &Saved) -> Result<(), BackendError> {
-        for (interface, was) in &saved.0 {
+        self.is_there().await?;
+        for (interface, kept) in &saved.0 {
             let own = uuid_of(interface);
-            let before = was["active"].as_str();
+            let before = kept.was["active"].as_str();
             if before == Some(&own) {
                 continue;
             }

@@ -2,16 +2,19 @@
 
 use manifest_types::{kinds::network_config::NetworkConfigSpec, status::Capability};
 
-use super::{Backend, BackendError, Saved, Unsupported, Wanted};
+use super::{Backend, BackendError, Kept, Saved, Unsupported, Wanted};
 use crate::observation::Difference;
+
+/// What it is called.
+pub(super) const NAME: &str = "netlink";
 
 /// Nobody manages the interfaces.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Plain;
 
 impl Backend for Plain {
-    async fn find(&self) -> Option<Capability> {
-        Some(Capability { name: "netlink".into(), version: String::new(), api_version: None })
+    async fn find(&self) -> Result<Option<Capability>, BackendError> {
+        Ok(Some(Capability { name: NAME.into(), version: String::new(), api_version: None }))
     }
 
     async fn unsupported(&self, spec: &NetworkConfigSpec) -> Option<Unsupported> {
@@ -35,11 +38,12 @@ impl Backend for Plain {
         Ok(Vec::new())
     }
 
-    async fn save(&self, _: &[String]) -> Result<Saved, BackendError> {
-        Ok(Saved::default())
+    async fn save(&self, interfaces: &[String]) -> Result<Saved, BackendError> {
+        let kept = || Kept { by: NAME.into(), ..Kept::default() };
+        Ok(Saved(interfaces.iter().map(|name| (name.clone(), kept())).collect()))
     }
 
-    async fn apply(&self, _: &[Wanted<'_>]) -> Result<(), BackendError> {
+    async fn apply(&self, _: &[Wanted<'_>], _: bool) -> Result<(), BackendError> {
         Ok(())
     }
 

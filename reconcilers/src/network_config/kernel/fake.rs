@@ -53,7 +53,7 @@ impl Default for FakeKernel {
 
 impl World {
     fn refuse(one: &Move, errno: i32) -> KernelError {
-        KernelError::Refused { doing: format!("{:?} {}", one.change, one.link), errno }
+        KernelError::Refused { doing: format!("change {} of {}", one.change, one.link), errno }
     }
 
     fn add(&mut self, name: &str, made: Option<Made>) {
@@ -108,7 +108,7 @@ impl World {
 
 fn connected(addr: Addr) -> Route {
     let metric = if matches!(addr.net, ipnet::IpNet::V6(_)) { 256 } else { 0 };
-    Route { to: addr.net.trunc(), via: None, metric, table: MAIN_TABLE, protocol: KERNEL }
+    Route { protocol: KERNEL, ..Route::of(addr.net.trunc(), None, metric, MAIN_TABLE) }
 }
 
 fn change(link: &mut Link, one: &Move) -> Result<(), KernelError> {
@@ -142,14 +142,18 @@ fn change(link: &mut Link, one: &Move) -> Result<(), KernelError> {
             let keeps = link.addresses.iter().any(|other| other.net.trunc() == addr.net.trunc());
             if !keeps {
                 link.routes.remove(&connected(*addr));
-                link.routes.retain(|route| route.via.is_none_or(|via| !addr.net.contains(&via)));
+                link.routes.retain(|route| {
+                    route.source != Some(addr.net.addr())
+                        && route.via.is_none_or(|via| route.onlink || !addr.net.contains(&via))
+                });
             }
         }
         Change::AddRoute(route) => {
             if !link.is_up {
                 return refused(libc::ENETDOWN);
             }
-            if route.via.is_some_and(|via| !link.addresses.iter().any(|addr| addr.net.contains(&via))) {
+            let is_near = |via| link.addresses.iter().any(|addr| addr.net.contains(&via));
+            if route.via.is_some_and(|via| !route.onlink && !is_near(via)) {
                 return refused(libc::ENETUNREACH);
             }
             if link.routes.iter().any(|known| Route { protocol: route.protocol, ..*known } == *route) {
@@ -211,6 +215,13 @@ impl FakeKernel {
     /// From now on it refuses to give an interface an address, or does so again.
     pub fn give_no_addresses(&self, gives_none: bool) {
         self.lock().gives_none = gives_none;
+    }
+
+    /// An interface has something that has no place in our terms.
+    pub fn goes_beyond(&self, link: &str, what: &str) {
+        if let Some(link) = self.lock().links.get_mut(link) {
+            link.beyond.insert(what.to_owned());
+        }
     }
 
     /// Somebody else does something.

@@ -1,13 +1,13 @@
 //! What is noted of a change as it goes on. Pure.
 
-use super::{Planned, Work};
+use super::{Planned, Probe, Work};
 use crate::network_config::memory::{Checkpoint, Open, Record, Undone};
 
 /// Notes what is about to be done, and how what is changed for the first time was before.
 pub(super) fn begin(record: &mut Record, plan: &[Planned<'_>], before: &Checkpoint, open: Option<Open>) {
     for planned in plan {
         if let Work::Put { .. } = planned.work {
-            let own = planned.interfaces();
+            let own = planned.interfaces.clone();
             let held = record.held.entry(planned.id.clone()).or_default();
             for name in own {
                 let was = before.kernel.get(&name).cloned().flatten();
@@ -29,13 +29,25 @@ pub(super) fn without_undone(mut record: Record, plan: &[Planned<'_>]) -> Record
     record
 }
 
-/// Notes that it stays, and may be done again without being confirmed.
-pub(super) fn keep(record: &mut Record, plan: &[Planned<'_>]) {
+/// Notes that it cannot stay, and why.
+pub(super) fn decided(record: &mut Record, tried: &str, why: &str) {
+    if let Some(open) = &mut record.open {
+        open.must_confirm = true;
+        (open.tried, open.why) = (tried.to_owned(), Some(why.to_owned()));
+    }
+}
+
+/// Notes that it stays, and may be done again without being confirmed if one of these checks has confirmed it.
+pub(super) fn keep(record: &mut Record, plan: &[Planned<'_>], probes: &[Probe]) {
     record.open.iter_mut().for_each(|open| open.must_confirm = false);
     for planned in plan {
         match planned.digest() {
             Some(digest) => {
-                record.confirmed.insert(planned.id.clone(), digest);
+                if planned.is_proven_by(probes) || !planned.on_trial {
+                    record.confirmed.insert(planned.id.clone(), digest);
+                } else {
+                    record.confirmed.remove(planned.id);
+                }
                 if let (Work::Put { released, .. }, Some(held)) =
                     (&planned.work, record.held.get_mut(planned.id))
                 {
@@ -52,11 +64,12 @@ pub(super) fn keep(record: &mut Record, plan: &[Planned<'_>]) {
 pub(super) fn give_up(record: &mut Record, open: &Open, why: &str) {
     record.open = None;
     for (id, digest) in &open.changes {
-        let Some(digest) = *digest else { continue };
-        record.undone.insert(id.clone(), Undone { digest, why: why.to_owned() });
-        // Without a spec that was confirmed, nothing is held any more.
-        if !record.confirmed.contains_key(id) {
-            record.held.remove(id);
+        match open.held.get(id) {
+            Some(held) => drop(record.held.insert(id.clone(), held.clone())),
+            None => drop(record.held.remove(id)),
+        }
+        if let Some(digest) = *digest {
+            record.undone.insert(id.clone(), Undone { digest, why: why.to_owned() });
         }
     }
 }

@@ -10,6 +10,9 @@ use zbus::zvariant::Value;
 
 /// Where a profile of ours has the digest of what it was made of.
 pub(super) const DIGEST: &str = "org.holdfast.digest";
+/// And whether it is taken by itself, once it is confirmed.
+pub(super) const AUTOMATIC: &str = "org.holdfast.autoconnect";
+pub(super) const YES: &str = "yes";
 /// Of several profiles of one interface, the one with the most is taken.
 const PRIORITY: i32 = 500;
 
@@ -53,7 +56,9 @@ pub(super) fn profiles(spec: &NetworkConfigSpec, name: &str) -> Vec<Profile> {
 fn profile(interface: &str, spec: &NetworkConfigSpec, mut settings: Settings) -> Profile {
     let text = serde_json::to_string(spec).unwrap_or_default();
     let digest = Digest::of(text.as_bytes()).to_string();
-    let data = HashMap::from([(DIGEST.to_owned(), digest.clone())]);
+    let is_automatic = if spec.state == LinkState::Up { YES } else { "no" };
+    let data =
+        HashMap::from([(DIGEST.to_owned(), digest.clone()), (AUTOMATIC.to_owned(), is_automatic.to_owned())]);
     put(&mut settings, "user", "data", data.into());
     Profile {
         interface: interface.to_owned(),
@@ -62,6 +67,22 @@ fn profile(interface: &str, spec: &NetworkConfigSpec, mut settings: Settings) ->
         digest,
         is_active: spec.state == LinkState::Up,
     }
+}
+
+impl Profile {
+    /// The same while it is on trial: should nobody be there any more who could take it back, it is not taken by itself again.
+    pub(super) fn on_trial(mut self) -> Self {
+        put(&mut self.settings, "connection", "autoconnect", false.into());
+        self
+    }
+}
+
+/// Whether a name server is of a family that the interface has no addresses of.
+pub(super) fn homeless_server(spec: &NetworkConfigSpec) -> bool {
+    let has = |ip: Option<&Ip>| ip.is_some_and(|ip| ip.dhcp || !ip.addresses.is_empty());
+    let (four, six) = (has(spec.ipv4.as_ref()), has(spec.ipv6.as_ref()));
+    let servers = spec.dns.iter().flat_map(|dns| &dns.servers);
+    servers.into_iter().any(|server| if server.is_ipv6() { !six } else { !four })
 }
 
 fn put(settings: &mut Settings, group: &str, key: &str, value: Value<'static>) {

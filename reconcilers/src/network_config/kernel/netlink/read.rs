@@ -24,8 +24,15 @@ const IFLA_VLAN_ID: u16 = 1;
 const IFF_LOOPBACK: u32 = 0x8;
 const IFF_UP: u32 = 0x1;
 const IFA_F_PERMANENT: u32 = 0x80;
+pub(super) const IFA_F_NOPREFIXROUTE: u32 = 0x200;
+/// Of a route: its router is at the other end.
+pub(super) const RTNH_F_ONLINK: u32 = 0x4;
+/// Where the numbers of interfaces are in each way of a route that has several (`rtnexthop`).
+const WAY: usize = 8;
 const RTM_F_CLONED: u32 = 0x200;
 const LOCAL_TABLE: u32 = 255;
+/// A route whose way is an object of its own (`RTA_NH_ID`).
+const RTA_NH_ID: u16 = 30;
 
 /// All of it together.
 pub(super) fn links(told: &[Packet]) -> Links {
@@ -38,6 +45,14 @@ pub(super) fn links(told: &[Packet]) -> Links {
     for packet in told.iter().filter(|packet| packet.kind == libc::RTM_NEWLINK) {
         if let Some((name, link)) = link(packet, &names) {
             links.insert(name, link);
+        }
+    }
+    let routes = told.iter().filter(|packet| packet.kind == libc::RTM_NEWROUTE);
+    for (ways, what) in routes.filter_map(beyond) {
+        for name in ways.iter().filter_map(|way| names.get(way)) {
+            if let Some(link) = links.get_mut(name) {
+                link.beyond.insert(what.clone());
+            }
         }
     }
     for packet in told {
@@ -103,7 +118,12 @@ fn address(packet: &Packet) -> Option<Addr> {
     let all = packet.attributes(ADDRESS);
     let ip = all.ip(libc::IFA_LOCAL).or_else(|| all.ip(libc::IFA_ADDRESS))?;
     let flags = all.number(libc::IFA_FLAGS).unwrap_or_else(|| u32::from(packet.byte(2)));
-    Some(Addr { net: IpNet::new(ip, packet.byte(1)).ok()?, is_leased: flags & IFA_F_PERMANENT == 0 })
+    Some(Addr {
+        net: IpNet::new(ip, packet.byte(1)).ok()?,
+        is_leased: flags & IFA_F_PERMANENT == 0,
+        peer: all.ip(libc::IFA_ADDRESS).filter(|other| *other != ip),
+        is_bare: flags & IFA_F_NOPREFIXROUTE != 0,
+    })
 }
 
 fn route(packet: &Packet) -> Option<Route> {
@@ -121,6 +141,28 @@ fn route(packet: &Packet) -> Option<Route> {
         metric: all.number(libc::RTA_PRIORITY).unwrap_or(0),
         table,
         protocol: packet.byte(5),
+        onlink: packet.word(8) & RTNH_F_ONLINK != 0,
+        source: all.ip(libc::RTA_PREFSRC),
     };
     is_plain.then_some(route)
+}
+
+/// The interfaces of a route that has several ways, or one that is told by a number, and what it is for people.
+fn beyond(packet: &Packet) -> Option<(Vec<u32>, String)> {
+    let all = packet.attributes(ROUTE);
+    let to = route(packet)?.to;
+    if let Some(mut rest) = all.get(libc::RTA_MULTIPATH) {
+        let mut ways = Vec::new();
+        while let Some(way) = rest.get(..WAY) {
+            let length = usize::from(u16::from_ne_bytes([way[0], way[1]]));
+            ways.push(u32::from_ne_bytes([way[4], way[5], way[6], way[7]]));
+            rest = rest.get(length.max(WAY).next_multiple_of(4)..).unwrap_or_default();
+        }
+        return Some((ways, format!("a route to {to} by several ways")));
+    }
+    let way = all.number(libc::RTA_OIF)?;
+    let is_numbered = all.get(RTA_NH_ID).is_some();
+    let is_wrapped = all.get(libc::RTA_ENCAP).is_some();
+    (is_numbered || is_wrapped)
+        .then(|| (vec![way], format!("a route to {to} by a way that has another's number or wrapping")))
 }

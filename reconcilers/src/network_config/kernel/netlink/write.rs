@@ -5,7 +5,10 @@ use std::net::{IpAddr, Ipv4Addr};
 use ipnet::IpNet;
 use nix::libc;
 
-use super::packet::{Packet, nested, octets, text_of};
+use super::{
+    packet::{Packet, nested, octets, text_of},
+    read::{IFA_F_NOPREFIXROUTE, RTNH_F_ONLINK},
+};
 use crate::network_config::{
     moves::Change,
     terms::{Addr, Made, Route},
@@ -87,8 +90,14 @@ fn address(kind: u16, index: u32, addr: Addr) -> Packet {
     let ip = addr.net.addr();
     let mut header = vec![family(ip), addr.net.prefix_len(), 0, 0];
     header.extend(index.to_ne_bytes());
-    let packet = Packet::new(kind, &header).with_ip(libc::IFA_LOCAL, ip).with_ip(libc::IFA_ADDRESS, ip);
+    let other = addr.peer.unwrap_or(ip);
+    let mut packet =
+        Packet::new(kind, &header).with_ip(libc::IFA_LOCAL, ip).with_ip(libc::IFA_ADDRESS, other);
+    if addr.is_bare {
+        packet = packet.with_u32(libc::IFA_FLAGS, IFA_F_NOPREFIXROUTE);
+    }
     match addr.net {
+        _ if addr.peer.is_some() => packet,
         IpNet::V4(net) if net.prefix_len() < 31 => {
             packet.with_ip(libc::IFA_BROADCAST, IpAddr::V4(net.broadcast()))
         }
@@ -104,7 +113,7 @@ fn route(kind: u16, index: u32, route: Route) -> Packet {
     let table = u8::try_from(route.table).unwrap_or(0);
     let mut header =
         vec![family(to), route.to.prefix_len(), 0, 0, table, route.protocol, scope, libc::RTN_UNICAST];
-    header.extend(0_u32.to_ne_bytes());
+    header.extend(if route.onlink { RTNH_F_ONLINK } else { 0 }.to_ne_bytes());
     let mut packet =
         Packet::new(kind, &header).with_u32(libc::RTA_OIF, index).with_u32(libc::RTA_TABLE, route.table);
     if route.to.prefix_len() > 0 {
@@ -112,6 +121,9 @@ fn route(kind: u16, index: u32, route: Route) -> Packet {
     }
     if let Some(via) = route.via {
         packet = packet.with_ip(libc::RTA_GATEWAY, via);
+    }
+    if let Some(source) = route.source {
+        packet = packet.with_ip(libc::RTA_PREFSRC, source);
     }
     if route.metric > 0 { packet.with_u32(libc::RTA_PRIORITY, route.metric) } else { packet }
 }
