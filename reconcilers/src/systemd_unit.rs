@@ -102,8 +102,8 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
         }
     }
 
-    fn mark(&self, id: &ResourceId) -> Mark {
-        Mark { agent: self.agent.clone(), resource: id.clone() }
+    fn mark(&self) -> Mark {
+        Mark { agent: self.agent.clone() }
     }
 
     fn side(&self, scope: Scope) -> Result<&Arc<Side<M>>, BusError> {
@@ -129,7 +129,7 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
         files: FileSights,
     ) -> Result<Sight, UnitError> {
         let past = self.pasts.record(&key(aim.spec.scope, aim.spec.name.as_str())).await?;
-        let mark = self.mark(aim.id);
+        let mark = self.mark();
         let wanted: BTreeSet<_> = match aim.wanted {
             Some(spec) => side.files_of(&mark, spec).into_iter().map(|file| file.spec.path).collect(),
             None => BTreeSet::new(),
@@ -165,7 +165,7 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
 
     /// Looks at one unit as it is now.
     async fn see(&self, side: &Side<M>, aim: &Aim<'_>) -> Result<Sight, UnitError> {
-        let files = side.look(&aim.files(side, &self.mark(aim.id))).await;
+        let files = side.look(&aim.files(side, &self.mark())).await;
         let mut files = files.map_err(|unseen| UnitError::Unseen(unseen.message))?;
         let files = match files.remove(aim.id) {
             Some(Ok(files)) => files,
@@ -184,7 +184,7 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
         }
         let names = aims.iter().map(|aim| (aim.spec.name.as_str(), aim.spec.name.is_template()));
         let mut units = side.units(names).await?;
-        let targets = aims.iter().flat_map(|aim| aim.files(side, &self.mark(aim.id)));
+        let targets = aims.iter().flat_map(|aim| aim.files(side, &self.mark()));
         let mut files = side.look(&targets.collect::<Vec<_>>()).await?;
         let mut sights = Sights::new();
         for aim in aims {

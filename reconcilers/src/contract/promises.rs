@@ -24,6 +24,7 @@ macro_rules! promises {
             what_was_the_same_is_left,
             what_was_there_before_returns,
             what_was_never_touched_is_left,
+            under_another_id_it_is_held_and_given_back,
             taken_away_twice_is_taken_away,
             drift_is_seen_and_mended,
             a_bad_target_costs_only_itself,
@@ -167,6 +168,31 @@ pub async fn what_was_there_before_returns<F: Fixture>() {
     }
     take_away(&fixture, &row).await;
     assert_eq!(fixture.seen_by_others().await, found);
+}
+
+/// A resource that got another id holds what it held, without a touch, and gives it back.
+pub async fn under_another_id_it_is_held_and_given_back<F: Fixture>() {
+    for others in [false, true] {
+        let fixture = F::new().await;
+        if others {
+            fixture.put_other().await;
+        }
+        let found = fixture.seen_by_others().await;
+        let row = intend(&fixture, fixture.first()).await;
+        if bring(&fixture, &context(), &row, &row.spec).await.is_err() {
+            assert!(others && !F::TAKES_OVER, "it is brought about");
+            continue;
+        }
+        let held = fixture.in_all().await;
+        let row = Row { id: id("renamed"), applied: true, ..row };
+        assert_eq!(row.spec.claims(&row.id), row.spec.claims(&id("it")), "the fixture's spec has a name");
+        let seen = see(&fixture, &row.spec, Some(&row)).await.expect("it can be seen");
+        assert!(seen.on_target(), "{:?}", seen.differences);
+        bring_about(&fixture, &row).await;
+        assert_eq!(fixture.in_all().await, held);
+        take_away(&fixture, &row).await;
+        assert_eq!(fixture.seen_by_others().await, found);
+    }
 }
 
 /// An intent that never came to its effect is undone without one.

@@ -85,6 +85,12 @@ pub(super) fn was_short(unit: &Unit) -> bool {
     unit.has_run && unit.ran_for.is_none_or(|ran| ran < SHORT)
 }
 
+/// Whether systemd has given up on a unit that has failed. It tells so only of one that has not told how it has failed before.
+pub(super) fn was_given_up(unit: &Unit) -> bool {
+    let was_restarted = unit.service.as_ref().is_some_and(|service| service.restarts >= LOOP);
+    unit.result == "start-limit-hit" || (unit.active == Active::Failed && was_restarted && was_short(unit))
+}
+
 fn is_restarted(unit: &Unit) -> bool {
     unit.sub.starts_with("auto-restart")
 }

@@ -65,6 +65,9 @@ pub struct Units<G: Ground> {
     _ground: G,
 }
 
+/// Those that units are wanted by: by the first where they are ours.
+const TARGETS: [&str; 2] = ["multi-user.target", "graphical.target"];
+
 /// Names that no other test has.
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 
@@ -74,7 +77,11 @@ impl<G: Ground> Units<G> {
     }
 
     fn text(argument: &str) -> String {
-        format!("[Service]\nExecStart=/bin/sleep {argument}\n[Install]\nWantedBy=multi-user.target\n")
+        Self::text_for(argument, TARGETS[0])
+    }
+
+    fn text_for(argument: &str, target: &str) -> String {
+        format!("[Service]\nExecStart=/bin/sleep {argument}\n[Install]\nWantedBy={target}\n")
     }
 
     fn spec(&self, which: &str, argument: &str) -> SystemdUnitSpec {
@@ -96,9 +103,9 @@ impl<G: Ground> Units<G> {
     }
 
     /// As an administrator would do it.
-    async fn put(&self, argument: &str, nice: &str) {
+    async fn put(&self, argument: &str, nice: &str, target: &str) {
         let name = self.of("it");
-        self.write(&name, &Self::text(argument));
+        self.write(&name, &Self::text_for(argument, target));
         self.write(&format!("{name}.d/10-nice.conf"), &format!("[Service]\nNice={nice}\n"));
         self.init.reload().await.expect("it reads its files");
         self.init.enable(&name, Enablement::Enable).await.expect("it can be enabled");
@@ -116,7 +123,9 @@ impl<G: Ground> Units<G> {
                 told += &format!(" {:?}", unit.service.and_then(|service| service.main_pid));
             }
             picture.insert(name.clone(), told);
-            for file in [name.clone(), format!("{name}.d"), format!("{name}.d/10-nice.conf")] {
+            let links = TARGETS.map(|target| format!("{target}.wants/{name}"));
+            let files = [name.clone(), format!("{name}.d"), format!("{name}.d/10-nice.conf")];
+            for file in files.into_iter().chain(links) {
                 if let Some(told) = told_of(&self.path(&file), is_exact) {
                     picture.insert(file, told);
                 }
@@ -177,11 +186,11 @@ impl<G: Ground> Fixture for Units<G> {
     }
 
     async fn put_same(&self) {
-        self.put("1000", "5").await;
+        self.put("1000", "5", TARGETS[0]).await;
     }
 
     async fn put_other(&self) {
-        self.put("3000", "7").await;
+        self.put("3000", "7", TARGETS[1]).await;
     }
 
     async fn disturb(&self) {

@@ -9,8 +9,10 @@ use super::{
     error::UnitError,
     init::{Enablement, InitSystem, Job, Unit},
     past::{Was, key},
+    protect,
     side::{FilePast, Side},
     sight::{is_enabled, is_masked},
+    step::on_change,
 };
 use crate::reconciler::{Owned, StepContext, Take};
 
@@ -38,15 +40,22 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
         let (side, name) = (self.side(spec.scope)?, spec.name.as_str());
         side.open().await?;
         let key = key(spec.scope, name);
+        let footing = (self.footing)();
         // Without a record nothing was changed, or all of it was given back already; the files have records of their own.
         let past = self.pasts.record(&key).await?;
         if let Some(past) = &past
             && past.was.is_none()
             && !spec.name.is_template()
         {
+            let is_up = side.unit(name).await?.active.is_up();
+            if let Some(what) = protect::footing_of(name, is_up, &footing).filter(|_| is_up) {
+                let why = "it is stopped with what it came with, and that is in use";
+                return Err(UnitError::Protected { unit: name.to_owned(), what, why });
+            }
             side.end(cx, name).await?;
         }
         let unit = if past.is_some() { side.unit(name).await? } else { Unit::default() };
+        let stands_on = protect::footing_of(name, unit.active.is_up(), &footing);
         if past.as_ref().is_some_and(|past| past.was.is_none()) && is_enabled(&unit.file_state) == Some(true)
         {
             side.init.enable(name, Enablement::Disable).await?;
@@ -55,10 +64,10 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
         if let Some(past) = past {
             side.reloads.reload(&side.init).await?;
             if let Some(was) = past.was {
-                let has_text = spec.content.is_some() || !spec.drop_ins.is_empty();
-                side.restore_links(name, was).await?;
-                if !spec.name.is_template() {
-                    side.restore_activity(cx, name, was, has_text).await?;
+                side.restore_links(spec, was, stands_on.is_some()).await?;
+                let unit = side.unit(name).await?;
+                if let Some(job) = job_back(spec, was, &unit).filter(|_| stands_on.is_none()) {
+                    side.run(cx, job, name, TAKES).await?;
                 }
             }
             self.pasts.change(&key, |record| *record = None).await?;
@@ -74,7 +83,7 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
         id: &ResourceId,
         owned: Owned<'_, SystemdUnitSpec>,
     ) -> Result<(), UnitError> {
-        let mark = self.mark(id);
+        let mark = self.mark();
         let applied = side.files_of(&mark, owned.spec);
         // What was begun of another unit is that one's own matter.
         let attempted =
@@ -106,16 +115,29 @@ impl<M: InitSystem> Side<M> {
         Ok(())
     }
 
-    async fn restore_links(&self, name: &str, was: Was) -> Result<(), UnitError> {
+    /// `stands_on_it`: whether the agent does, so that it is not masked.
+    async fn restore_links(
+        &self,
+        spec: &SystemdUnitSpec,
+        was: Was,
+        stands_on_it: bool,
+    ) -> Result<(), UnitError> {
+        let name = spec.name.as_str();
         let unit = self.unit(name).await?;
         let mut has_changed = false;
-        if is_masked(&unit) != was.masked {
+        if is_masked(&unit) != was.masked && !(was.masked && stands_on_it) {
             self.init.mask(name, was.masked).await?;
             has_changed = true;
         }
         let is = is_enabled(&unit.file_state);
-        if let Some(enabled) = was.enabled.filter(|enabled| !was.masked && is != Some(*enabled)) {
-            let change = if enabled { Enablement::Enable } else { Enablement::Disable };
+        // The links may be those that our text asked for.
+        let change = match (was.enabled.filter(|_| !was.masked), is) {
+            (Some(true), Some(true)) if spec.content.is_some() => Some(Enablement::Reenable),
+            (None, _) | (Some(true), Some(true)) | (Some(false), Some(false)) => None,
+            (Some(true), _) => Some(Enablement::Enable),
+            (Some(false), _) => Some(Enablement::Disable),
+        };
+        if let Some(change) = change {
             self.init.enable(name, change).await?;
             has_changed = true;
         }
@@ -124,21 +146,46 @@ impl<M: InitSystem> Side<M> {
         }
         Ok(())
     }
+}
 
-    /// `had_text`: whether what runs may run by a text that was ours.
-    async fn restore_activity(
-        &self,
-        cx: &StepContext,
-        name: &str,
-        was: Was,
-        had_text: bool,
-    ) -> Result<(), UnitError> {
-        let unit = self.unit(name).await?;
-        match (was.active, unit.active.is_up()) {
-            (true, false) if !unit.is_complete() => self.run(cx, Job::Start, name, TAKES).await,
-            (true, true) if had_text => self.run(cx, Job::TryRestart, name, TAKES).await,
-            (false, true) => self.run(cx, Job::Stop, name, TAKES).await,
-            _ => Ok(()),
+/// What is done with a unit, once its files and links are as they were, so that its activity is, too. What runs by a text of ours goes on with its own as it was asked to for any change.
+fn job_back(spec: &SystemdUnitSpec, was: Was, unit: &Unit) -> Option<Job> {
+    let had_text = spec.content.is_some() || !spec.drop_ins.is_empty();
+    match (was.active, unit.active.is_up()) {
+        _ if spec.name.is_template() => None,
+        (true, false) if !unit.is_complete() => Some(Job::Start),
+        (true, true) if had_text => on_change(spec.on_change),
+        (false, true) => Some(Job::Stop),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use manifest_types::kinds::systemd_unit::LoadState;
+    use serde_json::json;
+
+    use super::*;
+    use crate::systemd_unit::init::Active;
+
+    #[test]
+    fn activity_comes_back_as_it_was_and_no_further_than_it_was_asked_for() {
+        let unit = |active| Unit { load_state: LoadState::Loaded, active, ..Unit::default() };
+        let text = "[Service]\nExecStart=/bin/true\n";
+        for (more, was_active, now, then) in [
+            (json!({ "content": text }), true, Active::Active, Some(Job::TryRestart)),
+            (json!({ "content": text, "onChange": "Reload" }), true, Active::Active, Some(Job::Reload)),
+            (json!({ "content": text, "onChange": "None" }), true, Active::Active, None),
+            (json!({}), true, Active::Active, None),
+            (json!({}), true, Active::Inactive, Some(Job::Start)),
+            (json!({}), false, Active::Active, Some(Job::Stop)),
+            (json!({ "name": "a@.service" }), false, Active::Active, None),
+        ] {
+            let mut spec = json!({ "name": "a.service" });
+            spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+            let spec = serde_json::from_value(spec).unwrap();
+            let was = Was { enabled: None, masked: false, active: was_active };
+            assert_eq!(job_back(&spec, was, &unit(now)), then, "{more} {was_active} {now:?}");
         }
     }
 }

@@ -156,7 +156,7 @@ impl Read {
     /// Whether a unit that has failed is left alone for a while.
     fn rests(&self) -> bool {
         let Self { unit, failed_since: Some(since), .. } = self else { return false };
-        let is_at_limit = unit.result == "start-limit-hit";
+        let is_at_limit = fare::was_given_up(unit);
         let rest = if is_at_limit { RESTS_AT_LIMIT } else { RESTS };
         (is_at_limit || self.short_failures >= fare::LOOP) && since.elapsed() < rest
     }

@@ -28,6 +28,44 @@ pub struct Footing {
     pub engine: Option<String>,
 }
 
+/// What the agent, and all that runs, stand or fall with.
+const ROOTS: [&str; 6] =
+    ["-.slice", "init.scope", "system.slice", "sysinit.target", "basic.target", "multi-user.target"];
+/// What ends the device's work, or halts it, when it is started.
+const ENDS: [&str; 19] = [
+    "poweroff.target",
+    "halt.target",
+    "reboot.target",
+    "kexec.target",
+    "soft-reboot.target",
+    "exit.target",
+    "shutdown.target",
+    "final.target",
+    "umount.target",
+    "rescue.target",
+    "rescue.service",
+    "emergency.target",
+    "emergency.service",
+    "sleep.target",
+    "suspend.target",
+    "hibernate.target",
+    "hybrid-sleep.target",
+    "suspend-then-hibernate.target",
+    "ctrl-alt-del.target",
+];
+
+/// What a unit is to the agent, if it stands on it. `is_up`: whether the unit runs, which is when it is in use.
+pub(super) fn footing_of(name: &str, is_up: bool, footing: &Footing) -> Option<&'static str> {
+    let engine = ENGINES.iter().find(|(_, units)| units.contains(&name)).map(|(engine, _)| *engine);
+    match engine {
+        _ if BUS.contains(&name) => Some("the message bus, or a part of it"),
+        _ if NETWORK.contains(&name) && is_up => Some("the network backend in use"),
+        Some(engine) if footing.engine.as_deref() == Some(engine) => Some("the container engine in use"),
+        _ if ROOTS.contains(&name) => Some("what everything on the device stands on"),
+        _ => None,
+    }
+}
+
 /// An error if bringing about `spec` would take away what the agent stands on. `is_up`: whether the unit runs, which is when it is in use.
 pub(super) fn check(spec: &SystemdUnitSpec, is_up: bool, footing: &Footing) -> Result<(), UnitError> {
     let name = spec.name.as_str();
@@ -35,13 +73,10 @@ pub(super) fn check(spec: &SystemdUnitSpec, is_up: bool, footing: &Footing) -> R
     if footing.own.as_deref() == Some(name) || name == "holdfast.service" {
         return refuse("the agent's own unit", "it does not change what runs it");
     }
-    let engine = ENGINES.iter().find(|(_, units)| units.contains(&name)).map(|(engine, _)| *engine);
-    let what = match engine {
-        _ if BUS.contains(&name) => "the message bus, or a part of it",
-        _ if NETWORK.contains(&name) && is_up => "the network backend in use",
-        Some(engine) if footing.engine.as_deref() == Some(engine) => "the container engine in use",
-        _ => return Ok(()),
-    };
+    if ENDS.contains(&name) && spec.state == Some(ActiveState::Active) {
+        return refuse("what ends the device's work", "it is not started");
+    }
+    let Some(what) = footing_of(name, is_up, footing) else { return Ok(()) };
     if spec.masked == Some(true) {
         return refuse(what, "it is not masked");
     }
@@ -82,6 +117,8 @@ mod tests {
             ),
             (json!({ "name": "NetworkManager.service", "state": "Inactive" }), true, "the network backend"),
             (json!({ "name": "docker.socket", "masked": true }), true, "the container engine"),
+            (json!({ "name": "sysinit.target", "state": "Inactive" }), true, "stands on"),
+            (json!({ "name": "poweroff.target", "state": "Active" }), false, "ends the device's work"),
         ] {
             let said = says(spec.clone(), is_up);
             assert!(said.as_ref().is_some_and(|said| said.contains(why)), "{spec}: {said:?}");
@@ -93,6 +130,7 @@ mod tests {
         for (spec, is_up) in [
             (json!({ "name": "pump.service", "masked": true }), true),
             (json!({ "name": "podman.socket", "state": "Inactive" }), true),
+            (json!({ "name": "suspend.target", "masked": true }), false),
             (json!({ "name": "systemd-networkd.service", "masked": true }), false),
             (json!({ "name": "docker.service", "dropIns": { "a.conf": "[Service]\nNice=1\n" } }), true),
             (

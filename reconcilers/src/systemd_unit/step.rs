@@ -208,6 +208,10 @@ impl<M: InitSystem> Scene<'_, M> {
             side.init.mask(name, false).await?;
             has_changed = true;
         }
+        // It is enabled by way of others only, and never is itself.
+        if put.spec.enabled == Some(true) && unit.file_state == "indirect" {
+            return Err(UnitError::NotInstallable(name.to_owned()));
+        }
         let change = match (put.spec.enabled, is_enabled(&unit.file_state)) {
             (Some(true), Some(true)) if is_text_new => Some(Enablement::Reenable),
             (Some(true), Some(true)) | (None, _) => None,
@@ -245,18 +249,23 @@ impl<M: InitSystem> Scene<'_, M> {
     }
 }
 
+/// What makes a unit that runs go on with another text.
+pub(super) fn on_change(wanted: OnChange) -> Option<Job> {
+    match wanted {
+        OnChange::Restart => Some(Job::TryRestart),
+        OnChange::Reload => Some(Job::Reload),
+        OnChange::ReloadOrRestart => Some(Job::ReloadOrTryRestart),
+        OnChange::None => None,
+    }
+}
+
 /// What is to be done with a unit, if anything.
 fn job(spec: &SystemdUnitSpec, unit: &Unit, is_restart_due: bool) -> Option<Job> {
     let is_up = unit.active.is_up();
     match spec.state {
         Some(ActiveState::Inactive) => is_up.then_some(Job::Stop),
         Some(ActiveState::Active) if !is_up && (is_restart_due || !unit.is_complete()) => Some(Job::Start),
-        Some(ActiveState::Active) | None if is_restart_due && is_up => match spec.on_change {
-            OnChange::Restart => Some(Job::TryRestart),
-            OnChange::Reload => Some(Job::Reload),
-            OnChange::ReloadOrRestart => Some(Job::ReloadOrTryRestart),
-            OnChange::None => None,
-        },
+        Some(ActiveState::Active) | None if is_restart_due && is_up => on_change(spec.on_change),
         Some(ActiveState::Active) | None => None,
     }
 }

@@ -6,16 +6,14 @@ use manifest_types::{
         file::{FileContent, FileSpec, FileType, Mode},
         systemd_unit::{SystemdUnitSpec, UnitText},
     },
-    name::{AgentId, ResourceId},
+    name::AgentId,
 };
 
 /// Whose a unit is.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Mark {
-    /// The agent.
+    /// The agent. Which of its resources, the ledger says: one that gets another id changes no file.
     pub agent: AgentId,
-    /// The resource.
-    pub resource: ResourceId,
 }
 
 /// One file of a unit.
@@ -32,11 +30,7 @@ pub struct UnitFile {
 impl Mark {
     /// A text as it is written to a unit's file.
     pub fn write(&self, text: &UnitText) -> String {
-        let Self { agent, resource } = self;
-        format!(
-            "# Held by holdfast (agent {agent}, resource {resource}): a change here is taken back.\n{}",
-            text.as_str()
-        )
+        format!("# Held by holdfast (agent {}): a change here is taken back.\n{}", self.agent, text.as_str())
     }
 }
 
@@ -97,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_spec_is_written_to_the_files_of_its_unit() {
-        let mark = Mark { agent: "pump-17".parse().unwrap(), resource: "pump".parse().unwrap() };
+        let mark = Mark { agent: "pump-17".parse().unwrap() };
         let spec: SystemdUnitSpec = serde_json::from_value(json!({
             "name": "pump.service", "content": "[Service]\nExecStart=/pump\n", "dropIns": { "10-nice.conf": "[Service]\nNice=5\n" }
         }))
@@ -114,7 +108,7 @@ mod tests {
         let text = files[0].spec.content.as_ref().and_then(FileContent::bytes).unwrap();
         assert_eq!(
             std::str::from_utf8(text).unwrap(),
-            "# Held by holdfast (agent pump-17, resource pump): a change here is taken back.\n[Service]\nExecStart=/pump\n"
+            "# Held by holdfast (agent pump-17): a change here is taken back.\n[Service]\nExecStart=/pump\n"
         );
         assert_eq!(files[0].bare, Some(Digest::of(b"[Service]\nExecStart=/pump\n")));
         let masked = serde_json::from_value(json!({ "name": "pump.service", "masked": true })).unwrap();
