@@ -163,3 +163,19 @@ impl Bus {
         path.is_none_or(|path| std::path::Path::new(path).exists())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn no_bus_has_no_services_and_of_a_silent_one_it_cannot_be_said() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("bus");
+        let bus = Bus::new(format!("unix:path={}", path.display()));
+        assert!(matches!(bus.has("org.example").await, Ok(false)));
+        let silent = tokio::net::UnixListener::bind(&path).unwrap();
+        assert!(matches!(bus.has("org.example").await, Err(CallError::Away { .. })));
+        drop(silent);
+    }
+}

@@ -228,7 +228,13 @@ fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>)
         return;
     }
     let has_lost = all_routes_go(&moves.all[begun..]);
-    let is_own = |route: &&Route| if leases { route.protocol != KERNEL } else { !route.follows() };
+    // What leads to the neighbours of a bare address was made by whoever has given that.
+    let is_bare =
+        |route: &Route| was.addresses.iter().any(|addr| addr.is_bare && addr.net.trunc() == route.to);
+    let is_own = |route: &&Route| match route.protocol {
+        KERNEL => is_bare(route),
+        _ => leases || !route.follows(),
+    };
     let lost = was
         .routes
         .iter()

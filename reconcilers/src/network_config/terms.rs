@@ -140,9 +140,9 @@ impl Addr {
         Self { net, is_leased: false, peer: None, is_bare: false }
     }
 
-    /// Whether it is this address, whoever has given it.
+    /// Whether it is this address, whoever has given it, and in whichever way.
     pub fn is_as(&self, other: &Self) -> bool {
-        Self { is_leased: other.is_leased, ..*self } == *other
+        (self.net, self.peer) == (other.net, other.peer)
     }
 
     /// Whether the kernel gives it to every interface by itself.

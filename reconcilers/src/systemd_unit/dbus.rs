@@ -8,7 +8,8 @@ use std::{
 
 use futures_util::stream::BoxStream;
 use manifest_types::kinds::systemd_unit::{LoadState, Scope};
-use tokio::{sync::broadcast, task::AbortHandle, time::timeout};
+use tokio::{sync::broadcast, time::timeout};
+use tokio_util::task::AbortOnDropHandle;
 use zbus::{
     message::Message,
     zvariant::{DynamicType, OwnedObjectPath},
@@ -69,7 +70,8 @@ struct Shared {
 #[derive(Debug)]
 struct Heard {
     version: String,
-    listener: AbortHandle,
+    /// Ends with this.
+    listener: AbortOnDropHandle<()>,
 }
 
 impl Systemd {
@@ -123,13 +125,13 @@ impl Systemd {
             loads: Arc::clone(&self.0.loads),
             events: self.0.events.clone(),
         };
-        let listener = tokio::spawn(tells.tell(signals)).abort_handle();
+        let listener = AbortOnDropHandle::new(tokio::spawn(tells.tell(signals)));
         let subscribed = async {
             // Without that, systemd tells nobody of what happens to its units.
             bus.call(SYSTEMD, "Subscribe", &()).await?;
             bus.property(SYSTEMD, "Version").await
         };
-        let version = subscribed.await.inspect_err(|_| listener.abort())?;
+        let version = subscribed.await?;
         Ok(Heard { version: String::try_from(version).unwrap_or_default(), listener })
     }
 

@@ -118,7 +118,10 @@ fn change(link: &mut Link, one: &Move) -> Result<(), KernelError> {
             link.is_up = *is_up;
             link.oper_state = if *is_up { "up" } else { "down" }.into();
             link.routes = match is_up {
-                true => link.addresses.iter().map(|addr| connected(*addr)).collect(),
+                true => {
+                    let own = link.addresses.iter().filter(|addr| !addr.is_bare);
+                    own.map(|addr| connected(*addr)).collect()
+                }
                 false => BTreeSet::new(),
             };
         }
@@ -129,7 +132,7 @@ fn change(link: &mut Link, one: &Move) -> Result<(), KernelError> {
                 return refused(libc::EEXIST);
             }
             link.addresses.insert(*addr);
-            if link.is_up {
+            if link.is_up && !addr.is_bare {
                 link.routes.insert(connected(*addr));
             }
         }

@@ -76,6 +76,11 @@ async fn what_is_beside_a_plain_address_and_route_comes_back_too() {
     for asked in [Asked::AddAddress(peer), Asked::AddRoute(far), Asked::AddRoute(from)] {
         rig.kernel.abuse("eth0", asked).unwrap();
     }
+    let bare = Addr { is_bare: true, ..Addr::of(net("10.2.0.1/24")) };
+    rig.kernel.abuse("eth0", Asked::AddAddress(bare)).unwrap();
+    let near =
+        Route { protocol: terms::KERNEL, ..Route::of(net("10.2.0.0/24"), None, 100, terms::MAIN_TABLE) };
+    rig.kernel.abuse("eth0", Asked::AddRoute(near)).unwrap();
     rig.kernel.abuse("eth1", Asked::AddAddress(Addr::of(net("10.6.0.1/24")))).unwrap();
     rig.kernel.abuse("eth1", Asked::Up(false)).unwrap();
     let before = rig.links().await;
