@@ -55,7 +55,7 @@ pub struct NetworkConfigSpec {
     /// Who knows names, on the network at this interface.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dns: Option<Dns>,
-    /// The interfaces of a bridge. They are its own: they have no resources and no addresses of theirs.
+    /// The interfaces of a bridge. They are its own: they have no resources and no addresses of theirs. What containers plug into it is not among them, and left there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<InterfaceName>,
     /// What a VLAN is made of.

@@ -126,7 +126,9 @@ pub enum UnitError {
         rolled_back: bool,
     },
     /// It has nothing that says when it is started at boot.
-    #[error("{0} cannot be enabled: its text has no section [Install] with WantedBy= or the like")]
+    #[error(
+        "{0} cannot be enabled: its text has no section [Install] with WantedBy= or the like (with Also= alone, name the other unit)"
+    )]
     NotInstallable(String),
     /// A job went wrong.
     #[error("{doing} {unit} ended with {result}{}{}", told(.why), ended_with(.printed))]
