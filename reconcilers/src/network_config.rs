@@ -121,8 +121,8 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let Some(spec) = spec else { return Err(NetworkError::Missing(target.id.to_string())) };
         let name = resolve(spec, links);
         let former = target.owned.as_ref().filter(|owned| owned.applied).map(|owned| owned.spec);
-        let held = record.held_under(target.id, name.as_deref(), former.is_some());
-        let was = name.as_ref().and_then(|name| held?.kernel.get(name));
+        let held = record.held_under(target.id, name.as_deref(), links, former.is_some());
+        let was = name.as_ref().and_then(|name| held.as_ref()?.kernel.get(name));
         let mut sight = Sight {
             meant: meant(spec),
             backend: self.backend_name(),
@@ -137,7 +137,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let Some(name) = name else { return Ok(sight) };
         let setup = Setup::of(&name, spec);
         if target.wanted.is_some() {
-            let former = held.map(|held| held.without(&setup)).unwrap_or_default();
+            let former = held.map(|held| held.without(&setup, None)).unwrap_or_default();
             sight.former = former.kernel.into_keys().collect();
         }
         if let Some(former) = former.filter(|_| target.wanted.is_some()) {
@@ -243,7 +243,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
                 Change::Take(take) => (take.id, take.owned, take.owned.spec),
             };
             let Some(name) = resolve(spec, links) else { continue };
-            let former = record.other_holder(&name, id).filter(|_| !record.held.contains_key(id));
+            let former = record.other_holder(&name, links, id).filter(|_| !record.held.contains_key(id));
             // One that nobody has spoken of is of a ledger that was lost.
             let is_former = |other: &&ResourceId| owned.applied || !lock(&self.known).contains(*other);
             renamed.extend(former.filter(is_former).map(|other| (other.clone(), id.clone())));

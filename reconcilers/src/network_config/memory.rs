@@ -5,14 +5,14 @@ use std::{
     path::Path,
 };
 
-use manifest_types::{digest::Digest, name::ResourceId};
+use manifest_types::{digest::Digest, kinds::network_config::Mac, name::ResourceId};
 use serde::{Deserialize, Serialize};
 
 use super::{
     backend::{Saved, Trial},
     moves::Snapshot,
     setup::Setup,
-    terms::Link,
+    terms::{Link, Links},
 };
 use crate::books::{Books, NotRemembered};
 
@@ -42,24 +42,56 @@ pub(super) struct Checkpoint {
     pub(super) kernel: Snapshot,
     /// In the words of what manages them.
     pub(super) saved: Saved,
+    /// Of what is held: the one that the resource is about, beside which it changes others.
+    #[serde(default)]
+    pub(super) own: Option<Own>,
+}
+
+/// The interface that a resource is about.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Own {
+    pub(super) name: String,
+    /// The address by which it was meant, if it was meant by that: names may change with the boot.
+    pub(super) mac: Option<Mac>,
+}
+
+impl Own {
+    /// Whether it is the one of this name now.
+    fn is(&self, name: &str, links: &Links) -> bool {
+        let mac = links.get(name).and_then(|link| link.mac);
+        match self.mac {
+            Some(own) => mac == Some(own),
+            None => self.name == name,
+        }
+    }
 }
 
 impl Record {
-    /// Who holds an interface, but for this one.
-    pub(super) fn other_holder(&self, name: &str, but: &ResourceId) -> Option<&ResourceId> {
+    /// Whose an interface is, but for this one.
+    pub(super) fn other_holder(&self, name: &str, links: &Links, but: &ResourceId) -> Option<&ResourceId> {
         let mut others = self.held.iter().filter(|(id, _)| *id != but);
-        others.find(|(_, held)| held.kernel.contains_key(name)).map(|(id, _)| id)
+        let is_own = |held: &Checkpoint| held.own.as_ref().is_some_and(|own| own.is(name, links));
+        others.find(|(_, held)| is_own(held)).map(|(id, _)| id)
     }
 
-    /// What is held under an id. One that has got another id holds what it held under the former one.
+    /// What is held under an id, but for what is another's by now.
+    pub(super) fn held_by(&self, id: &ResourceId, links: &Links) -> Option<Checkpoint> {
+        let mut held = self.held.get(id)?.clone();
+        held.kernel.retain(|name, _| self.other_holder(name, links, id).is_none());
+        held.saved.0.retain(|name, _| held.kernel.contains_key(name));
+        Some(held)
+    }
+
+    /// The same; one that has got another id holds what it held under the former one.
     pub(super) fn held_under(
         &self,
         id: &ResourceId,
         name: Option<&str>,
+        links: &Links,
         was_applied: bool,
-    ) -> Option<&Checkpoint> {
-        let former = || self.held.get(self.other_holder(name?, id)?);
-        self.held.get(id).or_else(|| former().filter(|_| was_applied))
+    ) -> Option<Checkpoint> {
+        let former = || self.held_by(self.other_holder(name?, links, id)?, links);
+        self.held_by(id, links).or_else(|| former().filter(|_| was_applied))
     }
 
     /// What was held under one id is held under another from now on.
@@ -82,15 +114,24 @@ impl Record {
 }
 
 impl Checkpoint {
-    /// Those of its interfaces that a setup has nothing to do with. What was a port of its bridge before is not among them.
-    pub(super) fn without(&self, setup: &Setup) -> Self {
+    /// Those of its interfaces that a setup has nothing to do with. What was a port of its bridge before is left out of it in the kernel, and is given back to what manages it
+    /// if we have told that otherwise: `former` is what was wanted before.
+    pub(super) fn without(&self, setup: &Setup, former: Option<&Setup>) -> Self {
         let names: BTreeSet<&str> = setup.touches().collect();
         let was_port =
             |was: &Option<Link>| was.as_ref().is_some_and(|was| was.master.as_deref() == Some(&setup.name));
         let mut rest = self.clone();
         rest.kernel.retain(|name, was| !names.contains(name.as_str()) && !was_port(was));
-        rest.saved.0.retain(|name, _| rest.kernel.contains_key(name));
+        rest.saved.0.retain(|name, _| {
+            let was_told = former.is_some_and(|former| former.ports.contains(name));
+            rest.kernel.contains_key(name) || (was_told && !names.contains(name.as_str()))
+        });
         rest
+    }
+
+    /// Whether there is nothing in it.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kernel.is_empty() && self.saved.0.is_empty()
     }
 }
 

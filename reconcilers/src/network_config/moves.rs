@@ -1,6 +1,6 @@
 //! What is to be asked of the kernel, one thing after the other, so that interfaces are as they are to be. Pure.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -179,10 +179,21 @@ pub fn back(links: &Links, was: &Snapshot, leases: bool) -> Vec<Move> {
             Moves { link: name, all: &mut all }.push(Change::Remove);
         }
     }
+    // A bridge that is not there, and does not come back, has no ports.
+    let stays = |master: &String| match was.get(master) {
+        Some(was) => was.is_some(),
+        None => links.contains_key(master),
+    };
     for (name, was) in was.iter().filter_map(|(name, was)| Some((name, was.as_ref()?))) {
-        one_back(links.get(name), was, leases, &mut Moves { link: name, all: &mut all });
+        let was = Link { master: was.master.clone().filter(stays), ..was.clone() };
+        one_back(links.get(name), &was, leases, &mut Moves { link: name, all: &mut all });
     }
     all
+}
+
+/// Whether what has the name now is other hardware.
+fn is_other_hardware(now: &Link, was: &Link) -> bool {
+    now.made.is_none() && was.made.is_none() && was.mac.is_some() && now.mac != was.mac
 }
 
 fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>) {
@@ -196,6 +207,7 @@ fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>)
             moves.push(Change::Make(made.clone()));
             &none
         }
+        (Some(now), _) if is_other_hardware(now, was) => return,
         (Some(now), _) => now,
         (None, Some(made @ (Made::Bridge | Made::Vlan { .. } | Made::Veth { .. }))) => {
             moves.push(Change::Make(made.clone()));
@@ -229,11 +241,16 @@ fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>)
     }
     let has_lost = all_routes_go(&moves.all[begun..]);
     // What leads to the neighbours of a bare address was made by whoever has given that.
-    let is_bare =
-        |route: &Route| was.addresses.iter().any(|addr| addr.is_bare && addr.net.trunc() == route.to);
-    let is_own = |route: &&Route| match route.protocol {
-        KERNEL => is_bare(route),
-        _ => leases || !route.follows(),
+    let of_bare = |route: &Route| {
+        let mut bare = was.addresses.iter().filter(is_back).filter(|addr| addr.is_bare);
+        bare.any(|addr| addr.net.trunc() == route.to)
+    };
+    // What goes by an address that does not come back does not, either.
+    let is_gone =
+        |source: IpAddr| was.addresses.iter().any(|addr| addr.net.addr() == source && !is_back(&addr));
+    let is_own = |route: &&Route| {
+        let is_ours = if route.protocol == KERNEL { of_bare(route) } else { leases || !route.follows() };
+        is_ours && !route.source.is_some_and(is_gone)
     };
     let lost = was
         .routes

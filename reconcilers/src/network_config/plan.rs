@@ -21,7 +21,7 @@ use super::{
     memory::{Checkpoint, Record},
     resolve,
     setup::{self, Setup},
-    terms::{Link, Links, Made},
+    terms::{Addr, Link, Links, Made},
     transaction::{Planned, Work},
 };
 use crate::{
@@ -66,24 +66,27 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let name = resolve(put.spec, links).ok_or_else(|| unresolved(put.spec, links))?;
         let setup = Setup::of(&name, put.spec);
         setup.touches().try_for_each(|name| protect(name, links))?;
-        if let Some(by) = record.other_holder(&name, put.id) {
+        if let Some(by) = record.other_holder(&name, links, put.id) {
             return Err(NetworkError::Taken { name, by: by.to_string() });
         }
         let former = former(put.owned, &name);
         fits(&setup, links, record.held.get(put.id))?;
         let wanted = Wanted { spec: put.spec, setup, former };
-        let held = record.held.get(put.id).cloned().unwrap_or_default();
-        let released = held.without(&wanted.setup);
+        let held = record.held_by(put.id, links).unwrap_or_default();
+        let released = held.without(&wanted.setup, wanted.former.as_ref());
         let mut differences = wanted.setup.differences(links);
         differences.extend(setup::stale_differences(links, &wanted.setup, wanted.former.as_ref()));
         differences.extend(self.backend.differences(&wanted).await?);
-        if differences.is_empty() && released.kernel.is_empty() {
+        if differences.is_empty() && released.is_empty() {
             return Ok(None);
         }
         let touched = wanted.setup.touches().chain(released.kernel.keys().map(String::as_str));
         let ports = wanted.setup.leaving(links);
         let interfaces: BTreeSet<String> = touched.chain(ports).map(str::to_owned).collect();
-        can_be_put_back(&interfaces, links)?;
+        let on_trial = record.confirmed.get(put.id) != Some(&put.digest);
+        if on_trial {
+            can_be_put_back(&interfaces, links)?;
+        }
         let fields: Vec<_> = differences.iter().map(|difference| difference.path.as_str()).collect();
         let tried = format!("a change of {name} ({})", fields.join(", "));
         let confirm = &put.spec.confirm;
@@ -94,7 +97,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         Ok(Some(Planned {
             id: put.id,
             interfaces,
-            on_trial: record.confirmed.get(put.id) != Some(&put.digest),
+            on_trial,
             probes: confirm.checks.iter().map(|check| probe(check, &name, after.clone(), is_given)).collect(),
             probes_before: confirm
                 .checks
@@ -108,33 +111,28 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
     }
 }
 
-/// Whoever wants an address that another one wants, too, or has: with which.
+/// Whoever wants an address that another one wants, too, or has: with which. What was confirmed keeps it against what is on trial.
 pub(super) fn shared(plan: &[Planned<'_>], links: &Links) -> BTreeMap<ResourceId, NetworkError> {
-    let addresses = plan.iter().flat_map(|planned| {
-        let setup = match &planned.work {
-            Work::Put { wanted, .. } => Some(&wanted.setup),
-            Work::Take { .. } => None,
-        };
-        let families = setup.into_iter().flat_map(|setup| &setup.families);
-        families.flat_map(|family| &family.addresses).map(|net| (net.addr(), planned.id))
-    });
-    let mut first: BTreeMap<IpAddr, &ResourceId> = BTreeMap::new();
-    let mut shared = BTreeMap::new();
-    for (address, id) in addresses {
-        let Some(other) = first.insert(address, id).filter(|other| *other != id) else { continue };
-        for (one, with) in [(id, other), (other, id)] {
-            shared.insert(one.clone(), NetworkError::SharedAddress { address, with: with.to_string() });
-        }
-    }
+    let wanted = |planned: &Planned<'_>| -> BTreeSet<IpAddr> {
+        let Work::Put { wanted, .. } = &planned.work else { return BTreeSet::new() };
+        let nets = wanted.setup.families.iter().flat_map(|family| &family.addresses);
+        // Each link has its own of these.
+        nets.filter(|net| !Addr::of(**net).is_kernels()).map(ipnet::IpNet::addr).collect()
+    };
     let changing: BTreeSet<&String> = plan.iter().flat_map(|planned| &planned.interfaces).collect();
     let others = links.iter().filter(|(name, _)| !changing.contains(name));
-    let others: Vec<_> = others
+    let others: BTreeMap<IpAddr, &String> = others
         .flat_map(|(name, link)| link.addresses.iter().map(move |addr| (addr.net.addr(), name)))
         .collect();
-    for (address, id) in first {
-        if let Some((_, name)) = others.iter().find(|(other, _)| *other == address) {
-            let with = (*name).clone();
-            shared.entry(id.clone()).or_insert(NetworkError::SharedAddress { address, with });
+    let mut shared = BTreeMap::new();
+    for planned in plan.iter().filter(|planned| planned.on_trial) {
+        let own = wanted(planned);
+        let rivals = plan.iter().filter(|other| other.id != planned.id);
+        let rivals =
+            rivals.flat_map(|other| wanted(other).into_iter().map(|address| (address, other.id.to_string())));
+        let there = others.iter().map(|(address, name)| (*address, (*name).clone()));
+        if let Some((address, with)) = rivals.chain(there).find(|(address, _)| own.contains(address)) {
+            shared.insert(planned.id.clone(), NetworkError::SharedAddress { address, with });
         }
     }
     shared
@@ -142,11 +140,17 @@ pub(super) fn shared(plan: &[Planned<'_>], links: &Links) -> BTreeMap<ResourceId
 
 /// What is changed must be what can be put back.
 fn can_be_put_back(interfaces: &BTreeSet<String>, links: &Links) -> Result<(), NetworkError> {
-    let found = interfaces.iter().filter_map(|name| Some((name, links.get(name)?.beyond.first()?)));
-    match found.into_iter().next() {
-        Some((name, what)) => Err(NetworkError::Beyond { name: name.clone(), what: what.clone() }),
-        None => Ok(()),
+    for (name, link) in interfaces.iter().filter_map(|name| Some((name, links.get(name)?))) {
+        let master = link
+            .master
+            .as_ref()
+            .filter(|master| links.get(*master).is_some_and(|master| master.made != Some(Made::Bridge)));
+        let place = master.map(|master| format!("a place in {master}, which is no bridge"));
+        if let Some(what) = link.beyond.first().cloned().or(place) {
+            return Err(NetworkError::Beyond { name: name.clone(), what });
+        }
     }
+    Ok(())
 }
 
 fn is_engines(name: &str) -> bool {
@@ -213,7 +217,7 @@ fn plan_take<'a>(
     links: &Links,
     record: &Record,
 ) -> Result<Option<Planned<'a>>, NetworkError> {
-    let Some(held) = record.held.get(take.id).cloned() else { return Ok(None) };
+    let Some(held) = record.held_by(take.id, links) else { return Ok(None) };
     let spec = take.owned.spec;
     let was_so = |claim| take.owned.held.get(&claim) == Some(&Before::Same);
     // What was there just so before us is left.

@@ -138,6 +138,9 @@ impl Setup {
             let word = |is_up: bool| if is_up { "Up" } else { "Down" };
             differences.push(Difference::in_place("state", word(self.is_up), word(link.is_up)));
         }
+        if let Some(master) = link.master.as_ref().filter(|_| self.is_up) {
+            differences.push(Difference::in_place("bridge", Value::Null, master.as_str()));
+        }
         if let Some(mtu) = self.mtu.filter(|mtu| *mtu != link.mtu) {
             differences.push(Difference::in_place("mtu", mtu, link.mtu));
         }

@@ -30,6 +30,7 @@ use crate::{
 };
 
 mod back;
+mod others;
 mod trial;
 
 crate::promises!(Interfaces<InMemory>);

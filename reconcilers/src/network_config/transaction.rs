@@ -173,7 +173,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let kernel: Snapshot =
             interfaces.iter().map(|name| (name.clone(), links.get(name).cloned())).collect();
         let names: Vec<String> = interfaces.iter().cloned().collect();
-        Ok(Checkpoint { kernel, saved: self.backend.save(&names).await? })
+        Ok(Checkpoint { kernel, saved: self.backend.save(&names).await?, own: None })
     }
 
     /// The checks that count: those that did not fail before the change, however long they were given.
@@ -270,7 +270,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
     async fn make(&self, plan: &[Planned<'_>], on_trial: bool) -> Result<(), NetworkError> {
         for planned in plan {
             let (Work::Take { held: back } | Work::Put { released: back, .. }) = &planned.work;
-            if !back.kernel.is_empty() {
+            if !back.is_empty() {
                 self.put_back(back, Rest::SameBoot).await.map_err(NetworkError::NotBack)?;
             }
         }

@@ -107,7 +107,14 @@ impl Systemd {
         if heard.take().is_some() {
             self.0.bus.forsake().await;
         }
-        let made = self.listen().await.map_err(|error| told(error, "Subscribe", ALL))?;
+        let made = match self.listen().await {
+            Ok(made) => made,
+            Err(error) => {
+                // Whatever it was, the same connection may not do better.
+                self.0.bus.forsake().await;
+                return Err(told(error, "Subscribe", ALL));
+            }
+        };
         let version = made.version.clone();
         *heard = Some(made);
         Ok(version)

@@ -13,7 +13,7 @@ use manifest_types::{
 };
 use serde_json::Value;
 
-use super::{Backend, BackendError, Kept, Saved, Unsupported, Wanted};
+use super::{Backend, BackendError, Kept, Saved, Trial, Unsupported, Wanted};
 use crate::{
     bus::{Bus, CallError, Object},
     durable,
@@ -139,6 +139,11 @@ impl Backend for Networkd {
             }
         }
         self.reload().await
+    }
+
+    /// Between its files and the daemon, the agent may have ended.
+    async fn abandon(&self, _: &Saved, _: Option<&Trial>) -> Result<(), BackendError> {
+        if self.bus.has(SERVICE).await.map_err(Self::away)? { self.reload().await } else { Ok(()) }
     }
 
     async fn restore(&self, saved: &Saved) -> Result<(), BackendError> {

@@ -1,15 +1,24 @@
 //! What is noted of a change as it goes on. Pure.
 
+use std::collections::BTreeSet;
+
 use super::{Planned, Probe, Work};
-use crate::network_config::memory::{Checkpoint, Open, Record, Undone};
+use crate::network_config::memory::{Checkpoint, Open, Own, Record, Undone};
 
 /// Notes what is about to be done, and how what is changed for the first time was before.
 pub(super) fn begin(record: &mut Record, plan: &[Planned<'_>], before: &Checkpoint, open: Option<Open>) {
     for planned in plan {
-        if let Work::Put { .. } = planned.work {
-            let own = planned.interfaces.clone();
+        if let Work::Put { wanted, released, .. } = &planned.work {
             let held = record.held.entry(planned.id.clone()).or_default();
-            for name in own {
+            let mac = wanted.spec.matched.mac;
+            held.own = Some(Own { name: wanted.setup.name.clone(), mac });
+            // Ports that others give a bridge once it is held are not as it was before.
+            let is_first = !held.kernel.contains_key(&wanted.setup.name);
+            let own: BTreeSet<&str> = wanted.setup.touches().collect();
+            let is_held = |name: &&String| {
+                is_first || own.contains(name.as_str()) || released.kernel.contains_key(*name)
+            };
+            for name in planned.interfaces.iter().filter(is_held).cloned() {
                 let was = before.kernel.get(&name).cloned().flatten();
                 held.kernel.entry(name.clone()).or_insert(was);
                 let saved = before.saved.0.get(&name).cloned();
@@ -52,7 +61,7 @@ pub(super) fn keep(record: &mut Record, plan: &[Planned<'_>], probes: &[Probe]) 
                     (&planned.work, record.held.get_mut(planned.id))
                 {
                     held.kernel.retain(|name, _| !released.kernel.contains_key(name));
-                    held.saved.0.retain(|name, _| !released.kernel.contains_key(name));
+                    held.saved.0.retain(|name, _| !released.saved.0.contains_key(name));
                 }
             }
             None => record.forget(planned.id),

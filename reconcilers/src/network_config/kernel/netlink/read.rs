@@ -150,7 +150,12 @@ fn route(packet: &Packet) -> Option<Route> {
 /// The interfaces of a route that has several ways, or one that is told by a number, and what it is for people.
 fn beyond(packet: &Packet) -> Option<(Vec<u32>, String)> {
     let all = packet.attributes(ROUTE);
-    let to = route(packet)?.to;
+    let route = route(packet)?;
+    // What the network says it says again.
+    if route.follows() {
+        return None;
+    }
+    let to = route.to;
     if let Some(mut rest) = all.get(libc::RTA_MULTIPATH) {
         let mut ways = Vec::new();
         while let Some(way) = rest.get(..WAY) {
