@@ -29,7 +29,8 @@ pub use health::{ExecProbe, Healthcheck, HttpProbe, Probe, Probes, TcpProbe};
 pub use mounts::{Mount, MountType, Propagation};
 pub use ports::{Attachment, NetworkMode, Port, PortRange, Protocol};
 pub use running::{
-    Capabilities, Desired, Device, Limits, Logging, PullPolicy, RestartPolicy, Strategy, Ulimit, Update,
+    Capabilities, CgroupNamespace, CpuSet, Desired, Device, DeviceRequest, Limits, Logging, PullPolicy,
+    RestartPolicy, Strategy, Ulimit, Update,
 };
 
 /// What a manifest wants of a container.
@@ -71,6 +72,9 @@ pub struct ContainerSpec {
     /// The host name that it sees. Default: the engine chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hostname: Option<String>,
+    /// The domain that it thinks it is in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub domainname: Option<String>,
     /// Its ports that can be reached through the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ports: Vec<Port>,
@@ -134,6 +138,9 @@ pub struct ContainerSpec {
     /// Rules on devices in the kernel's form, such as `c 188:* rwm`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub device_cgroup_rules: Vec<String>,
+    /// Devices that a driver of the engine finds for it, such as processors for graphics.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub device_requests: Vec<DeviceRequest>,
     /// Settings of the kernel in its namespaces.
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub sysctls: Texts,
@@ -155,6 +162,30 @@ pub struct ContainerSpec {
     /// Whose processes it sees: `host`, `container:NAME`. Default: its own.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pid: Option<String>,
+    /// Whose names of the host it has: `host`. Default: its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uts: Option<String>,
+    /// Whose users it has, such as `host`. Default: the engine chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub userns: Option<String>,
+    /// Whose control groups it sees. Default: the engine chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup: Option<CgroupNamespace>,
+    /// The control group that its own is below. Default: the engine chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cgroup_parent: Option<String>,
+    /// What runs it, of those that the engine knows. Default: the engine chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub runtime: Option<String>,
+    /// How soon the kernel kills it when the device runs out of memory: from -1000 (never) to 1000 (first). Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub oom_score_adj: Option<i16>,
+    /// Whether the kernel leaves it alone when it reaches its limit of memory. Needs cgroup v1.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub oom_kill_disable: bool,
+    /// Options of the engine's storage for its file system, such as `size`.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub storage_opt: Texts,
     /// Where its output goes. Default: the engine chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logging: Option<Logging>,
@@ -263,6 +294,12 @@ impl ContainerSpec {
                 "must be private, shareable, host, none or container:NAME",
             ));
         }
+        if self.uts.as_deref().is_some_and(|uts| uts != "host") {
+            problems.push(Problem::new(at.key("uts"), "must be host"));
+        }
+        if self.oom_score_adj.is_some_and(|score| !(-1000..=1000).contains(&score)) {
+            problems.push(Problem::new(at.key("oomScoreAdj"), "must be -1000 at least and 1000 at most"));
+        }
         if let Some(pid) = self.pid.as_deref()
             && !(pid == "host" || of_another(pid))
         {
@@ -285,7 +322,7 @@ impl ResourceSpec for ContainerSpec {
             self.resources.problems(),
             self.healthcheck.iter().flat_map(Healthcheck::problems).collect(),
             self.probes.problems(),
-            running::problems(&self.devices, &self.ulimits),
+            running::problems(self),
         ]
         .concat();
         if self.max_restarts.is_some() && self.restart_policy != RestartPolicy::OnFailure {

@@ -12,7 +12,10 @@ use serde_json::Value;
 
 use super::{fare, probes::Said, sight};
 use crate::{
-    engine::terms::{Activity, Container},
+    engine::{
+        shape::network_of,
+        terms::{Activity, Container},
+    },
     observation::Difference,
 };
 
@@ -309,7 +312,7 @@ fn in_place(main: &Member, difference: &Difference, goal: &Goal<'_>) -> Option<M
     let Some(rest) = difference.path.strip_prefix("networks.") else {
         return Some(Move::Adjust(main.id()));
     };
-    let network = rest.trim_end_matches(".aliases").trim_end_matches(".ip");
+    let network = network_of(rest);
     let is_in_it = main.container.shape.get(&format!("networks.{network}")).is_some();
     // Who is in it in another way must leave it first.
     if is_in_it {
@@ -319,7 +322,7 @@ fn in_place(main: &Member, difference: &Difference, goal: &Goal<'_>) -> Option<M
     let attachment = match wanted {
         Some(attachment) => attachment.clone(),
         // The usual network, which a spec does not name.
-        None => Attachment { name: network.parse().ok()?, aliases: Vec::new(), ip: Vec::new() },
+        None => Attachment::to(network.parse().ok()?),
     };
     Some(Move::Connect(main.id(), attachment))
 }

@@ -72,7 +72,7 @@ pub(super) fn attachment(shape: &Shape, network: &str) -> Option<Attachment> {
     shape.get(&format!("networks.{network}"))?;
     let aliases = shape.get(&format!("networks.{network}.aliases")).and_then(Value::as_array);
     let aliases = aliases.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-    Some(Attachment { name: network.parse().ok()?, aliases: aliases.collect(), ip: Vec::new() })
+    Some(Attachment { aliases: aliases.collect(), ..Attachment::to(network.parse().ok()?) })
 }
 
 /// After something has happened, it is tried so long apart whether anybody is still in a former network.

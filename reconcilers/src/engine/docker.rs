@@ -52,8 +52,6 @@ mod read;
 mod volumes;
 mod wire;
 
-/// From here on containers have annotations.
-const ANNOTATIONS_API: (u32, u32) = (1, 43);
 /// What makes or moves a container may take longer than a question.
 const CHANGE: Duration = Duration::from_secs(120);
 /// A program that is run in a container has so long.
@@ -155,13 +153,12 @@ impl ContainerEngine for Docker {
 
     async fn create(&self, new: &NewContainer<'_>) -> Answer<String> {
         let found = self.found().await?;
-        if !new.spec.annotations.is_empty() && found.api < ANNOTATIONS_API {
-            let needs = "API 1.43 (Docker 24)";
-            return Err(EngineError::Unsupported { what: "annotations", needs });
+        if let Some((what, needs)) = create::unsupported(new.spec, found.api, found.is_podman) {
+            return Err(EngineError::Unsupported { what, needs });
         }
         self.home.settle(&found.place).await;
         let call = found.call(Method::POST, "/containers/create", format!("create {}", new.name));
-        let call = call.query("name", new.name).body(create::body(new)).within(CHANGE);
+        let call = call.query("name", new.name).body(create::body(new, found.api)).within(CHANGE);
         let made = self.note(ask(&found.endpoint, call).await)?;
         let id = Told(&made).text("Id").to_owned();
         let others: Vec<_> = new.spec.networks.iter().skip(1).collect();

@@ -8,21 +8,25 @@ use manifest_types::{
     digest::Digest,
     kinds::{
         container::{
-            Attachment, ContainerSpec, Healthcheck, Limits, Mount, MountType, NetworkMode, Port,
-            RestartPolicy,
+            Attachment, ContainerSpec, DeviceRequest, Healthcheck, Limits, NetworkMode, Port, RestartPolicy,
         },
         engine::Texts,
     },
 };
-use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::observation::Difference;
 
 mod birth;
 mod others;
+mod words;
 
 pub use birth::Birth;
+use words::mount_text;
+pub use words::{
+    bind_text, capability, device_request_text, nano_cpus, signal_name, tmpfs_text, volume_options,
+    volume_text,
+};
 
 /// What the engine's usual network is called here, whatever the engine calls it.
 pub const USUAL_NETWORK: &str = "bridge";
@@ -38,10 +42,18 @@ fn is_never_left(path: &str, got: &Value) -> bool {
     (path.starts_with("networks.") && got.is_boolean()) || path.starts_with("resources.")
 }
 
+/// What stands below the path of a network.
+const OF_NETWORK: [&str; 5] = [".aliases", ".ip", ".mac", ".linkLocalIps", ".driverOptions"];
+
+/// The network that a path below `networks.` is about.
+pub fn network_of(rest: &str) -> &str {
+    OF_NETWORK.iter().find_map(|part| rest.strip_suffix(part)).unwrap_or(rest)
+}
+
 /// An engine may tell an address only of what runs.
 fn is_address_to_come(path: &str, seen: &Shape) -> bool {
-    path.strip_suffix(".ip")
-        .is_some_and(|network| path.starts_with("networks.") && seen.0.contains_key(network))
+    let network = path.strip_suffix(".ip").or_else(|| path.strip_suffix(".mac"));
+    network.is_some_and(|network| path.starts_with("networks.") && seen.0.contains_key(network))
 }
 
 impl Shape {
@@ -55,6 +67,8 @@ impl Shape {
         shape.restarts(spec.restart_policy, spec.max_restarts);
         for mount in &spec.mounts {
             shape.set(format!("mounts.{}", mount.target), mount_text(mount));
+            let options = volume_options(!mount.no_copy, mount.sub_path.as_deref());
+            shape.set_some(&format!("volumeOptions.{}", mount.target), options);
         }
         shape.texts("labels", &spec.labels);
         shape.texts("annotations", &spec.annotations);
@@ -112,6 +126,7 @@ impl Shape {
         self.set("resources.cpus", nano_cpus(limits.cpus));
         self.set("resources.cpuShares", limits.cpu_shares.unwrap_or(0));
         self.set("resources.pids", limits.pids.unwrap_or(0));
+        self.set_some("resources.cpuset", limits.cpuset.as_ref().map(|cpuset| cpuset.as_str()));
     }
 
     /// Sets when the engine starts it again.
@@ -135,11 +150,23 @@ impl Shape {
 
     /// Sets that it is in a network.
     pub fn network(&mut self, attachment: &Attachment) {
-        let Attachment { name, aliases, ip } = attachment;
+        let Attachment { name, aliases, ip, link_local_ips, mac, driver_options } = attachment;
         self.set(format!("networks.{name}"), true);
         self.set_list(&format!("networks.{name}.aliases"), aliases, true);
-        let ips: Vec<_> = ip.iter().map(ToString::to_string).collect();
-        self.set_list(&format!("networks.{name}.ip"), &ips, true);
+        for (part, ips) in [("ip", ip), ("linkLocalIps", link_local_ips)] {
+            let ips: Vec<_> = ips.iter().map(ToString::to_string).collect();
+            self.set_list(&format!("networks.{name}.{part}"), &ips, true);
+        }
+        self.set_some(&format!("networks.{name}.mac"), mac.map(|mac| mac.to_string()));
+        self.driver_options(name.as_str(), driver_options);
+    }
+
+    /// Sets a network's driver's options for this container, which may hold passwords.
+    pub fn driver_options(&mut self, network: &str, options: &Texts) {
+        if !options.is_empty() {
+            let digest = Digest::of(json!(options).to_string().as_bytes());
+            self.set(format!("networks.{network}.driverOptions"), digest.to_string());
+        }
     }
 
     /// Takes away a path and all below it.
@@ -202,13 +229,26 @@ impl Shape {
         self.set_some("user", spec.user.clone());
         self.set_list("groups", &spec.groups, true);
         self.set_some("hostname", spec.hostname.clone());
+        self.set_some("domainname", spec.domainname.clone());
+        self.set_some("runtime", spec.runtime.clone());
         self.set_some("stopSignal", spec.stop_signal.as_deref().map(signal_name));
         self.set_some("stopGracePeriod", spec.stop_grace_period.map(|_| spec.stop_seconds()));
         self.set_some("init", spec.init);
         self.set("tty", spec.tty);
         self.set_some("shmSize", spec.shm_size.map(|size| size.0));
+        self.namespaces(spec);
+        self.set_some("oomScoreAdj", spec.oom_score_adj);
+        self.set_some("oomKillDisable", spec.oom_kill_disable.then_some(true));
+        self.texts("storageOpt", &spec.storage_opt);
+    }
+
+    fn namespaces(&mut self, spec: &ContainerSpec) {
         self.set_some("ipc", spec.ipc.clone());
         self.set_some("pid", spec.pid.clone());
+        self.set_some("uts", spec.uts.clone());
+        self.set_some("userns", spec.userns.clone());
+        self.set_some("cgroup", spec.cgroup.map(|own| own.word()));
+        self.set_some("cgroupParent", spec.cgroup_parent.clone());
     }
 
     fn networking(&mut self, spec: &ContainerSpec) {
@@ -257,6 +297,16 @@ impl Shape {
             self.set(format!("devices.{inside}"), format!("{} {rights}", device.host));
         }
         self.set_list("deviceCgroupRules", &spec.device_cgroup_rules, true);
+        let requests = spec.device_requests.iter().map(|request| {
+            let DeviceRequest { driver, ids, capabilities, .. } = request;
+            device_request_text(
+                driver.as_deref().unwrap_or_default(),
+                request.wanted_count(),
+                ids,
+                capabilities,
+            )
+        });
+        self.set_list("deviceRequests", &requests.collect::<Vec<_>>(), true);
         self.texts("sysctls", &spec.sysctls);
         for (name, limit) in &spec.ulimits {
             self.set(format!("ulimits.{name}"), format!("{}:{}", limit.soft, limit.hard));
@@ -272,69 +322,13 @@ impl Shape {
         self.set_some("healthcheck.interval", nanoseconds(check.interval));
         self.set_some("healthcheck.timeout", nanoseconds(check.timeout));
         self.set_some("healthcheck.startPeriod", nanoseconds(check.start_period));
+        self.set_some("healthcheck.startInterval", nanoseconds(check.start_interval));
         self.set_some("healthcheck.retries", check.retries);
     }
 }
 
-/// Processors in the engine's unit, a billionth of one.
-pub fn nano_cpus(cpus: Option<f64>) -> u64 {
-    // A spec has 4096 at most; below a billionth nothing is meant.
-    cpus.map_or(0, |cpus| (cpus * 1e9).round() as u64)
-}
-
-/// A capability as the kernel names it.
-pub fn capability(name: &str) -> String {
-    let name = name.to_ascii_uppercase();
-    if name == "ALL" || name.starts_with("CAP_") { name } else { format!("CAP_{name}") }
-}
-
-/// A signal as the kernel names it, whether it is told by its name, in part or whole, or by its number.
-pub fn signal_name(told: &str) -> String {
-    let told = told.to_ascii_uppercase();
-    let number = told.parse::<i32>().ok();
-    match (number, number.and_then(|number| Signal::try_from(number).ok())) {
-        (_, Some(signal)) => signal.as_str().to_owned(),
-        // The kernel's real-time signals have no names of their own; engines count them from either end.
-        (Some(34), None) => "SIGRTMIN".to_owned(),
-        (Some(number @ 35..=49), None) => format!("SIGRTMIN+{}", number - 34),
-        (Some(number @ 50..=63), None) => format!("SIGRTMAX-{}", 64 - number),
-        (Some(64), None) => "SIGRTMAX".to_owned(),
-        _ if told.is_empty() || told.starts_with("SIG") => told,
-        _ => format!("SIG{told}"),
-    }
-}
-
-/// A mount in one line: what it is, where it comes from, how it is seen.
-fn mount_text(mount: &Mount) -> String {
-    let rights = if mount.read_only { "ro" } else { "rw" };
-    let source = mount.source.as_deref().unwrap_or_default();
-    match mount.mount_type {
-        MountType::Bind => {
-            let propagation = mount.propagation.map_or("rprivate".to_owned(), |own| own.to_string());
-            bind_text(source, rights, &propagation)
-        }
-        MountType::Volume => format!("volume {source} {rights}"),
-        MountType::Tmpfs => {
-            let mode = mount.mode.map(|mode| mode.0);
-            tmpfs_text(rights, mount.size.map(|size| size.0), mode)
-        }
-    }
-}
-
-/// A directory of the device in one line.
-pub fn bind_text(source: &str, rights: &str, propagation: &str) -> String {
-    format!("bind {source} {rights} {propagation}")
-}
-
-/// Memory in one line.
-pub fn tmpfs_text(rights: &str, size: Option<u64>, mode: Option<u32>) -> String {
-    let size = size.map(|size| format!(" size={size}")).unwrap_or_default();
-    let mode = mode.map(|mode| format!(" mode={mode:o}")).unwrap_or_default();
-    format!("tmpfs {rights}{size}{mode}")
-}
-
 fn is_part_of_network(path: &str, name: &str) -> bool {
-    path == "networks" && (name.ends_with(".aliases") || name.ends_with(".ip"))
+    path == "networks" && network_of(name) != name
 }
 
 /// Whether what was seen is what is wanted, with what an engine adds of its own.

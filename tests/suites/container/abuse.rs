@@ -59,7 +59,7 @@ async fn what_is_done_by_hand_is_told_and_mended_on_docker() {
         (&["update", "--memory-swap", "512m", "NAME"], &["resources.memorySwap"], true),
         (&["update", "--memory", "32m", "--memory-swap", "64m", "NAME"], &["resources.memory"], true),
         (&["update", "--cpu-quota", "50000", "NAME"], &["resources.cpus"], false),
-        (&["update", "--cpuset-cpus", "0", "NAME"], &["resources.cpusetCpus"], false),
+        (&["update", "--cpuset-cpus", "0", "NAME"], &["resources.cpuset"], false),
         (&["update", "--restart", "no", "NAME"], &["restartPolicy"], true),
         (&["network", "connect", "other-NAME", "NAME"], &["networks.other-NAME"], true),
         (&["network", "disconnect", "bridge", "NAME"], &["networks.bridge"], true),

@@ -50,6 +50,14 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
     // Podman leaves the timing of healthchecks to systemd, which need not be there: a container that is not to run does not wait for one.
     let healthcheck = set.as_object_mut().unwrap().remove("healthcheck").unwrap();
     let exec = json!({ "exec": { "command": ["true"] } });
+    let made = std::path::Path::new("/var/tmp").join(name("made"));
+    let created = json!({ "type": "Bind", "source": made, "target": "/mnt/made", "createSource": true });
+    set["mounts"].as_array_mut().unwrap().push(created);
+    // Podman has no use for it.
+    let is_podman = place == parts::podman();
+    if !is_podman {
+        set["domainname"] = json!("example");
+    }
     let full = merged(
         set,
         json!({
@@ -58,11 +66,14 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
         }),
     );
     // What excludes something of the above; and rights that this machine may not have itself.
-    let other = json!({ "name": name("other"), "image": IMAGE, "networkMode": "Host", "privileged": true, "desired": "Stopped", "healthcheck": healthcheck });
+    let other = json!({ "name": name("other"), "image": IMAGE, "networkMode": "Host", "privileged": true, "uts": "host", "userns": "host", "cgroup": "Host", "cgroupParent": "/holdfast", "desired": "Stopped", "healthcheck": healthcheck });
     assert_eq!(
         left_out("Container", &[&full, &other]),
-        ["annotations"],
-        "neither engine here knows annotations"
+        ["annotations", "deviceRequests", "domainname", "runtime", "storageOpt"]
+            .into_iter()
+            .filter(|field| is_podman || *field != "domainname")
+            .collect::<Vec<_>>(),
+        "what the engines here do not know, or have only where the machine is made for it"
     );
     let net = json!({
         "name": name("net"), "driver": "bridge", "internal": false, "ipv6": true, "labels": { "tier": "front" },
@@ -86,6 +97,7 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
     ]))
     .await;
     rig.device.ready(&rig.fleet, 1).await;
+    assert!(made.is_dir(), "what a container sees is made where it is missing");
     let born = async |of: &str| {
         let found = rig.engine.container(&name(of)).await.unwrap().unwrap();
         (found.id, found.state.started_at)
@@ -101,6 +113,7 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
     assert!(status.resources.values().all(|resource| resource.drift_count == 0), "{status:?}");
     assert_eq!([born("full").await, born("other").await], before);
     rig.clear().await;
+    std::fs::remove_dir(made).unwrap();
 }
 
 #[tokio::test]

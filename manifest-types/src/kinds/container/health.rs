@@ -33,6 +33,9 @@ pub struct Healthcheck {
     /// The time after a start in which failures do not count. Default: the image's, else none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_period: Option<Span>,
+    /// The time between two within the start period. Needs Docker 25. Default: the image's, else 5s.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_interval: Option<Span>,
     /// So many failures in a row make it unhealthy. Default: the image's, else 3.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retries: Option<u16>,
@@ -187,7 +190,8 @@ impl Healthcheck {
         if self.command.as_ref().is_some_and(Vec::is_empty) {
             problems.push(Problem::new(at.key("command"), "is empty"));
         }
-        let spans = [("interval", self.interval), ("timeout", self.timeout)];
+        let spans =
+            [("interval", self.interval), ("timeout", self.timeout), ("startInterval", self.start_interval)];
         for (key, span) in spans {
             // What engines refuse: anything but none at all, or a millisecond at least.
             if span.is_some_and(|span| span.0 < Duration::from_millis(1)) {

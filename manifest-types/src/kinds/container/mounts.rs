@@ -32,6 +32,15 @@ pub struct Mount {
     /// Whether mounts below a `Bind` made later are seen on the other side. Default: `RPrivate`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub propagation: Option<Propagation>,
+    /// Whether the directory that a `Bind` needs is made where it is missing; the agent leaves it there.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub create_source: bool,
+    /// Whether a `Volume` that is new stays empty, where the image has something at that path.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub no_copy: bool,
+    /// The directory within a `Volume` that is seen. Needs Docker 26.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sub_path: Option<String>,
     /// The most that a `Tmpfs` holds. Default: half of the memory.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub size: Option<Size>,
@@ -96,9 +105,24 @@ impl Mount {
             (Tmpfs, Some(_)) => Some("does not go with Tmpfs".to_owned()),
             (Tmpfs, None) => None,
         };
+        // It must stay within the volume.
+        let leads_out = |path: &&String| {
+            path.starts_with('/')
+                || path.split('/').any(|part| part.is_empty() || part == "." || part == "..")
+        };
+        let sub_path = self.sub_path.as_ref().filter(leads_out);
+        let sub_path = sub_path.map(|_| "must be a relative path without `.` and `..`");
+        let has_colon = self.target.as_str().contains(':')
+            || self.source.as_ref().is_some_and(|source| source.contains(':'));
+        let created = (self.create_source && has_colon).then_some("does not go with a colon in a path");
         let wrong = [
+            created.map(|message| Problem::new(at.key("createSource"), message)),
             source.map(|message| Problem::new(at.key("source"), message)),
             not_with("propagation", of != Bind && self.propagation.is_some()),
+            not_with("createSource", of != Bind && self.create_source),
+            not_with("noCopy", of != Volume && self.no_copy),
+            not_with("subPath", of != Volume && self.sub_path.is_some()),
+            sub_path.map(|message| Problem::new(at.key("subPath"), message)),
             not_with("size", of != Tmpfs && self.size.is_some()),
             not_with("mode", of != Tmpfs && self.mode.is_some()),
         ];

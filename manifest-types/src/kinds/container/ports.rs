@@ -7,7 +7,11 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
-    kinds::{engine::EngineName, is_default},
+    kinds::{
+        engine::{EngineName, Texts},
+        is_default,
+        network_config::Mac,
+    },
     problem::{JsonPath, Problem},
     text::{read_as_text, schema_as},
 };
@@ -132,6 +136,29 @@ pub struct Attachment {
     /// Its address there. Default: the engine chooses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ip: Vec<IpAddr>,
+    /// Addresses of its own on that link.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub link_local_ips: Vec<IpAddr>,
+    /// The address of its hardware there. Default: the engine chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
+    /// Options of the network's driver for this container.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub driver_options: Texts,
+}
+
+impl Attachment {
+    /// To the network of this name, in the way that the engine chooses.
+    pub fn to(name: EngineName) -> Self {
+        Self {
+            name,
+            aliases: Vec::new(),
+            ip: Vec::new(),
+            link_local_ips: Vec::new(),
+            mac: None,
+            driver_options: Texts::new(),
+        }
+    }
 }
 
 /// Where a container's network is, if it is in no network of the engine by name.

@@ -1,14 +1,16 @@
 //! How a container runs: what it may use, when it is started again, how it is replaced.
 
-use std::collections::BTreeMap;
+use std::{fmt, str::FromStr};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::ContainerSpec;
 use crate::{
     kinds::{engine::Texts, is_default},
     problem::{JsonPath, Problem},
     quantity::{Size, Span},
+    text::{read_as_text, schema_as, write_as_text},
 };
 
 /// What a container may use of the device.
@@ -30,7 +32,58 @@ pub struct Limits {
     /// The most processes and threads. Default: no limit.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids: Option<u32>,
+    /// The processors that it may run on, such as `0-2,5`. Default: all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpuset: Option<CpuSet>,
 }
+
+/// Some processors, by their numbers: `0-2,5`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct CpuSet(String);
+
+/// The most processors that a kernel is built for.
+const MOST_PROCESSORS: u32 = 8192;
+
+impl CpuSet {
+    /// As it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for CpuSet {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |text: &str| {
+            let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+            text.parse::<u32>().ok().filter(|number| digits && *number < MOST_PROCESSORS)
+        };
+        let is_range = |part: &str| {
+            let (first, last) = part.split_once('-').unwrap_or((part, part));
+            matches!((number(first), number(last)), (Some(first), Some(last)) if first <= last)
+        };
+        match text.split(',').all(is_range) {
+            true => Ok(Self(text.to_owned())),
+            false => Err("must be numbers of processors and ranges of them, such as \"0-2,5\"".into()),
+        }
+    }
+}
+
+impl fmt::Display for CpuSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+write_as_text!(CpuSet);
+read_as_text!(CpuSet, "numbers of processors, such as \"0-2,5\"");
+schema_as!(CpuSet, {
+    "description": "Some processors, by their numbers.",
+    "type": "string",
+    "pattern": "^[0-9]+(-[0-9]+)?(,[0-9]+(-[0-9]+)?)*$",
+    "examples": ["0-2,5"]
+});
 
 /// When the engine starts a container again that has ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
@@ -91,6 +144,25 @@ pub enum Desired {
     Stopped,
 }
 
+/// Whose control groups a container sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum CgroupNamespace {
+    /// Its own only.
+    Private,
+    /// The host's.
+    Host,
+}
+
+impl CgroupNamespace {
+    /// As engines write it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Private => "private",
+            Self::Host => "host",
+        }
+    }
+}
+
 /// What a container may do beyond, or not even do of, what the engine lets containers do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -115,6 +187,35 @@ pub struct Device {
     /// `r`, `w` and `m` (make nodes). Default: rwm.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub permissions: Option<String>,
+}
+
+/// Devices that a driver of the engine finds for a container.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct DeviceRequest {
+    /// The driver, such as `nvidia`. Default: the one that has what is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub driver: Option<String>,
+    /// How many; without `count` and `ids`, all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u32>,
+    /// Which ones, in the driver's words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ids: Vec<String>,
+    /// What they must be able to do, such as `gpu`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+}
+
+impl DeviceRequest {
+    /// How many, as engines write it: -1 are all, and 0 is said by their names.
+    pub fn wanted_count(&self) -> i64 {
+        match self.count {
+            Some(count) => i64::from(count),
+            None if self.ids.is_empty() => -1,
+            None => 0,
+        }
+    }
 }
 
 /// A limit of the kernel on a process.
@@ -188,8 +289,21 @@ impl Limits {
 }
 
 /// What is wrong with devices and limits.
-pub(super) fn problems(devices: &[Device], ulimits: &BTreeMap<String, Ulimit>) -> Vec<Problem> {
+pub(super) fn problems(spec: &ContainerSpec) -> Vec<Problem> {
+    let ContainerSpec { devices, device_requests, ulimits, .. } = spec;
     let mut problems = Vec::new();
+    for (index, request) in device_requests.iter().enumerate() {
+        let at = JsonPath::root().key("deviceRequests").index(index);
+        if request.count.is_some() && !request.ids.is_empty() {
+            problems.push(Problem::new(at.clone(), "takes count or ids, not both"));
+        }
+        if request.count == Some(0) {
+            problems.push(Problem::new(at.key("count"), "must be 1 at least"));
+        }
+        if request.driver.is_none() && request.capabilities.is_empty() {
+            problems.push(Problem::new(at, "needs a driver or capabilities"));
+        }
+    }
     for (index, device) in devices.iter().enumerate() {
         let at = JsonPath::root().key("devices").index(index);
         let rights = device.permissions.as_deref().unwrap_or("rwm");

@@ -17,18 +17,20 @@ pub(crate) fn full() -> Value {
     json!({
         "name": "web", "image": "registry.example/web:1.2", "pullPolicy": "Always", "registryCredentials": "/etc/registry.json",
         "command": ["serve"], "entrypoint": ["/bin/web"], "env": { "MODE": "kiosk" }, "workingDir": "/srv", "user": "1000:1000",
-        "groups": ["audio"], "hostname": "web",
+        "groups": ["audio"], "hostname": "web", "domainname": "example",
         "ports": [{ "container": 80, "host": 8080, "ip": "127.0.0.1" }, { "container": "9000-9002", "host": "9100-9102", "protocol": "Udp" }],
         "mounts": [
             { "type": "Bind", "source": "/etc/web", "target": "/etc/web", "readOnly": true, "propagation": "RSlave" },
-            { "type": "Volume", "source": "data", "target": "/data" },
+            { "type": "Bind", "source": "/srv/web", "target": "/srv", "createSource": true },
+            { "type": "Volume", "source": "data", "target": "/data", "noCopy": true, "subPath": "web/a" },
             { "type": "Tmpfs", "target": "/cache", "size": "16Mi", "mode": "0700" }
         ],
-        "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.89.7.5"] }],
+        "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.89.7.5"], "linkLocalIps": ["169.254.7.5"],
+            "mac": "52:54:00:12:34:56", "driverOptions": { "a": "b" } }],
         "dns": ["10.0.0.1"], "dnsSearch": ["example"], "dnsOptions": ["ndots:2"], "extraHosts": { "db": "10.0.0.2", "host": "host-gateway" },
-        "resources": { "memory": "64Mi", "memoryReservation": "32Mi", "cpus": 0.5, "cpuShares": 512, "pids": 100 },
+        "resources": { "memory": "64Mi", "memoryReservation": "32Mi", "cpus": 0.5, "cpuShares": 512, "pids": 100, "cpuset": "0-1,3" },
         "restartPolicy": "OnFailure", "maxRestarts": 5,
-        "healthcheck": { "command": ["/bin/check"], "interval": "5s", "timeout": "2s", "startPeriod": "10s", "retries": 2 },
+        "healthcheck": { "command": ["/bin/check"], "interval": "5s", "timeout": "2s", "startPeriod": "10s", "startInterval": "1s", "retries": 2 },
         "probes": {
             "readiness": { "http": { "port": 80, "path": "/ready", "headers": { "Host": "web" } }, "interval": "2s" },
             "liveness": { "tcp": { "port": 80 }, "failureThreshold": 5 }
@@ -36,8 +38,10 @@ pub(crate) fn full() -> Value {
         "stopSignal": "SIGINT", "stopGracePeriod": "3s", "init": true, "tty": true, "privileged": false,
         "capabilities": { "add": ["NET_ADMIN"], "drop": ["MKNOD"] },
         "devices": [{ "host": "/dev/ttyS0", "container": "/dev/modem", "permissions": "rw" }], "deviceCgroupRules": ["c 188:* rwm"],
+        "deviceRequests": [{ "driver": "nvidia", "count": 1, "capabilities": ["gpu"] }],
         "sysctls": { "net.core.somaxconn": "1024" }, "ulimits": { "nofile": { "soft": 1024, "hard": 2048 } },
-        "securityOpt": ["no-new-privileges"], "readOnlyRootFilesystem": true, "shmSize": "32Mi", "ipc": "private", "pid": "host",
+        "securityOpt": ["no-new-privileges"], "readOnlyRootFilesystem": true, "shmSize": "32Mi", "ipc": "private", "pid": "host", "uts": "host", "userns": "host", "cgroup": "Private", "cgroupParent": "/plant", "runtime": "runc",
+        "oomScoreAdj": -500, "oomKillDisable": true, "storageOpt": { "size": "1G" },
         "logging": { "driver": "json-file", "options": { "max-size": "1m" } }, "labels": { "tier": "front" }, "annotations": { "a.b/c": "d" },
         "update": { "strategy": "StopFirst", "healthyWithin": "30s" }, "desired": "Running"
     })
@@ -98,6 +102,25 @@ fn what_types_do_not_rule_out_is_found() {
         (json!({ "ulimits": { "nofile": { "soft": 2, "hard": 1 } } }), "$.ulimits.nofile"),
         (json!({ "ipc": "mine" }), "$.ipc"),
         (json!({ "pid": "container:" }), "$.pid"),
+        (json!({ "uts": "mine" }), "$.uts"),
+        (json!({ "deviceRequests": [{}] }), "$.deviceRequests[0]"),
+        (json!({ "deviceRequests": [{ "driver": "a", "count": 1, "ids": ["0"] }] }), "$.deviceRequests[0]"),
+        (
+            json!({ "mounts": [{ "type": "Volume", "source": "a", "target": "/a", "subPath": "../b" }] }),
+            "$.mounts[0].subPath",
+        ),
+        (
+            json!({ "mounts": [{ "type": "Bind", "source": "/a:b", "target": "/a", "createSource": true }] }),
+            "$.mounts[0].createSource",
+        ),
+        (
+            json!({ "mounts": [{ "type": "Bind", "source": "/a", "target": "/a", "noCopy": true }] }),
+            "$.mounts[0].noCopy",
+        ),
+        (json!({ "oomScoreAdj": 1001 }), "$.oomScoreAdj"),
+        (json!({ "resources": { "cpuset": "3-1" } }), "$.resources.cpuset"),
+        (json!({ "resources": { "cpuset": "0,,1" } }), "$.resources.cpuset"),
+        (json!({ "healthcheck": { "startInterval": "1us" } }), "$.healthcheck.startInterval"),
         (json!({ "extraHosts": { "db": "nowhere" } }), "$.extraHosts.db"),
         (json!({ "env": { "A=B": "c" } }), "$.env"),
         (

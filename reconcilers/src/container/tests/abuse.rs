@@ -240,11 +240,7 @@ async fn what_the_engine_leaves_of_a_container_of_ours_is_cleared_away() {
 async fn what_was_connected_while_it_was_paused_is_connected_in_the_end() {
     let rig = Rig::new().await;
     let web = spec(GOOD, json!({}));
-    let bridge = || manifest_types::kinds::container::Attachment {
-        name: "bridge".parse().unwrap(),
-        aliases: Vec::new(),
-        ip: Vec::new(),
-    };
+    let bridge = || manifest_types::kinds::container::Attachment::to("bridge".parse().unwrap());
     for is_connected_by_others in [false, true] {
         rig.put(None, &web, false).await.unwrap();
         let id = rig.fake.container("web").await.unwrap().unwrap().id;

@@ -1,7 +1,9 @@
 //! A spec as the body of the engine's create call. Pure text: what goes out is what stands here.
 
 use manifest_types::kinds::{
-    container::{Attachment, ContainerSpec, Healthcheck, Mount, MountType, NetworkMode, RestartPolicy},
+    container::{
+        Attachment, ContainerSpec, DeviceRequest, Healthcheck, Mount, MountType, NetworkMode, RestartPolicy,
+    },
     engine::Texts,
 };
 use serde_json::{Map, Value, json};
@@ -12,8 +14,35 @@ use crate::engine::{
     terms::Adjustment,
 };
 
+/// From here on each network of a container has an address of hardware of its own.
+const ENDPOINT_MACS: (u32, u32) = (1, 44);
+
+/// What of a spec an engine that speaks this version of the API does not know, and what does.
+pub(super) fn unsupported(
+    spec: &ContainerSpec,
+    api: (u32, u32),
+    is_podman: bool,
+) -> Option<(&'static str, &'static str)> {
+    // It takes it, and does nothing with it.
+    if is_podman && spec.domainname.is_some() {
+        return Some(("domainname", "Docker"));
+    }
+    let starts_often = spec.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some());
+    let has_sub_path = spec.mounts.iter().any(|mount| mount.sub_path.is_some());
+    // Before, there is one address of hardware, that of the first network.
+    let has_macs = spec.networks.iter().skip(1).any(|network| network.mac.is_some());
+    let needs = [
+        (!spec.annotations.is_empty(), (1, 43), "annotations", "API 1.43 (Docker 24)"),
+        (starts_often, (1, 44), "healthcheck.startInterval", "API 1.44 (Docker 25)"),
+        (has_macs, ENDPOINT_MACS, "mac in a second network", "API 1.44 (Docker 25)"),
+        (has_sub_path, (1, 45), "subPath of a mount", "API 1.45 (Docker 26)"),
+    ];
+    let missing = needs.into_iter().find(|(is_given, from, ..)| *is_given && api < *from);
+    missing.map(|(_, _, what, needs)| (what, needs))
+}
+
 /// The body that makes a container. What is not set is not in it.
-pub(super) fn body(new: &NewContainer<'_>) -> Value {
+pub(super) fn body(new: &NewContainer<'_>, api: (u32, u32)) -> Value {
     let spec = new.spec;
     let mut labels = spec.labels.clone();
     labels.extend(new.marks.iter().map(|(name, value)| (name.clone(), value.clone())));
@@ -26,6 +55,7 @@ pub(super) fn body(new: &NewContainer<'_>) -> Value {
     body.set_some("WorkingDir", spec.working_dir.as_ref().map(|path| path.as_str()));
     body.set_some("User", spec.user.as_deref());
     body.set_some("Hostname", spec.hostname.as_deref());
+    body.set_some("Domainname", spec.domainname.as_deref());
     body.set("Tty", spec.tty);
     body.set_some("StopSignal", spec.stop_signal.as_deref());
     body.set_some("StopTimeout", spec.stop_grace_period.map(|_| spec.stop_seconds()));
@@ -34,6 +64,9 @@ pub(super) fn body(new: &NewContainer<'_>) -> Value {
     body.set("ExposedPorts", exposed);
     body.set("HostConfig", host_config(spec));
     if let Some(first) = spec.networks.first() {
+        if api < ENDPOINT_MACS {
+            body.set_some("MacAddress", first.mac.map(|mac| mac.to_string()));
+        }
         body.set("NetworkingConfig", json!({ "EndpointsConfig": { first.name.as_str(): endpoint(first) } }));
     }
     body.0.into()
@@ -85,7 +118,9 @@ fn host_config(spec: &ContainerSpec) -> Value {
     host.set("RestartPolicy", restart_policy(spec.restart_policy, spec.max_restarts));
     host.set("NetworkMode", network_mode(spec));
     host.set("PortBindings", published(spec));
-    host.set_list("Mounts", spec.mounts.iter().map(mount).collect());
+    let (binds, mounts): (Vec<_>, Vec<_>) = spec.mounts.iter().partition(|mount| mount.create_source);
+    host.set_list("Mounts", mounts.into_iter().map(mount).collect());
+    host.set_list("Binds", binds.into_iter().map(bind).collect());
     host.set_list("GroupAdd", spec.groups.clone());
     host.set_list("Dns", spec.dns.iter().map(ToString::to_string).collect());
     host.set_list("DnsSearch", spec.dns_search.clone());
@@ -111,6 +146,7 @@ fn host_config(spec: &ContainerSpec) -> Value {
             .collect(),
     );
     host.set_list("DeviceCgroupRules", spec.device_cgroup_rules.clone());
+    host.set_list("DeviceRequests", spec.device_requests.iter().map(device_request).collect());
     if !spec.sysctls.is_empty() {
         host.set("Sysctls", &spec.sysctls);
     }
@@ -120,6 +156,16 @@ fn host_config(spec: &ContainerSpec) -> Value {
     host.set_some("ShmSize", spec.shm_size.map(|size| size.0));
     host.set_some("IpcMode", spec.ipc.as_deref());
     host.set_some("PidMode", spec.pid.as_deref());
+    host.set_some("UTSMode", spec.uts.as_deref());
+    host.set_some("UsernsMode", spec.userns.as_deref());
+    host.set_some("CgroupnsMode", spec.cgroup.map(|own| own.word()));
+    host.set_some("CgroupParent", spec.cgroup_parent.as_deref());
+    host.set_some("Runtime", spec.runtime.as_deref());
+    host.set_some("OomScoreAdj", spec.oom_score_adj);
+    host.set_some("OomKillDisable", spec.oom_kill_disable.then_some(true));
+    if !spec.storage_opt.is_empty() {
+        host.set("StorageOpt", &spec.storage_opt);
+    }
     if let Some(logging) = &spec.logging {
         host.set("LogConfig", json!({ "Type": logging.driver, "Config": logging.options }));
     }
@@ -135,6 +181,7 @@ fn resources(limits: &manifest_types::kinds::container::Limits) -> Fields {
     fields.set_some("MemoryReservation", limits.memory_reservation.map(|size| size.0));
     fields.set_some("NanoCpus", limits.cpus.map(|cpus| nano_cpus(Some(cpus))));
     fields.set_some("CpuShares", limits.cpu_shares);
+    fields.set_some("CpusetCpus", limits.cpuset.as_ref().map(|cpuset| cpuset.as_str()));
     // Without a limit of its own, Podman would set one.
     fields.set("PidsLimit", limits.pids.map_or(-1, i64::from));
     fields
@@ -193,6 +240,12 @@ fn mount(mount: &Mount) -> Value {
         let propagation = mount.propagation.map_or("rprivate".to_owned(), |own| own.to_string());
         fields.set("BindOptions", json!({ "Propagation": propagation }));
     }
+    if mount.no_copy || mount.sub_path.is_some() {
+        let mut options = Fields::default();
+        options.set_some("NoCopy", mount.no_copy.then_some(true));
+        options.set_some("Subpath", mount.sub_path.as_deref());
+        fields.set("VolumeOptions", options.0);
+    }
     if mount.mount_type == MountType::Tmpfs && (mount.size.is_some() || mount.mode.is_some()) {
         let mut options = Fields::default();
         options.set_some("SizeBytes", mount.size.map(|size| size.0));
@@ -202,17 +255,37 @@ fn mount(mount: &Mount) -> Value {
     fields.0.into()
 }
 
+fn device_request(request: &DeviceRequest) -> Value {
+    json!({
+        "Driver": request.driver.as_deref().unwrap_or_default(), "Count": request.wanted_count(),
+        "DeviceIDs": request.ids, "Capabilities": [request.capabilities],
+    })
+}
+
+/// A directory of the host in the form in which every engine makes it where it is missing.
+fn bind(mount: &Mount) -> String {
+    let rights = if mount.read_only { "ro" } else { "rw" };
+    let propagation = mount.propagation.map_or("rprivate".to_owned(), |own| own.to_string());
+    let source = mount.source.as_deref().unwrap_or_default();
+    format!("{source}:{}:{rights},{propagation}", mount.target)
+}
+
 fn endpoint(to: &Attachment) -> Value {
     let mut endpoint = Fields::default();
     endpoint.set_list("Aliases", to.aliases.clone());
     let address =
         |is: fn(&core::net::IpAddr) -> bool| to.ip.iter().find(|ip| is(ip)).map(ToString::to_string);
     let (four, six) = (address(core::net::IpAddr::is_ipv4), address(core::net::IpAddr::is_ipv6));
-    if four.is_some() || six.is_some() {
+    if four.is_some() || six.is_some() || !to.link_local_ips.is_empty() {
         let mut addresses = Fields::default();
         addresses.set_some("IPv4Address", four);
         addresses.set_some("IPv6Address", six);
+        addresses.set_list("LinkLocalIPs", to.link_local_ips.iter().map(ToString::to_string).collect());
         endpoint.set("IPAMConfig", addresses.0);
+    }
+    endpoint.set_some("MacAddress", to.mac.map(|mac| mac.to_string()));
+    if !to.driver_options.is_empty() {
+        endpoint.set("DriverOpts", &to.driver_options);
     }
     endpoint.0.into()
 }
@@ -225,6 +298,7 @@ fn healthcheck(check: &Healthcheck) -> Value {
     fields.set_some("Interval", check.interval.map(nanoseconds));
     fields.set_some("Timeout", check.timeout.map(nanoseconds));
     fields.set_some("StartPeriod", check.start_period.map(nanoseconds));
+    fields.set_some("StartInterval", check.start_interval.map(nanoseconds));
     fields.set_some("Retries", check.retries);
     fields.0.into()
 }
@@ -240,17 +314,47 @@ mod tests {
             "ports": [{ "container": "80-81", "host": "8080-8081", "ip": "127.0.0.1" }, { "container": 53, "protocol": "Udp" }],
             "mounts": [
                 { "type": "Bind", "source": "/etc", "target": "/etc", "readOnly": true },
+                { "type": "Bind", "source": "/srv", "target": "/srv", "createSource": true },
+                { "type": "Volume", "source": "data", "target": "/data", "noCopy": true, "subPath": "web" },
                 { "type": "Tmpfs", "target": "/tmp", "size": "1Mi", "mode": "0700" }
             ],
-            "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.0.0.5", "fd00::5"] }, { "name": "other" }],
-            "resources": { "memory": "64Mi", "cpus": 0.5 }, "restartPolicy": "OnFailure", "maxRestarts": 3,
-            "healthcheck": { "shell": "true", "interval": "5s" }, "capabilities": { "add": ["net_admin"] },
+            "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.0.0.5", "fd00::5"], "linkLocalIps": ["169.254.1.1"], "mac": "02:42:ac:11:00:02", "driverOptions": { "a": "b" } }, { "name": "other" }],
+            "resources": { "memory": "64Mi", "cpus": 0.5, "cpuset": "0-1" }, "restartPolicy": "OnFailure", "maxRestarts": 3,
+            "healthcheck": { "shell": "true", "interval": "5s", "startInterval": "1s" }, "capabilities": { "add": ["net_admin"] },
             "devices": [{ "host": "/dev/null" }], "extraHosts": { "db": "10.0.0.2" }, "ulimits": { "nofile": { "soft": 1, "hard": 2 } },
-            "logging": { "driver": "local" }, "labels": { "tier": "front" }
+            "logging": { "driver": "local" }, "labels": { "tier": "front" }, "domainname": "example", "uts": "host", "userns": "host",
+            "cgroup": "Private", "cgroupParent": "/plant", "runtime": "runc", "oomScoreAdj": -5, "oomKillDisable": true,
+            "storageOpt": { "size": "1G" }, "deviceRequests": [{ "driver": "nvidia", "capabilities": ["gpu"] }]
         }))
         .expect("it is a good spec");
         let marks = Texts::from([("holdfast.agent-id".to_owned(), "pump-17".to_owned())]);
-        insta::assert_json_snapshot!(body(&NewContainer { name: "web", spec: &spec, marks: &marks }));
+        let new = NewContainer { name: "web", spec: &spec, marks: &marks };
+        insta::assert_json_snapshot!(body(&new, (1, 41)));
         insta::assert_json_snapshot!(adjustment(&Adjustment::of(&spec)));
+    }
+
+    #[test]
+    fn what_an_engine_does_not_know_is_told_before_anything_is_made() {
+        let told = |more: serde_json::Value, api, is_podman| {
+            let mut spec = json!({ "image": "web:1" });
+            spec.as_object_mut().expect("it is one").extend(more.as_object().expect("it is one").clone());
+            let spec: ContainerSpec = serde_json::from_value(spec).expect("it is a good spec");
+            unsupported(&spec, api, is_podman).map(|(what, _)| what)
+        };
+        let check = || json!({ "healthcheck": { "command": ["true"], "startInterval": "1s" } });
+        let volume = json!({ "type": "Volume", "source": "a", "target": "/a", "subPath": "b" });
+        let two = json!({ "networks": [{ "name": "a" }, { "name": "b", "mac": "02:42:ac:11:00:02" }] });
+        for (more, api, is_podman, what) in [
+            (json!({ "annotations": { "a": "b" } }), (1, 42), false, Some("annotations")),
+            (json!({ "annotations": { "a": "b" } }), (1, 43), false, None),
+            (check(), (1, 43), false, Some("healthcheck.startInterval")),
+            (check(), (1, 44), false, None),
+            (json!({ "mounts": [volume] }), (1, 44), false, Some("subPath of a mount")),
+            (two, (1, 43), false, Some("mac in a second network")),
+            (json!({ "domainname": "example" }), (1, 41), true, Some("domainname")),
+            (json!({ "domainname": "example" }), (1, 41), false, None),
+        ] {
+            assert_eq!(told(more.clone(), api, is_podman), what, "{more}");
+        }
     }
 }

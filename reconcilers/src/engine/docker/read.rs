@@ -5,7 +5,10 @@ use manifest_types::kinds::{container::RestartPolicy, engine::ImageRef};
 
 use super::wire::{Told, WireListed};
 use crate::engine::{
-    shape::{NAMED_NETWORKS, Shape, USUAL_NETWORK, bind_text, capability, signal_name, tmpfs_text},
+    shape::{
+        NAMED_NETWORKS, Shape, USUAL_NETWORK, bind_text, capability, device_request_text, signal_name,
+        tmpfs_text, volume_options, volume_text,
+    },
     terms::{Activity, Checked, Container, Image, Listed, NamedImage, State},
 };
 
@@ -40,8 +43,9 @@ impl WireListed {
 pub(super) fn container(told: Told<'_>, is_podman: bool) -> Container {
     let mut shape = shape(told);
     if is_podman {
-        shape.unset_below("devices");
-        shape.unset_below("ipc");
+        for path in ["devices", "ipc", "cgroup", "userns"] {
+            shape.unset_below(path);
+        }
         // The usual mode is told of all that are in networks, whichever.
         if shape.get("networkMode").is_some_and(|mode| mode == USUAL_NETWORK) {
             shape.unset_below("networkMode");
@@ -108,6 +112,7 @@ fn shape(told: Told<'_>) -> Shape {
         shape.set("healthcheck.interval", check.amount("Interval"));
         shape.set("healthcheck.timeout", check.amount("Timeout"));
         shape.set("healthcheck.startPeriod", check.amount("StartPeriod"));
+        shape.set("healthcheck.startInterval", check.amount("StartInterval"));
         shape.set("healthcheck.retries", check.amount("Retries"));
     }
     shape
@@ -123,6 +128,8 @@ fn process(shape: &mut Shape, config: Told<'_>, host: Told<'_>) {
     shape.set("user", config.text("User"));
     shape.set_list("groups", &host.words("GroupAdd"), true);
     shape.set("hostname", config.text("Hostname"));
+    shape.set("domainname", config.text("Domainname"));
+    shape.set("runtime", host.text("Runtime"));
     shape.set("tty", config.flag("Tty"));
     shape.set_some("stopSignal", config.some("StopSignal").map(signal));
     shape.set_some("stopGracePeriod", config.some("StopTimeout").map(|_| config.amount("StopTimeout")));
@@ -130,6 +137,17 @@ fn process(shape: &mut Shape, config: Told<'_>, host: Told<'_>) {
     shape.set("shmSize", host.amount("ShmSize"));
     shape.set("ipc", host.text("IpcMode"));
     shape.set("pid", host.text("PidMode"));
+    for (path, key) in [
+        ("uts", "UTSMode"),
+        ("userns", "UsernsMode"),
+        ("cgroup", "CgroupnsMode"),
+        ("cgroupParent", "CgroupParent"),
+    ] {
+        shape.set(path, host.text(key));
+    }
+    shape.set("oomScoreAdj", host.number("OomScoreAdj"));
+    shape.set("oomKillDisable", host.flag("OomKillDisable"));
+    shape.texts("storageOpt", &host.texts("StorageOpt"));
 }
 
 fn networking(shape: &mut Shape, host: Told<'_>, settings: Told<'_>) {
@@ -151,6 +169,9 @@ fn networking(shape: &mut Shape, host: Told<'_>, settings: Told<'_>) {
         }
         shape.set_list(&format!("networks.{name}.aliases"), &endpoint.words("Aliases"), true);
         let fixed = endpoint.at("IPAMConfig");
+        shape.set_list(&format!("networks.{name}.linkLocalIps"), &fixed.words("LinkLocalIPs"), true);
+        shape.set_some(&format!("networks.{name}.mac"), endpoint.some_text("MacAddress"));
+        shape.driver_options(name, &endpoint.texts("DriverOpts"));
         let fixed = ["IPv4Address", "IPv6Address"].into_iter().filter_map(|key| fixed.some_text(key));
         let ips: Vec<_> = fixed.chain(addresses(endpoint)).collect();
         shape.set_list(&format!("networks.{name}.ip"), &ips, true);
@@ -176,6 +197,18 @@ fn rights(shape: &mut Shape, host: Told<'_>) {
         shape.set(format!("devices.{}", device.text("PathInContainer")), text);
     }
     shape.set_list("deviceCgroupRules", &host.words("DeviceCgroupRules"), true);
+    let requests = host.list("DeviceRequests").map(|request| {
+        // What one must be able to do is a list of alternatives; we ask for one.
+        let first = request.list("Capabilities").next().map(|all| Told(all.0));
+        let capabilities: Vec<_> = first.into_iter().flat_map(texts_of).collect();
+        device_request_text(
+            request.text("Driver"),
+            request.number("Count"),
+            &request.words("DeviceIDs"),
+            &capabilities,
+        )
+    });
+    shape.set_list("deviceRequests", &requests.collect::<Vec<_>>(), true);
     shape.texts("sysctls", &host.texts("Sysctls"));
     for limit in host.list("Ulimits") {
         let name = limit.text("Name").trim_start_matches("RLIMIT_").to_ascii_lowercase();
@@ -195,6 +228,7 @@ fn resources(shape: &mut Shape, host: Told<'_>) {
     shape.set("resources.cpus", cpus.unwrap_or_default());
     shape.set("resources.cpuShares", host.amount("CpuShares"));
     shape.set("resources.pids", host.amount("PidsLimit"));
+    shape.set_some("resources.cpuset", host.some_text("CpusetCpus"));
     beyond_the_spec(shape, host);
     let restarts = host.at("RestartPolicy");
     let policy = match restarts.text("Name") {
@@ -209,9 +243,7 @@ fn resources(shape: &mut Shape, host: Told<'_>) {
 
 /// Limits that no spec sets, where somebody has set them.
 fn beyond_the_spec(shape: &mut Shape, host: Told<'_>) {
-    for (name, key) in [("cpusetCpus", "CpusetCpus"), ("cpusetMems", "CpusetMems")] {
-        shape.set_some(&format!("resources.{name}"), host.some_text(key));
-    }
+    shape.set_some("resources.cpusetMems", host.some_text("CpusetMems"));
     // Engines choose twice the memory, or no limit (-1) where the kernel cannot hold one.
     let usual = [0, host.amount("Memory").saturating_mul(2)];
     let swap = Some(host.amount("MemorySwap")).filter(|swap| !usual.contains(swap));
@@ -230,10 +262,15 @@ fn mounts(shape: &mut Shape, told: Told<'_>, host: Told<'_>) {
         let rights = if mount.flag("RW") { "rw" } else { "ro" };
         let text = match mount.text("Type") {
             "bind" => bind_text(mount.text("Source"), rights, mount.text("Propagation")),
-            "volume" => format!("volume {} {rights}", mount.text("Name")),
+            "volume" => volume_text(mount.text("Name"), rights),
             _ => continue,
         };
         shape.set(format!("mounts.{}", mount.text("Destination")), text);
+    }
+    for mount in host.list("Mounts").filter(|mount| mount.text("Type") == "volume") {
+        let options = mount.at("VolumeOptions");
+        let options = volume_options(!options.flag("NoCopy"), options.some_text("Subpath").as_deref());
+        shape.set_some(&format!("volumeOptions.{}", mount.text("Target")), options);
     }
     for mount in host.list("Mounts").filter(|mount| mount.text("Type") == "tmpfs") {
         let rights = if mount.flag("ReadOnly") { "ro" } else { "rw" };
@@ -250,6 +287,10 @@ fn mounts(shape: &mut Shape, told: Told<'_>, host: Told<'_>) {
         let mode = value("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok());
         shape.set(format!("mounts.{target}"), tmpfs_text(rights, size, mode));
     }
+}
+
+fn texts_of(list: Told<'_>) -> Vec<String> {
+    list.0.as_array().into_iter().flatten().map(|text| Told(text).as_text().to_owned()).collect()
 }
 
 /// Podman writes a list of one as a text.

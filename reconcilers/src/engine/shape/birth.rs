@@ -14,7 +14,9 @@ pub struct Birth(BTreeMap<String, Option<String>>);
 /// What some engine does not tell: of these, a digest is kept with the container.
 const UNTOLD: &[&str] = &[
     "annotations.",
+    "cgroup",
     "deviceCgroupRules",
+    "deviceRequests",
     "devices.",
     "init",
     "ipc",
@@ -22,6 +24,8 @@ const UNTOLD: &[&str] = &[
     "networkMode",
     "options.com.docker.network.bridge.name",
     "sysctls.",
+    "userns",
+    "volumeOptions.",
 ];
 /// The same, of each of a network's pools.
 const UNTOLD_OF_POOLS: &str = ".ipRange";

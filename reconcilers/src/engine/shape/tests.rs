@@ -109,7 +109,7 @@ fn what_no_spec_can_name_is_a_difference_all_the_same() {
     let wanted = Shape::wanted(&spec(json!({ "resources": { "memory": "64Mi" } })));
     for (path, in_place) in [
         ("networks.other", true),
-        ("resources.cpusetCpus", false),
+        ("resources.cpuset", false),
         ("resources.blkioWeight", false),
         ("resources.memorySwap", true),
     ] {
