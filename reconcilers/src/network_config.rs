@@ -23,14 +23,15 @@ use self::{
     memory::{Memory, Record},
     setup::Setup,
     sight::Sight,
-    terms::{Link, Links, Made},
+    terms::{Link, Links},
     transaction::Planned,
 };
 use crate::{
     error::{ReconcileError, Unseen},
     host::{Host, Reachability},
+    observation::Before,
     reconciler::{
-        Batch, Change, Hint, Outcome, Outcomes, Put, Reconciler, Sights, StepContext, Take, Target,
+        Batch, Change, Hint, Outcome, Outcomes, Owned, Put, Reconciler, Sights, StepContext, Take, Target,
     },
 };
 
@@ -121,7 +122,8 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let Some(spec) = spec else { return Err(NetworkError::Missing(target.id.to_string())) };
         let name = resolve(spec, links);
         let former = target.owned.as_ref().filter(|owned| owned.applied).map(|owned| owned.spec);
-        let held = record.held_under(target.id, name.as_deref(), links, former.is_some());
+        let was_changed = target.owned.as_ref().is_some_and(|owned| owned.applied && is_changed(owned));
+        let held = record.held_under(target.id, name.as_deref(), links, was_changed);
         let was = name.as_ref().and_then(|name| held.as_ref()?.kernel.get(name));
         let mut sight = Sight {
             meant: meant(spec),
@@ -186,9 +188,10 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let links = self.kernel.links().await?;
         let record = self.inherit(changes, &links).await?;
         let mut outcomes = Outcomes::new();
+        let staying = plan::staying(changes, &links);
         let mut plan = Vec::new();
         for change in changes {
-            match self.plan(change, &links, &record).await {
+            match self.plan(change, &links, &record, &staying).await {
                 Ok(Some(planned)) => plan.push(planned),
                 Ok(None) => {
                     if let Change::Take(Take { id, .. }) = change {
@@ -243,9 +246,10 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
                 Change::Take(take) => (take.id, take.owned, take.owned.spec),
             };
             let Some(name) = resolve(spec, links) else { continue };
-            let former = record.other_holder(&name, links, id).filter(|_| !record.held.contains_key(id));
-            // One that nobody has spoken of is of a ledger that was lost.
-            let is_former = |other: &&ResourceId| owned.applied || !lock(&self.known).contains(*other);
+            let former = record.former_holder(&name, links, id).filter(|_| !record.held.contains_key(id));
+            // What was adopted as it was is not what another one holds. One that nobody has spoken of is of a ledger that was lost.
+            let was_changed = owned.applied && is_changed(&owned);
+            let is_former = |other: &&ResourceId| was_changed || !lock(&self.known).contains(*other);
             renamed.extend(former.filter(is_former).map(|other| (other.clone(), id.clone())));
         }
         if renamed.is_empty() {
@@ -258,17 +262,15 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
 
 /// The interface that a spec means, if there is one; one that is named need not be there.
 fn resolve(spec: &NetworkConfigSpec, links: &Links) -> Option<String> {
-    if let Some(name) = spec.name() {
-        return Some(name.to_string());
+    match spec.name() {
+        Some(name) => Some(name.to_string()),
+        None => terms::of_mac(spec.matched.mac?, links).map(str::to_owned),
     }
-    let mac = spec.matched.mac?;
-    // What is made upon an interface, such as a VLAN, often has its address, too.
-    let is_it =
-        |link: &Link| link.mac == Some(mac) && !matches!(link.made, Some(Made::Bridge | Made::Vlan { .. }));
-    let all = || links.iter().filter(|(_, link)| is_it(link));
-    // Hardware goes before what is made of it.
-    let hardware = all().find(|(_, link)| link.made.is_none());
-    hardware.or_else(|| all().next()).map(|(name, _)| name.clone())
+}
+
+/// Whether something was there otherwise before us, or not at all.
+fn is_changed(owned: &Owned<'_, NetworkConfigSpec>) -> bool {
+    owned.held.values().any(|before| *before != Before::Same)
 }
 
 fn meant(spec: &NetworkConfigSpec) -> String {

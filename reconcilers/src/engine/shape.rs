@@ -50,10 +50,11 @@ pub fn network_of(rest: &str) -> &str {
     OF_NETWORK.iter().find_map(|part| rest.strip_suffix(part)).unwrap_or(rest)
 }
 
-/// An engine may tell an address only of what runs.
+/// An engine may tell an address only of what runs; that of hardware comes with the network itself.
 fn is_address_to_come(path: &str, seen: &Shape) -> bool {
-    let network = path.strip_suffix(".ip").or_else(|| path.strip_suffix(".mac"));
-    network.is_some_and(|network| path.starts_with("networks.") && seen.0.contains_key(network))
+    let is_there = |network: &str| seen.0.contains_key(network);
+    path.starts_with("networks.")
+        && (path.ends_with(".mac") || path.strip_suffix(".ip").is_some_and(is_there))
 }
 
 impl Shape {
@@ -368,7 +369,8 @@ fn is_same_port(want: &str, got: &str) -> bool {
 
 fn difference(path: &str, want: Value, got: Value) -> Difference {
     let in_place = ["resources.", "networks.", "restartPolicy", "maxRestarts"];
-    let in_place = in_place.iter().any(|prefix| path.starts_with(prefix));
+    // Some engines give an address of hardware at birth only.
+    let in_place = in_place.iter().any(|prefix| path.starts_with(prefix)) && !path.ends_with(".mac");
     // Engines take no limit for no change, but for that of processes, and that of swap follows from the memory's.
     let lifts = path.starts_with("resources.")
         && !["resources.pids", "resources.memorySwap"].contains(&path)

@@ -12,7 +12,7 @@ use super::{
     backend::{Saved, Trial},
     moves::Snapshot,
     setup::Setup,
-    terms::{Link, Links},
+    terms::{Link, Links, of_mac},
 };
 use crate::books::{Books, NotRemembered};
 
@@ -53,16 +53,19 @@ pub(super) struct Own {
     pub(super) name: String,
     /// The address by which it was meant, if it was meant by that: names may change with the boot.
     pub(super) mac: Option<Mac>,
+    /// Its ports, of a bridge: they are its own, too.
+    #[serde(default)]
+    pub(super) ports: BTreeSet<String>,
 }
 
 impl Own {
-    /// Whether it is the one of this name now.
+    /// Whether it is about the interface of this name now.
     fn is(&self, name: &str, links: &Links) -> bool {
-        let mac = links.get(name).and_then(|link| link.mac);
-        match self.mac {
-            Some(own) => mac == Some(own),
-            None => self.name == name,
-        }
+        let own = match self.mac {
+            Some(mac) => of_mac(mac, links),
+            None => Some(self.name.as_str()),
+        };
+        own == Some(name)
     }
 }
 
@@ -70,8 +73,16 @@ impl Record {
     /// Whose an interface is, but for this one.
     pub(super) fn other_holder(&self, name: &str, links: &Links, but: &ResourceId) -> Option<&ResourceId> {
         let mut others = self.held.iter().filter(|(id, _)| *id != but);
-        let is_own = |held: &Checkpoint| held.own.as_ref().is_some_and(|own| own.is(name, links));
+        let has = |own: &Own| own.is(name, links) || own.ports.contains(name);
+        let is_own = |held: &Checkpoint| held.own.as_ref().is_some_and(has);
         others.find(|(_, held)| is_own(held)).map(|(id, _)| id)
+    }
+
+    /// Who is about an interface, but for this one.
+    pub(super) fn former_holder(&self, name: &str, links: &Links, but: &ResourceId) -> Option<&ResourceId> {
+        let mut others = self.held.iter().filter(|(id, _)| *id != but);
+        let is_about = |held: &Checkpoint| held.own.as_ref().is_some_and(|own| own.is(name, links));
+        others.find(|(_, held)| is_about(held)).map(|(id, _)| id)
     }
 
     /// What is held under an id, but for what is another's by now.
@@ -90,7 +101,7 @@ impl Record {
         links: &Links,
         was_applied: bool,
     ) -> Option<Checkpoint> {
-        let former = || self.held_by(self.other_holder(name?, links, id)?, links);
+        let former = || self.held_by(self.former_holder(name?, links, id)?, links);
         self.held_by(id, links).or_else(|| former().filter(|_| was_applied))
     }
 
@@ -127,6 +138,19 @@ impl Checkpoint {
             rest.kernel.contains_key(name) || (was_told && !names.contains(name.as_str()))
         });
         rest
+    }
+
+    /// Takes in another one. What was not there before one of them was not there before both.
+    pub(super) fn add(&mut self, other: &Self) {
+        for (name, was) in &other.kernel {
+            let known = self.kernel.entry(name.clone()).or_insert_with(|| was.clone());
+            if was.is_none() {
+                *known = None;
+            }
+        }
+        for (name, kept) in &other.saved.0 {
+            self.saved.0.entry(name.clone()).or_insert_with(|| kept.clone());
+        }
     }
 
     /// Whether there is nothing in it.

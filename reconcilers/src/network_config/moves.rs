@@ -6,7 +6,7 @@ use ipnet::IpNet;
 
 use super::{
     setup::{Setup, stale},
-    terms::{Addr, KERNEL, Link, Links, Made, Route},
+    terms::{Addr, KERNEL, Link, Links, Made, Route, of_mac},
 };
 
 /// How interfaces were; `None`: it was not there.
@@ -184,16 +184,24 @@ pub fn back(links: &Links, was: &Snapshot, leases: bool) -> Vec<Move> {
         Some(was) => was.is_some(),
         None => links.contains_key(master),
     };
-    for (name, was) in was.iter().filter_map(|(name, was)| Some((name, was.as_ref()?))) {
-        let was = Link { master: was.master.clone().filter(stays), ..was.clone() };
-        one_back(links.get(name), &was, leases, &mut Moves { link: name, all: &mut all });
+    // The other end of a pair that goes goes with it.
+    let goes =
+        |link: &Link| matches!(&link.made, Some(Made::Veth { peer }) if matches!(was.get(peer), Some(None)));
+    for (name, link) in was.iter().filter_map(|(name, link)| Some((name, link.as_ref()?))) {
+        if has_moved(links, name, link) || goes(link) {
+            continue;
+        }
+        let link = Link { master: link.master.clone().filter(stays), ..link.clone() };
+        one_back(links.get(name), &link, leases, &mut Moves { link: name, all: &mut all });
     }
     all
 }
 
-/// Whether what has the name now is other hardware.
-fn is_other_hardware(now: &Link, was: &Link) -> bool {
-    now.made.is_none() && was.made.is_none() && was.mac.is_some() && now.mac != was.mac
+/// Whether the hardware that had a name has another one now.
+fn has_moved(links: &Links, name: &str, was: &Link) -> bool {
+    let is_hardware = was.made.is_none() && links.get(name).is_some_and(|now| now.made.is_none());
+    let now = was.mac.filter(|_| is_hardware).and_then(|mac| of_mac(mac, links));
+    now.is_some_and(|now| now != name)
 }
 
 fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>) {
@@ -207,7 +215,6 @@ fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>)
             moves.push(Change::Make(made.clone()));
             &none
         }
-        (Some(now), _) if is_other_hardware(now, was) => return,
         (Some(now), _) => now,
         (None, Some(made @ (Made::Bridge | Made::Vlan { .. } | Made::Veth { .. }))) => {
             moves.push(Change::Make(made.clone()));

@@ -6,7 +6,10 @@ use std::{
 };
 
 use manifest_types::{
-    kinds::{ResourceSpec, network_config::NetworkConfigSpec},
+    kinds::{
+        ResourceSpec,
+        network_config::{LinkType, NetworkConfigSpec},
+    },
     name::ResourceId,
 };
 
@@ -42,9 +45,10 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         change: &Change<'a, NetworkConfigSpec>,
         links: &Links,
         record: &Record,
+        staying: &Staying,
     ) -> Result<Option<Planned<'a>>, NetworkError> {
         match change {
-            Change::Put(put) => self.plan_put(put, links, record).await,
+            Change::Put(put) => self.plan_put(put, links, record, staying).await,
             Change::Take(take) => plan_take(take, links, record),
         }
     }
@@ -54,6 +58,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         put: &Put<'a, NetworkConfigSpec>,
         links: &Links,
         record: &Record,
+        staying: &Staying,
     ) -> Result<Option<Planned<'a>>, NetworkError> {
         let undone = record.undone.get(put.id).filter(|undone| undone.digest == put.digest);
         if let Some(undone) = undone.filter(|_| self.tells(put.id)) {
@@ -66,8 +71,11 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let name = resolve(put.spec, links).ok_or_else(|| unresolved(put.spec, links))?;
         let setup = Setup::of(&name, put.spec);
         setup.touches().try_for_each(|name| protect(name, links))?;
-        if let Some(by) = record.other_holder(&name, links, put.id) {
-            return Err(NetworkError::Taken { name, by: by.to_string() });
+        for name in std::iter::once(&name).chain(&setup.ports) {
+            let lets_go = |by: &&ResourceId| staying.get(*by).is_some_and(|names| !names.contains(name));
+            if let Some(by) = record.other_holder(name, links, put.id).filter(|by| !lets_go(by)) {
+                return Err(NetworkError::Taken { name: name.clone(), by: by.to_string() });
+            }
         }
         let former = former(put.owned, &name);
         fits(&setup, links, record.held.get(put.id))?;
@@ -109,6 +117,22 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             work: Work::Put { wanted, digest: put.digest, released },
         }))
     }
+}
+
+/// The interfaces that each of some changes goes on with.
+pub(super) type Staying = BTreeMap<ResourceId, BTreeSet<String>>;
+
+/// What stays with whom. What somebody lets go of, another one may have in the same change.
+pub(super) fn staying(changes: &[Change<'_, NetworkConfigSpec>], links: &Links) -> Staying {
+    let names = |spec: &NetworkConfigSpec| {
+        let setup = resolve(spec, links).map(|name| Setup::of(&name, spec));
+        setup.iter().flat_map(Setup::touches).map(str::to_owned).collect()
+    };
+    let stays = |change: &Change<'_, NetworkConfigSpec>| match change {
+        Change::Put(put) => (put.id.clone(), names(put.spec)),
+        Change::Take(take) => (take.id.clone(), BTreeSet::new()),
+    };
+    changes.iter().map(stays).collect()
 }
 
 /// Whoever wants an address that another one wants, too, or has: with which. What was confirmed keeps it against what is on trial.
@@ -217,8 +241,11 @@ fn plan_take<'a>(
     links: &Links,
     record: &Record,
 ) -> Result<Option<Planned<'a>>, NetworkError> {
-    let Some(held) = record.held_by(take.id, links) else { return Ok(None) };
+    let Some(mut held) = record.held_by(take.id, links) else { return Ok(None) };
     let spec = take.owned.spec;
+    // What somebody else has made is made again by nobody but them.
+    let is_made = spec.link_type != LinkType::Ethernet;
+    held.kernel.retain(|name, was| is_made || was.is_none() || links.contains_key(name));
     let was_so = |claim| take.owned.held.get(&claim) == Some(&Before::Same);
     // What was there just so before us is left.
     if spec.claims(take.id).into_iter().all(was_so) {

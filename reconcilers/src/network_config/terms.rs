@@ -20,6 +20,17 @@ const DHCP: u8 = 16;
 /// All interfaces of the device, by name.
 pub type Links = BTreeMap<String, Link>;
 
+/// The interface that is meant by the address of its hardware.
+pub fn of_mac(mac: Mac, links: &Links) -> Option<&str> {
+    // What is made upon an interface, such as a VLAN, often has its address, too.
+    let is_it =
+        |link: &Link| link.mac == Some(mac) && !matches!(link.made, Some(Made::Bridge | Made::Vlan { .. }));
+    let all = || links.iter().filter(|(_, link)| is_it(link));
+    // Hardware goes before what is made of it.
+    let hardware = all().find(|(_, link)| link.made.is_none());
+    hardware.or_else(|| all().next()).map(|(name, _)| name.as_str())
+}
+
 /// One interface.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -19,7 +19,7 @@ use super::{
     fixture::{InMemory, Interfaces, host},
     kernel::fake::FakeKernel,
     moves::Change as Asked,
-    terms::{Addr, Route},
+    terms::{Addr, Made, Route},
     *,
 };
 use crate::{

@@ -268,11 +268,9 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
 
     /// Tells the backend, and the kernel where nobody else does.
     async fn make(&self, plan: &[Planned<'_>], on_trial: bool) -> Result<(), NetworkError> {
-        for planned in plan {
-            let (Work::Take { held: back } | Work::Put { released: back, .. }) = &planned.work;
-            if !back.is_empty() {
-                self.put_back(back, Rest::SameBoot).await.map_err(NetworkError::NotBack)?;
-            }
+        let back = notes::given_up(plan);
+        if !back.is_empty() {
+            self.put_back(&back, Rest::SameBoot).await.map_err(NetworkError::NotBack)?;
         }
         let wanted: Vec<Wanted<'_>> = wanted(plan).cloned().collect();
         self.backend.apply(&wanted, on_trial).await?;

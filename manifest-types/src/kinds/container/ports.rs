@@ -125,7 +125,7 @@ schema_as!(PortRange, {
 });
 
 /// A network of the engine that the container is in.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Attachment {
     /// The network's name in the engine.
@@ -145,6 +145,13 @@ pub struct Attachment {
     /// Options of the network's driver for this container.
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub driver_options: Texts,
+}
+
+impl fmt::Debug for Attachment {
+    // The options may hold passwords.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Attachment").field("name", &self.name).field("ip", &self.ip).finish_non_exhaustive()
+    }
 }
 
 impl Attachment {

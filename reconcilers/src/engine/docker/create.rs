@@ -23,14 +23,23 @@ pub(super) fn unsupported(
     api: (u32, u32),
     is_podman: bool,
 ) -> Option<(&'static str, &'static str)> {
-    // It takes it, and does nothing with it.
-    if is_podman && spec.domainname.is_some() {
-        return Some(("domainname", "Docker"));
+    // It takes them, and does nothing with them.
+    let unknown_to_podman = [
+        (spec.domainname.is_some(), "domainname"),
+        (spec.runtime.is_some(), "runtime"),
+        (
+            spec.networks.iter().any(|network| !network.driver_options.is_empty()),
+            "driverOptions of a network",
+        ),
+        (spec.networks.iter().any(|network| !network.link_local_ips.is_empty()), "linkLocalIps in a network"),
+    ];
+    if let Some((_, what)) = unknown_to_podman.into_iter().find(|(is_given, _)| is_podman && *is_given) {
+        return Some((what, "Docker"));
     }
     let starts_often = spec.healthcheck.as_ref().is_some_and(|check| check.start_interval.is_some());
     let has_sub_path = spec.mounts.iter().any(|mount| mount.sub_path.is_some());
     // Before, there is one address of hardware, that of the first network.
-    let has_macs = spec.networks.iter().skip(1).any(|network| network.mac.is_some());
+    let has_macs = !is_podman && spec.networks.iter().skip(1).any(|network| network.mac.is_some());
     let needs = [
         (!spec.annotations.is_empty(), (1, 43), "annotations", "API 1.43 (Docker 24)"),
         (starts_often, (1, 44), "healthcheck.startInterval", "API 1.44 (Docker 25)"),
@@ -351,7 +360,20 @@ mod tests {
             (check(), (1, 44), false, None),
             (json!({ "mounts": [volume] }), (1, 44), false, Some("subPath of a mount")),
             (two, (1, 43), false, Some("mac in a second network")),
+            (
+                json!({ "networks": [{ "name": "a" }, { "name": "b", "mac": "02:42:ac:11:00:02" }] }),
+                (1, 41),
+                true,
+                None,
+            ),
             (json!({ "domainname": "example" }), (1, 41), true, Some("domainname")),
+            (json!({ "runtime": "runc" }), (1, 41), true, Some("runtime")),
+            (
+                json!({ "networks": [{ "name": "a", "driverOptions": { "a": "b" } }] }),
+                (1, 41),
+                true,
+                Some("driverOptions of a network"),
+            ),
             (json!({ "domainname": "example" }), (1, 41), false, None),
         ] {
             assert_eq!(told(more.clone(), api, is_podman), what, "{more}");

@@ -137,14 +137,11 @@ fn process(shape: &mut Shape, config: Told<'_>, host: Told<'_>) {
     shape.set("shmSize", host.amount("ShmSize"));
     shape.set("ipc", host.text("IpcMode"));
     shape.set("pid", host.text("PidMode"));
-    for (path, key) in [
-        ("uts", "UTSMode"),
-        ("userns", "UsernsMode"),
-        ("cgroup", "CgroupnsMode"),
-        ("cgroupParent", "CgroupParent"),
-    ] {
+    for (path, key) in [("uts", "UTSMode"), ("userns", "UsernsMode"), ("cgroup", "CgroupnsMode")] {
         shape.set(path, host.text(key));
     }
+    // One that is the engine's usual one need not be told.
+    shape.set_some("cgroupParent", host.some_text("CgroupParent"));
     shape.set("oomScoreAdj", host.number("OomScoreAdj"));
     shape.set("oomKillDisable", host.flag("OomKillDisable"));
     shape.texts("storageOpt", &host.texts("StorageOpt"));

@@ -23,6 +23,7 @@ const UNTOLD: &[&str] = &[
     "logging.options.",
     "networkMode",
     "options.com.docker.network.bridge.name",
+    "storageOpt.",
     "sysctls.",
     "userns",
     "volumeOptions.",

@@ -140,3 +140,19 @@ fn no_secret_is_in_a_shape_or_in_the_mark_of_a_birth() {
     let told = format!("{wanted:?} {}", Birth::of(&wanted));
     assert!(told.contains("env.PASSWORD") && !told.contains("hunter2"), "{told}");
 }
+
+#[test]
+fn an_address_of_hardware_is_given_at_birth() {
+    let mac = "02:42:ac:11:00:02";
+    let wanted = Shape::wanted(&spec(json!({ "networks": [{ "name": "a", "mac": mac }] })));
+    let told = |seen: &Shape| -> Vec<_> {
+        let differences = wanted.differences(seen, &Birth::default());
+        differences.into_iter().map(|found| (found.path, found.in_place)).collect()
+    };
+    let mut seen = wanted.clone();
+    seen.set("networks.a.mac", "02:42:ac:11:00:03");
+    assert_eq!(told(&seen), [("networks.a.mac".to_owned(), false)]);
+    // Somebody has taken it out of its network: it goes back in.
+    seen.unset_below("networks.a");
+    assert_eq!(told(&seen), [("networks.a".to_owned(), true)]);
+}

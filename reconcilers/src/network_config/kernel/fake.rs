@@ -227,6 +227,13 @@ impl FakeKernel {
         }
     }
 
+    /// An interface has this address of hardware, as what is made upon another one has that one's.
+    pub fn has_address(&self, link: &str, mac: Mac) {
+        if let Some(link) = self.lock().links.get_mut(link) {
+            link.mac = Some(mac);
+        }
+    }
+
     /// Somebody else does something.
     pub fn abuse(&self, link: &str, change: Change) -> Result<(), KernelError> {
         let done = self.lock().make(&Move { link: link.to_owned(), change });

@@ -108,3 +108,73 @@ async fn every_link_has_its_own_of_a_link_local_address() {
     rig.kernel.abuse("eth0", Asked::AddAddress(Addr::of("fe80::1/64".parse().unwrap()))).unwrap();
     rig.put_at("lan", &ethernet("eth1", json!({ "ipv6": { "addresses": ["fe80::1/64"] } }))).await.unwrap();
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_made_upon_hardware_is_not_that_hardware() {
+    for was_there in [false, true] {
+        let rig = Rig::new().await;
+        rig.kernel.abuse("eth1", Asked::Up(true)).unwrap();
+        let mac = rig.links().await["eth1"].mac.unwrap();
+        let vlan = spec(
+            json!({ "match": { "name": "v5" }, "type": "Vlan", "vlan": { "id": 5, "parent": "eth1" }, "confirm": { "checks": [] } }),
+        );
+        if was_there {
+            rig.kernel.abuse("v5", Asked::Make(Made::Vlan { id: 5, parent: "eth1".into() })).unwrap();
+            rig.kernel.abuse("v5", Asked::Up(true)).unwrap();
+            rig.kernel.has_address("v5", mac);
+        }
+        let before = rig.links().await;
+        let mut hardware = ethernet("x", json!({ "ipv4": { "addresses": ["10.1.0.1/24"] } }));
+        hardware.matched = serde_json::from_value(json!({ "mac": mac.to_string() })).unwrap();
+        rig.put_at("lan", &hardware).await.unwrap();
+        rig.put_at("vlan", &vlan).await.unwrap();
+        rig.kernel.has_address("v5", mac);
+        let mtu = spec(
+            json!({ "match": { "name": "v5" }, "type": "Vlan", "vlan": { "id": 5, "parent": "eth1" }, "mtu": 1400, "confirm": { "checks": [] } }),
+        );
+        assert!(rig.see_at("vlan", &vlan).await.former.is_empty());
+        rig.put_at("vlan", &mtu).await.unwrap();
+        assert_eq!(rig.links().await["eth1"].addresses.len(), 1);
+        rig.take_at("vlan", &mtu).await.unwrap();
+        rig.take_at("lan", &hardware).await.unwrap();
+        assert_eq!(rig.links().await, before, "{was_there}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_port_of_a_bridge_is_not_anothers_interface() {
+    let rig = Rig::new().await;
+    rig.put_at("lan", &bridge(&["eth1"])).await.unwrap();
+    let mut same = ethernet("x", json!({}));
+    same.matched =
+        serde_json::from_value(json!({ "mac": rig.links().await["eth1"].mac.unwrap().to_string() })).unwrap();
+    rig.see_at("lan", &bridge(&["eth1"])).await;
+    assert_eq!(rig.put_at("same", &same).await.unwrap_err().reason, "Conflict");
+    let rig = Rig::new().await;
+    rig.put_at("same", &ethernet("eth1", json!({ "mtu": 1400 }))).await.unwrap();
+    assert_eq!(rig.put_at("lan", &bridge(&["eth1"])).await.unwrap_err().reason, "Conflict");
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_takes_what_another_lets_go_of_gives_it_back_as_it_was_before_both() {
+    let rig = Rig::new().await;
+    rig.kernel.plug("eth2", &["10.2.0.1/24"]);
+    let before = rig.links().await["eth2"].clone();
+    let (wide, narrow) = (bridge(&["eth1", "eth2"]), bridge(&["eth1"]));
+    let end = ethernet("eth2", json!({ "ipv4": { "addresses": ["10.1.0.1/24"] } }));
+    rig.put_at("lan", &wide).await.unwrap();
+    let ids: [ResourceId; 2] = ["lan".parse().unwrap(), "end".parse().unwrap()];
+    let (lan_held, end_held) = (held(&wide), held(&end));
+    let old = Owned { spec: &wide, applied: true, attempted: None, held: &lan_held };
+    let new = Owned { spec: &end, applied: false, attempted: None, held: &end_held };
+    let put = |id, spec, owned| Change::Put(Put { id, spec, digest: digest(spec), owned, restart: false });
+    let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+    let changes = [put(&ids[0], &narrow, old), put(&ids[1], &end, new)];
+    let outcomes = rig.reconciler.transact(&cx, &changes).await;
+    for id in &ids {
+        assert!(outcomes[id].is_ok(), "{:?}", outcomes[id].as_ref().err().map(|error| error.to_failure()));
+    }
+    rig.take_at("end", &end).await.unwrap();
+    let after = rig.links().await["eth2"].clone();
+    assert_eq!((after.master, after.addresses), (before.master, before.addresses));
+}

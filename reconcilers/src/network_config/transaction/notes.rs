@@ -7,11 +7,12 @@ use crate::network_config::memory::{Checkpoint, Open, Own, Record, Undone};
 
 /// Notes what is about to be done, and how what is changed for the first time was before.
 pub(super) fn begin(record: &mut Record, plan: &[Planned<'_>], before: &Checkpoint, open: Option<Open>) {
+    let given = given_up(plan);
     for planned in plan {
         if let Work::Put { wanted, released, .. } = &planned.work {
             let held = record.held.entry(planned.id.clone()).or_default();
             let mac = wanted.spec.matched.mac;
-            held.own = Some(Own { name: wanted.setup.name.clone(), mac });
+            held.own = Some(Own { name: wanted.setup.name.clone(), mac, ports: wanted.setup.ports.clone() });
             // Ports that others give a bridge once it is held are not as it was before.
             let is_first = !held.kernel.contains_key(&wanted.setup.name);
             let own: BTreeSet<&str> = wanted.setup.touches().collect();
@@ -19,9 +20,10 @@ pub(super) fn begin(record: &mut Record, plan: &[Planned<'_>], before: &Checkpoi
                 is_first || own.contains(name.as_str()) || released.kernel.contains_key(*name)
             };
             for name in planned.interfaces.iter().filter(is_held).cloned() {
-                let was = before.kernel.get(&name).cloned().flatten();
+                let first = if given.kernel.contains_key(&name) { &given } else { before };
+                let was = first.kernel.get(&name).cloned().flatten();
                 held.kernel.entry(name.clone()).or_insert(was);
-                let saved = before.saved.0.get(&name).cloned();
+                let saved = first.saved.0.get(&name).cloned();
                 if let (Some(saved), false) = (saved, held.saved.0.contains_key(&name)) {
                     held.saved.0.insert(name, saved);
                 }
@@ -30,6 +32,16 @@ pub(super) fn begin(record: &mut Record, plan: &[Planned<'_>], before: &Checkpoi
     }
     record.open = open;
     *record = without_undone(std::mem::take(record), plan);
+}
+
+/// What others let go of in the same change: whoever takes it has it from them, as it was before them.
+pub(super) fn given_up(plan: &[Planned<'_>]) -> Checkpoint {
+    let mut all = Checkpoint::default();
+    for planned in plan {
+        let (Work::Take { held: given } | Work::Put { released: given, .. }) = &planned.work;
+        all.add(given);
+    }
+    all
 }
 
 /// What is tried again was told to have been taken back, and asked for.
