@@ -20,7 +20,7 @@ use self::{
     backend::{Backend, Wanted},
     error::NetworkError,
     kernel::Kernel,
-    memory::{Memory, Record},
+    memory::{Memory, Own, Record},
     setup::Setup,
     sight::Sight,
     terms::{Link, Links},
@@ -194,8 +194,12 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             match self.plan(change, &links, &record, &staying).await {
                 Ok(Some(planned)) => plan.push(planned),
                 Ok(None) => {
-                    if let Change::Take(Take { id, .. }) = change {
-                        self.memory.change(|record| record.forget(id)).await?;
+                    match change {
+                        Change::Take(Take { id, .. }) => {
+                            self.memory.change(|record| record.forget(id)).await?;
+                            lock(&self.known).remove(*id);
+                        }
+                        Change::Put(put) => self.note_own(put, &links, &record).await?,
                     }
                     outcomes.insert(change.id().clone(), Ok(None));
                 }
@@ -203,6 +207,10 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             }
         }
         for (id, error) in plan::shared(&plan, &links) {
+            plan.retain(|planned| *planned.id != id);
+            outcomes.insert(id, Err(error.into()));
+        }
+        while let Some((id, error)) = plan::still_taken(&plan, &record, &links) {
             plan.retain(|planned| *planned.id != id);
             outcomes.insert(id, Err(error.into()));
         }
@@ -215,6 +223,25 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             self.together(cx, &trials, &mut outcomes).await;
         }
         Ok(outcomes)
+    }
+
+    /// What a resource is about may be another one, though nothing is to be done for that.
+    async fn note_own(
+        &self,
+        put: &Put<'_, NetworkConfigSpec>,
+        links: &Links,
+        record: &Record,
+    ) -> Result<(), NetworkError> {
+        let own = resolve(put.spec, links).map(|name| Own::of(put.spec, &Setup::of(&name, put.spec)));
+        if record.held.get(put.id).is_some_and(|held| held.own != own) {
+            let note = |record: &mut Record| {
+                if let Some(held) = record.held.get_mut(put.id) {
+                    held.own = own;
+                }
+            };
+            self.memory.change(note).await?;
+        }
+        Ok(())
     }
 
     /// Makes some changes, all of them or none.

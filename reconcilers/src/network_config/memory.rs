@@ -5,7 +5,11 @@ use std::{
     path::Path,
 };
 
-use manifest_types::{digest::Digest, kinds::network_config::Mac, name::ResourceId};
+use manifest_types::{
+    digest::Digest,
+    kinds::network_config::{Mac, NetworkConfigSpec},
+    name::ResourceId,
+};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -59,6 +63,10 @@ pub(super) struct Own {
 }
 
 impl Own {
+    pub(super) fn of(spec: &NetworkConfigSpec, setup: &Setup) -> Self {
+        Self { name: setup.name.clone(), mac: spec.matched.mac, ports: setup.ports.clone() }
+    }
+
     /// Whether it is about the interface of this name now.
     fn is(&self, name: &str, links: &Links) -> bool {
         let own = match self.mac {
@@ -81,7 +89,11 @@ impl Record {
     /// Who is about an interface, but for this one.
     pub(super) fn former_holder(&self, name: &str, links: &Links, but: &ResourceId) -> Option<&ResourceId> {
         let mut others = self.held.iter().filter(|(id, _)| *id != but);
-        let is_about = |held: &Checkpoint| held.own.as_ref().is_some_and(|own| own.is(name, links));
+        let is_about = |held: &Checkpoint| match &held.own {
+            Some(own) => own.is(name, links),
+            // As an earlier build noted it.
+            None => held.kernel.contains_key(name),
+        };
         others.find(|(_, held)| is_about(held)).map(|(id, _)| id)
     }
 

@@ -199,9 +199,10 @@ pub fn back(links: &Links, was: &Snapshot, leases: bool) -> Vec<Move> {
 
 /// Whether the hardware that had a name has another one now.
 fn has_moved(links: &Links, name: &str, was: &Link) -> bool {
-    let is_hardware = was.made.is_none() && links.get(name).is_some_and(|now| now.made.is_none());
-    let now = was.mac.filter(|_| is_hardware).and_then(|mac| of_mac(mac, links));
-    now.is_some_and(|now| now != name)
+    let Some(now) = links.get(name) else { return false };
+    // Several may have one address, and stay where they are.
+    let is_other = was.made.is_none() && now.made.is_none() && now.mac != was.mac;
+    was.mac.filter(|_| is_other).is_some_and(|mac| of_mac(mac, links).is_some())
 }
 
 fn one_back(now: Option<&Link>, was: &Link, leases: bool, moves: &mut Moves<'_>) {

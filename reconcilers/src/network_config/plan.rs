@@ -135,6 +135,22 @@ pub(super) fn staying(changes: &[Change<'_, NetworkConfigSpec>], links: &Links) 
     changes.iter().map(stays).collect()
 }
 
+/// Who wants an interface that another one was to let go of, and does not: that one's change is not made.
+pub(super) fn still_taken(
+    plan: &[Planned<'_>],
+    record: &Record,
+    links: &Links,
+) -> Option<(ResourceId, NetworkError)> {
+    let is_planned = |by: &ResourceId| plan.iter().any(|planned| planned.id == by);
+    plan.iter().find_map(|planned| {
+        let Work::Put { wanted, .. } = &planned.work else { return None };
+        std::iter::once(&wanted.setup.name).chain(&wanted.setup.ports).find_map(|name| {
+            let by = record.other_holder(name, links, planned.id).filter(|by| !is_planned(by))?;
+            Some((planned.id.clone(), NetworkError::Taken { name: name.clone(), by: by.to_string() }))
+        })
+    })
+}
+
 /// Whoever wants an address that another one wants, too, or has: with which. What was confirmed keeps it against what is on trial.
 pub(super) fn shared(plan: &[Planned<'_>], links: &Links) -> BTreeMap<ResourceId, NetworkError> {
     let wanted = |planned: &Planned<'_>| -> BTreeSet<IpAddr> {
@@ -244,8 +260,14 @@ fn plan_take<'a>(
     let Some(mut held) = record.held_by(take.id, links) else { return Ok(None) };
     let spec = take.owned.spec;
     // What somebody else has made is made again by nobody but them.
-    let is_made = spec.link_type != LinkType::Ethernet;
-    held.kernel.retain(|name, was| is_made || was.is_none() || links.contains_key(name));
+    let made: BTreeSet<&str> = match spec.link_type {
+        LinkType::Ethernet => BTreeSet::new(),
+        _ => {
+            let peer = spec.veth.iter().map(|veth| veth.peer.as_str());
+            spec.name().map(|name| name.as_str()).into_iter().chain(peer).collect()
+        }
+    };
+    held.kernel.retain(|name, was| made.contains(name.as_str()) || was.is_none() || links.contains_key(name));
     let was_so = |claim| take.owned.held.get(&claim) == Some(&Before::Same);
     // What was there just so before us is left.
     if spec.claims(take.id).into_iter().all(was_so) {

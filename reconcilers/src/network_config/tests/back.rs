@@ -163,3 +163,13 @@ async fn an_interface_has_one_resource() {
     let same = spec(json!({ "match": { "name": "eth1" }, "ipv4": { "addresses": ["192.0.2.11/24"] } }));
     assert_eq!(rig.put_at("same", &same).await.unwrap_err().reason, "SharedAddress");
 }
+
+#[tokio::test(start_paused = true)]
+async fn hardware_that_shares_an_address_comes_back_all_the_same() {
+    let rig = Rig::new().await;
+    rig.kernel.plug("aaa0", &[]);
+    rig.kernel.has_address("aaa0", rig.links().await["eth0"].mac.unwrap());
+    let before = rig.links().await;
+    assert!(rig.put(&cuts()[0]).await.unwrap_err().rolled_back);
+    assert_eq!(rig.links().await, before);
+}

@@ -11,8 +11,7 @@ pub(super) fn begin(record: &mut Record, plan: &[Planned<'_>], before: &Checkpoi
     for planned in plan {
         if let Work::Put { wanted, released, .. } = &planned.work {
             let held = record.held.entry(planned.id.clone()).or_default();
-            let mac = wanted.spec.matched.mac;
-            held.own = Some(Own { name: wanted.setup.name.clone(), mac, ports: wanted.setup.ports.clone() });
+            held.own = Some(Own::of(wanted.spec, &wanted.setup));
             // Ports that others give a bridge once it is held are not as it was before.
             let is_first = !held.kernel.contains_key(&wanted.setup.name);
             let own: BTreeSet<&str> = wanted.setup.touches().collect();
@@ -23,7 +22,7 @@ pub(super) fn begin(record: &mut Record, plan: &[Planned<'_>], before: &Checkpoi
                 let first = if given.kernel.contains_key(&name) { &given } else { before };
                 let was = first.kernel.get(&name).cloned().flatten();
                 held.kernel.entry(name.clone()).or_insert(was);
-                let saved = first.saved.0.get(&name).cloned();
+                let saved = given.saved.0.get(&name).or_else(|| before.saved.0.get(&name)).cloned();
                 if let (Some(saved), false) = (saved, held.saved.0.contains_key(&name)) {
                     held.saved.0.insert(name, saved);
                 }
