@@ -128,7 +128,7 @@ impl Bus {
         CallError::Refused { method, name, message }
     }
 
-    /// The same, with its answer read.
+    /// Calls a method, and reads its answer.
     pub(crate) async fn ask<B, A>(
         &self,
         of: Object<'_>,

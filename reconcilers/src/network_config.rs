@@ -122,7 +122,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         let Some(spec) = spec else { return Err(NetworkError::Missing(target.id.to_string())) };
         let name = resolve(spec, links);
         let former = target.owned.as_ref().filter(|owned| owned.applied).map(|owned| owned.spec);
-        let was_changed = target.owned.as_ref().is_some_and(|owned| owned.applied && is_changed(owned));
+        let was_changed = target.owned.as_ref().is_some_and(was_changed);
         let held = record.held_under(target.id, name.as_deref(), links, was_changed);
         let was = name.as_ref().and_then(|name| held.as_ref()?.kernel.get(name));
         let mut sight = Sight {
@@ -275,8 +275,7 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
             let Some(name) = resolve(spec, links) else { continue };
             let former = record.former_holder(&name, links, id).filter(|_| !record.held.contains_key(id));
             // What was adopted as it was is not what another one holds. One that nobody has spoken of is of a ledger that was lost.
-            let was_changed = owned.applied && is_changed(&owned);
-            let is_former = |other: &&ResourceId| was_changed || !lock(&self.known).contains(*other);
+            let is_former = |other: &&ResourceId| was_changed(&owned) || !lock(&self.known).contains(*other);
             renamed.extend(former.filter(is_former).map(|other| (other.clone(), id.clone())));
         }
         if renamed.is_empty() {
@@ -295,9 +294,9 @@ fn resolve(spec: &NetworkConfigSpec, links: &Links) -> Option<String> {
     }
 }
 
-/// Whether something was there otherwise before us, or not at all.
-fn is_changed(owned: &Owned<'_, NetworkConfigSpec>) -> bool {
-    owned.held.values().any(|before| *before != Before::Same)
+/// Whether a spec was brought about where something else was before us, or nothing.
+fn was_changed(owned: &Owned<'_, NetworkConfigSpec>) -> bool {
+    owned.applied && owned.held.values().any(|before| *before != Before::Same)
 }
 
 fn meant(spec: &NetworkConfigSpec) -> String {

@@ -88,7 +88,8 @@ impl<K: Kernel, B: Backend> NetworkConfigReconciler<K, B> {
         if differences.is_empty() && released.is_empty() {
             return Ok(None);
         }
-        let touched = wanted.setup.touches().chain(released.kernel.keys().map(String::as_str));
+        let given = released.kernel.keys().map(String::as_str).chain(released.saved.interfaces());
+        let touched = wanted.setup.touches().chain(given);
         let ports = wanted.setup.leaving(links);
         let interfaces: BTreeSet<String> = touched.chain(ports).map(str::to_owned).collect();
         let on_trial = record.confirmed.get(put.id) != Some(&put.digest);

@@ -54,18 +54,23 @@ async fn a_port_that_was_thrown_out_may_have_a_resource_of_its_own() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_others_have_put_into_a_bridge_of_ours_does_not_keep_it() {
-    let rig = Rig::new().await;
-    let before = rig.links().await;
-    rig.put_at("lan", &bridge(&["eth1"])).await.unwrap();
-    rig.kernel.plug("eth2", &[]);
-    join(&rig, "eth2", "br0");
-    rig.put_at("lan", &bridge(&["eth1"])).await.unwrap();
-    assert_eq!(rig.links().await["eth2"].master, None);
-    rig.take_at("lan", &bridge(&["eth1"])).await.unwrap();
-    let mut after = rig.links().await;
-    after.remove("eth2");
-    assert_eq!(after, before);
+async fn what_others_put_into_a_bridge_that_is_held_neither_keeps_it_nor_comes_back() {
+    for was_there in [false, true] {
+        let rig = Rig::new().await;
+        if was_there {
+            rig.kernel.abuse("br0", Asked::Make(Made::Bridge)).unwrap();
+        }
+        let before = rig.links().await;
+        rig.put_at("lan", &bridge(&["eth1"])).await.unwrap();
+        rig.kernel.plug("eth2", &[]);
+        join(&rig, "eth2", "br0");
+        rig.put_at("lan", &bridge(&["eth1"])).await.unwrap();
+        assert_eq!(rig.links().await["eth2"].master, None);
+        rig.take_at("lan", &bridge(&["eth1"])).await.unwrap();
+        let mut after = rig.links().await;
+        assert_eq!(after.remove("eth2").unwrap().master, None, "{was_there}");
+        assert_eq!(after, before);
+    }
 }
 
 #[tokio::test(start_paused = true)]
@@ -86,20 +91,42 @@ async fn an_interface_that_is_put_into_a_bridge_is_drift() {
 async fn a_lease_that_is_another_one_now_keeps_nothing_back() {
     let net = |text: &str| text.parse().unwrap();
     let leased = |address: &str| Addr { is_leased: true, is_bare: true, ..Addr::of(net(address)) };
-    let near = |source: &str| Route {
+    let near = |source: Option<&str>| Route {
         protocol: terms::KERNEL,
-        source: source.parse().ok(),
+        source: source.map(|source| source.parse().unwrap()),
         ..Route::of(net("192.0.2.0/24"), None, 100, terms::MAIN_TABLE)
     };
-    let link = |address: &str, source: &str| Link {
+    let link = |address: &str, routes: &[Route]| Link {
         is_up: true,
         addresses: BTreeSet::from([leased(address)]),
-        routes: BTreeSet::from([near(source)]),
+        routes: routes.iter().copied().collect(),
         ..Link::default()
     };
-    let was = moves::Snapshot::from([("eth0".into(), Some(link("192.0.2.7/24", "192.0.2.7")))]);
-    let now = Links::from([("eth0".into(), link("192.0.2.8/24", "192.0.2.8"))]);
-    assert_eq!(moves::back(&now, &was, false), []);
+    // Whether or not the kernel tells from which address packets go.
+    for source in [Some("192.0.2.7"), None] {
+        let by_it = source.map(|source| Route {
+            source: source.parse().ok(),
+            ..Route::of(net("10.9.0.0/16"), None, 100, terms::MAIN_TABLE)
+        });
+        let routes: Vec<_> = by_it.into_iter().chain([near(source)]).collect();
+        let before = link("192.0.2.7/24", &routes);
+        let was = moves::Snapshot::from([("eth0".into(), Some(before))]);
+        let now = Links::from([("eth0".into(), link("198.51.100.8/24", &[]))]);
+        assert_eq!(moves::back(&now, &was, false), []);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_bridge_that_is_gone_keeps_nothing_back() {
+    let rig = Rig::new().await;
+    rig.kernel.abuse("br9", Asked::Make(Made::Bridge)).unwrap();
+    join(&rig, "eth1", "br9");
+    let wanted = ethernet("eth1", json!({ "ipv4": { "addresses": ["10.1.0.1/24"] } }));
+    rig.put_at("lan", &wanted).await.unwrap();
+    rig.kernel.abuse("br9", Asked::Remove).unwrap();
+    rig.take_at("lan", &wanted).await.unwrap();
+    let links = rig.links().await;
+    assert_eq!((links["eth1"].master.as_deref(), links["eth1"].addresses.len()), (None, 0));
 }
 
 #[tokio::test(start_paused = true)]
@@ -177,4 +204,27 @@ async fn who_takes_what_another_lets_go_of_gives_it_back_as_it_was_before_both()
     rig.take_at("end", &end).await.unwrap();
     let after = rig.links().await["eth2"].clone();
     assert_eq!((after.master, after.addresses), (before.master, before.addresses));
+}
+
+/// The pair first: with it goes what the other one would put back.
+#[tokio::test(start_paused = true)]
+async fn a_pair_and_its_end_that_go_together_are_gone() {
+    let rig = Rig::new().await;
+    let before = rig.links().await;
+    let pair = spec(
+        json!({ "match": { "name": "a0" }, "type": "Veth", "veth": { "peer": "a1" }, "confirm": { "checks": [] } }),
+    );
+    let end = ethernet("a1", json!({ "ipv4": { "addresses": ["10.1.0.1/24"] } }));
+    rig.put_at("a-pair", &pair).await.unwrap();
+    rig.put_at("b-end", &end).await.unwrap();
+    let ids: [ResourceId; 2] = ["a-pair".parse().unwrap(), "b-end".parse().unwrap()];
+    let holds = [held(&pair), held(&end)];
+    let take = |index: usize, spec| {
+        let owned = Owned { spec, applied: true, attempted: None, held: &holds[index] };
+        Change::Take(Take { id: &ids[index], owned })
+    };
+    let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+    let outcomes = rig.reconciler.transact(&cx, &[take(0, &pair), take(1, &end)]).await;
+    assert!(outcomes.values().all(Result::is_ok));
+    assert_eq!(rig.links().await, before);
 }
