@@ -228,3 +228,27 @@ async fn a_pair_and_its_end_that_go_together_are_gone() {
     assert!(outcomes.values().all(Result::is_ok));
     assert_eq!(rig.links().await, before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_let_go_of_after_all_is_not_taken() {
+    let rig = Rig::new().await;
+    rig.kernel.plug("eth2", &[]);
+    let wide = bridge(&["eth1", "eth2"]);
+    rig.put_at("lan", &wide).await.unwrap();
+    let before = rig.links().await;
+    let mut narrow = bridge(&["eth1"]);
+    // Nobody keeps name servers here.
+    narrow.dns = serde_json::from_value(json!({ "servers": ["192.0.2.53"] })).unwrap();
+    let end = ethernet("eth2", json!({ "ipv4": { "addresses": ["10.1.0.1/24"] } }));
+    let ids: [ResourceId; 2] = ["lan".parse().unwrap(), "end".parse().unwrap()];
+    let (lan_held, end_held) = (held(&wide), held(&end));
+    let old = Owned { spec: &wide, applied: true, attempted: None, held: &lan_held };
+    let new = Owned { spec: &end, applied: false, attempted: None, held: &end_held };
+    let put = |id, spec, owned| Change::Put(Put { id, spec, digest: digest(spec), owned, restart: false });
+    let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+    let changes = [put(&ids[0], &narrow, old), put(&ids[1], &end, new)];
+    let outcomes = rig.reconciler.transact(&cx, &changes).await;
+    let reasons = ids.map(|id| outcomes[&id].as_ref().err().map(|error| error.reason()).unwrap_or_default());
+    assert_eq!(reasons, ["Unsupported", "Conflict"]);
+    assert_eq!(rig.links().await, before);
+}
