@@ -12,6 +12,7 @@ use crate::{api::parse_span, config::RunArgs};
 
 mod actions;
 mod age;
+mod balena;
 pub mod client;
 mod doctor;
 mod error;
@@ -184,6 +185,12 @@ pub enum Request {
         /// Where the agent works.
         #[command(flatten)]
         place: Place,
+    },
+    /// Speak with balenaCloud or openBalena, or of what they would have this device run
+    Balena {
+        /// What to do.
+        #[command(subcommand)]
+        command: balena::BalenaRequest,
     },
     /// Accept any generation next, also one lower than the last
     #[command(

@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::admit::Form;
 
+pub mod balena;
 pub mod file;
 pub mod nats;
 

@@ -26,6 +26,14 @@ pub(super) enum CliError {
         #[source]
         source: io::Error,
     },
+    /// A document is not what it should be.
+    #[error("{file} is no target state: {problems}")]
+    NoTargetState {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        problems: String,
+    },
     /// The output cannot be written.
     #[error("cannot write the output")]
     Write(#[source] io::Error),
@@ -53,6 +61,9 @@ impl CliError {
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("name a file that is there, or - for the standard input")
             }
+            Self::NoTargetState { .. } => Some(
+                "it is what GET /device/v3/UUID/state answers: an object with this device's uuid, and in it name, config and apps",
+            ),
             _ => None,
         }
     }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::{
     Output, Request, actions,
+    balena::{self, BalenaRequest},
     client::{Client, ClientError},
     doctor,
     error::CliError,
@@ -88,6 +89,7 @@ impl Session {
                 self.show(&checks, || doctor::render(&checks, self.paint))?;
                 return Ok(code(!doctor::has_failed(&checks)));
             }
+            Request::Balena { command } => return self.balena(command),
             Request::ForgetGeneration { place } => self.forget_generation(place).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -110,6 +112,20 @@ impl Session {
             Err(refused) => {
                 self.show(&refused, || plan::render_refused(&file, &refused))?;
                 Ok(ExitCode::FAILURE)
+            }
+        }
+    }
+
+    fn balena(&self, request: BalenaRequest) -> Result<ExitCode, CliError> {
+        match request {
+            BalenaRequest::Translate { file, uuid, place } => {
+                let translated = balena::translate(&file, uuid, place.resolve()?)?;
+                screen::remark(&balena::remarks(&translated));
+                // A manifest is for programs, whatever --output says.
+                let json =
+                    serde_json::to_string_pretty(&translated.manifest()).expect("a manifest is plain JSON");
+                screen::print(&(json + "\n"))?;
+                Ok(code(!balena::is_rejected(&translated)))
             }
         }
     }

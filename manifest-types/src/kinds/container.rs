@@ -60,6 +60,9 @@ pub struct ContainerSpec {
     /// Variables of its environment, beside the image's. Their values are never told.
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub env: Texts,
+    /// Variables that it is given when it is made, beside `env`, and keeps: a change of them is no reason to make it anew.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub initial_env: Texts,
     /// Where it starts. Default: the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub working_dir: Option<AbsolutePath>,
@@ -87,6 +90,9 @@ pub struct ContainerSpec {
     /// Where its network is, if not in `networks`. Default: `Bridge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<NetworkMode>,
+    /// The container whose network it has, by its name in the engine, instead of one of its own. When that one is made anew, so is this.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network_of: Option<EngineName>,
     /// The name servers that it asks. Default: the engine chooses.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<core::net::IpAddr>,
@@ -207,6 +213,12 @@ pub struct ContainerSpec {
 const MOST_PATIENCE: Span = Span(std::time::Duration::from_secs(20 * 60));
 
 impl ContainerSpec {
+    /// A container of an image, with everything else as usual.
+    pub fn from_image(image: ImageRef) -> Self {
+        let spec = serde_json::json!({ "image": image });
+        serde_json::from_value(spec).expect("an image is all that is required")
+    }
+
     /// The time that a new one has to become healthy.
     pub fn healthy_within(&self) -> std::time::Duration {
         self.update.healthy_within.map_or(std::time::Duration::from_secs(60), |span| span.0)
@@ -242,6 +254,18 @@ impl ContainerSpec {
                 }
             }
         }
+        if self.network_of.is_some() {
+            for (key, given) in [
+                ("networks", !self.networks.is_empty()),
+                ("ports", !self.ports.is_empty()),
+                ("networkMode", self.network_mode.is_some()),
+                ("hostname", self.hostname.is_some()),
+            ] {
+                if given {
+                    problems.push(Problem::new(at.key(key), "does not go with networkOf"));
+                }
+            }
+        }
         if self.network_mode == Some(NetworkMode::Bridge) && !self.networks.is_empty() {
             problems.push(Problem::new(at.key("networkMode"), "Bridge does not go with networks"));
         }
@@ -268,7 +292,9 @@ impl ContainerSpec {
     fn text_problems(&self) -> Vec<Problem> {
         let at = JsonPath::root();
         let mut problems = Vec::new();
-        for (key, texts) in [("env", &self.env), ("sysctls", &self.sysctls)] {
+        for (key, texts) in
+            [("env", &self.env), ("initialEnv", &self.initial_env), ("sysctls", &self.sysctls)]
+        {
             for (name, value) in texts {
                 if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
                     problems.push(Problem::new(
@@ -277,6 +303,9 @@ impl ContainerSpec {
                     ));
                 }
             }
+        }
+        for name in self.initial_env.keys().filter(|name| self.env.contains_key(*name)) {
+            problems.push(Problem::new(at.key("initialEnv").key(name), "is in env, too"));
         }
         for (key, lists) in [("command", &self.command), ("entrypoint", &self.entrypoint)] {
             if lists.iter().flatten().any(|text| text.contains('\0')) {

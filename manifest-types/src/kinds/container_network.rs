@@ -1,6 +1,7 @@
 //! `ContainerNetwork`: a container engine's network, not the host's.
 
 use core::net::IpAddr;
+use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -54,10 +55,13 @@ pub struct Ipam {
     /// The addresses there are; one pool for each family.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pools: Vec<Pool>,
+    /// The options of what gives them.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub options: Texts,
 }
 
 /// Some addresses.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Pool {
     /// All of them, such as 10.89.7.0/24.
@@ -68,6 +72,9 @@ pub struct Pool {
     /// Those that are given to containers, such as 10.89.7.128/25. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ip_range: Option<String>,
+    /// Addresses that are others' and given to no container, by what has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub aux_addresses: BTreeMap<String, IpAddr>,
 }
 
 /// A range of addresses: the first one, with all host bits zero, and the length of what they share.
@@ -110,6 +117,10 @@ impl Pool {
         let mut problems = Vec::new();
         if let Some(gateway) = self.gateway.filter(|gateway| !contains(subnet, *gateway)) {
             problems.push(Problem::new(at.key("gateway"), format!("{gateway} is not in {}", self.subnet)));
+        }
+        for (name, address) in self.aux_addresses.iter().filter(|(_, address)| !contains(subnet, **address)) {
+            let at = at.key("auxAddresses").key(name);
+            problems.push(Problem::new(at, format!("{address} is not in {}", self.subnet)));
         }
         if let Some(range) = &self.ip_range {
             let inside =
@@ -188,12 +199,14 @@ mod tests {
             subnet: "10.89.7.0/24".into(),
             gateway: Some("10.89.8.1".parse().unwrap()),
             ip_range: Some("10.89.0.0/16".into()),
+            aux_addresses: [("printer".to_owned(), "10.89.8.9".parse().unwrap())].into(),
         };
         let problems: Vec<_> = pool.problems(&JsonPath::root()).iter().map(ToString::to_string).collect();
-        assert_eq!(problems.len(), 2, "{problems:?}");
+        assert_eq!(problems.len(), 3, "{problems:?}");
         let pool = Pool {
             gateway: Some("10.89.7.1".parse().unwrap()),
             ip_range: Some("10.89.7.128/25".into()),
+            aux_addresses: BTreeMap::new(),
             ..pool
         };
         assert_eq!(pool.problems(&JsonPath::root()), []);

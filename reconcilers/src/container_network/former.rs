@@ -14,7 +14,7 @@ use futures_util::{
 use manifest_types::{
     kinds::{
         container::Attachment,
-        container_network::{ContainerNetworkSpec, Ipam, Pool},
+        container_network::{ContainerNetworkSpec, Ipam},
         engine::{LABEL_PREFIX, Texts},
     },
     name::{AgentId, ResourceId},
@@ -47,11 +47,6 @@ pub(super) fn marks(agent: &AgentId, id: &ResourceId, spec: &ContainerNetworkSpe
 pub(super) fn as_seen(network: &Network) -> (ContainerNetworkSpec, Texts) {
     let (marks, labels) =
         network.labels.clone().into_iter().partition(|(name, _)| name.starts_with(LABEL_PREFIX));
-    let pool = |(subnet, gateway, range): &(String, Option<String>, Option<String>)| Pool {
-        subnet: subnet.clone(),
-        gateway: gateway.as_ref().and_then(|gateway| gateway.parse().ok()),
-        ip_range: range.clone(),
-    };
     let spec = ContainerNetworkSpec {
         name: None,
         driver: Some(network.driver.clone()),
@@ -60,7 +55,8 @@ pub(super) fn as_seen(network: &Network) -> (ContainerNetworkSpec, Texts) {
         ipv6: network.ipv6,
         ipam: Some(Ipam {
             driver: Some(network.ipam_driver.clone()).filter(|driver| !driver.is_empty()),
-            pools: network.pools.iter().map(pool).collect(),
+            pools: network.pools.clone(),
+            options: network.ipam_options.clone(),
         }),
         labels,
     };

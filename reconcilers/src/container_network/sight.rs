@@ -45,7 +45,7 @@ impl Observed<ContainerNetworkSpec> for Sight {
             name: found.name.clone(),
             network_id: found.id.clone(),
             driver: found.driver.clone(),
-            subnets: found.pools.iter().map(|(subnet, ..)| subnet.clone()).collect(),
+            subnets: found.pools.iter().map(|pool| pool.subnet.clone()).collect(),
         }))
     }
 

@@ -13,6 +13,7 @@ use manifest_types::kinds::{
 use serde_json::{Value, json};
 
 pub use self::{
+    choices::{what_is_left_to_the_engine_is_its_choice, who_is_shared_with_is_told_by_name},
     full::full,
     others::{Pause, what_is_offered_is_pulled, what_was_paused_goes_on},
 };
@@ -24,6 +25,7 @@ use super::{
     terms::{Activity, Container, Printed, Subject},
 };
 
+mod choices;
 mod full;
 mod others;
 
@@ -41,6 +43,8 @@ pub struct Rig<E> {
     pub adjusts: bool,
     /// Whether it knows annotations.
     pub annotates: bool,
+    /// Whether it chooses one port out of some that are told.
+    pub chooses_ports: bool,
     /// How somebody else pauses a container there.
     pub pause: Pause,
 }
@@ -63,6 +67,8 @@ macro_rules! engine_promises {
             what_is_not_there_is_none,
             every_setting_is_read_back,
             limits_change_in_place_or_are_refused,
+            who_is_shared_with_is_told_by_name,
+            what_is_left_to_the_engine_is_its_choice,
             networks_are_made_joined_left_and_removed,
             volumes_are_made_and_removed_when_nothing_uses_them,
             what_happens_is_told,

@@ -83,6 +83,21 @@ impl Docker {
         Ok(found.is_some_and(|container| container.state.activity != Activity::Paused))
     }
 
+    /// With whom it shares a namespace, by the name of that one now. What was made anew has another id, and is not who is meant: then it stays the id.
+    async fn with_names_of_shared(&self, mut container: Container) -> Answer<Container> {
+        for path in ["ipc", "networkMode", "pid"] {
+            let told = container.shape.get(path).and_then(Value::as_str);
+            let Some(id) = told.and_then(|told| told.strip_prefix(read::SHARED)).map(str::to_owned) else {
+                continue;
+            };
+            let other = format!("/containers/{}/json", encode(&id));
+            let other = if_there(self.get(other, &format!("inspect {id}")).await)?;
+            let name = other.as_ref().map(|told| Told(told).text("Name").trim_start_matches('/').to_owned());
+            container.shape.set_some(path, name.map(|name| format!("{}{name}", read::SHARED)));
+        }
+        Ok(container)
+    }
+
     async fn get(&self, path: String, doing: &str) -> Answer<Value> {
         let answer = self.ask(|found| found.call(Method::GET, &path, doing)).await?;
         parse(&answer, doing)
@@ -148,7 +163,10 @@ impl ContainerEngine for Docker {
         let is_podman = self.known().is_some_and(|engine| engine.is_podman);
         let found = found.map(|told| read::container(Told(&told), is_podman));
         // An engine takes the beginning of an id for a name.
-        Ok(found.filter(|found| found.name == name || found.id == name))
+        match found.filter(|found| found.name == name || found.id == name) {
+            Some(container) => self.with_names_of_shared(container).await.map(Some),
+            None => Ok(None),
+        }
     }
 
     async fn create(&self, new: &NewContainer<'_>) -> Answer<String> {

@@ -117,6 +117,9 @@ const MEANINGS: &[(&str, Cause)] = &[
     ("no such image", Cause::ImageNotFound),
     ("image not known", Cause::ImageNotFound),
     ("name unknown", Cause::ImageNotFound),
+    // With whom something is to be shared; Docker calls that a bad request.
+    ("no such container", Cause::NotFound),
+    ("no container with name", Cause::NotFound),
     ("unauthorized", Cause::Unauthorized),
     ("authentication required", Cause::Unauthorized),
     ("no basic auth credentials", Cause::Unauthorized),

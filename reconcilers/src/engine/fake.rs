@@ -62,6 +62,7 @@ impl Default for FakeEngine {
             internal: false,
             ipv6: false,
             ipam_driver: "default".into(),
+            ipam_options: Texts::new(),
             pools: Vec::new(),
             labels: Texts::new(),
         };
@@ -135,7 +136,8 @@ impl ContainerEngine for FakeEngine {
 
     async fn container(&self, name: &str) -> Answer<Option<Container>> {
         let world = self.world()?;
-        Ok(world.id_of(name).and_then(|id| world.containers.get(&id).cloned()))
+        let found = world.id_of(name).and_then(|id| world.containers.get(&id).cloned());
+        Ok(found.map(|container| world.with_names_of_shared(container)))
     }
 
     async fn create(&self, new: &NewContainer<'_>) -> Answer<String> {
@@ -190,7 +192,7 @@ impl ContainerEngine for FakeEngine {
         let mut world = self.world()?;
         world.left.retain(|_, left| left != id);
         let Some(id) = world.id_of(id) else { return Ok(()) };
-        let name = world.containers.remove(&id).map(|container| container.name).unwrap_or_default();
+        let name = world.remove_container(&id).map(|container| container.name).unwrap_or_default();
         self.tell(&mut world, Subject::Container { id, name });
         Ok(())
     }
@@ -344,7 +346,6 @@ impl ContainerEngine for FakeEngine {
         let mut labels = spec.labels.clone();
         labels.extend(marks.clone());
         let ipam = spec.ipam.clone();
-        let pools = ipam.iter().flat_map(|ipam| &ipam.pools);
         let network = Network {
             id: format!("n{}", world.made),
             name: name.to_owned(),
@@ -353,11 +354,8 @@ impl ContainerEngine for FakeEngine {
             internal: spec.internal && world.forgets.as_deref() != Some("internal"),
             ipv6: spec.ipv6,
             ipam_driver: ipam.as_ref().and_then(|ipam| ipam.driver.clone()).unwrap_or("default".into()),
-            pools: pools
-                .map(|pool| {
-                    (pool.subnet.clone(), pool.gateway.map(|ip| ip.to_string()), pool.ip_range.clone())
-                })
-                .collect(),
+            ipam_options: ipam.as_ref().map(|ipam| ipam.options.clone()).unwrap_or_default(),
+            pools: ipam.map(|ipam| ipam.pools).unwrap_or_default(),
             labels,
         };
         world.networks.insert(name.to_owned(), network);

@@ -22,11 +22,11 @@ mod others;
 mod words;
 
 pub use birth::Birth;
-use words::mount_text;
 pub use words::{
     bind_text, capability, device_request_text, nano_cpus, signal_name, tmpfs_text, volume_options,
     volume_text,
 };
+use words::{is_own_volume, mount_text};
 
 /// What the engine's usual network is called here, whatever the engine calls it.
 pub const USUAL_NETWORK: &str = "bridge";
@@ -43,7 +43,8 @@ fn is_never_left(path: &str, got: &Value) -> bool {
 }
 
 /// What stands below the path of a network.
-const OF_NETWORK: [&str; 5] = [".aliases", ".ip", ".mac", ".linkLocalIps", ".driverOptions"];
+const OF_NETWORK: [&str; 6] =
+    [".aliases", ".ip", ".mac", ".linkLocalIps", ".gatewayPriority", ".driverOptions"];
 
 /// The network that a path below `networks.` is about.
 pub fn network_of(rest: &str) -> &str {
@@ -127,6 +128,9 @@ impl Shape {
         self.set("resources.cpus", nano_cpus(limits.cpus));
         self.set("resources.cpuShares", limits.cpu_shares.unwrap_or(0));
         self.set("resources.pids", limits.pids.unwrap_or(0));
+        // Without one, what others have set is told apart (`beyond_the_spec` of the engine's client).
+        self.set_some("resources.cpuRealtimePeriod", limits.cpu_realtime_period.map(microseconds));
+        self.set_some("resources.cpuRealtimeRuntime", limits.cpu_realtime_runtime.map(microseconds));
         self.set_some("resources.cpuset", limits.cpuset.as_ref().map(|cpuset| cpuset.as_str()));
     }
 
@@ -151,7 +155,8 @@ impl Shape {
 
     /// Sets that it is in a network.
     pub fn network(&mut self, attachment: &Attachment) {
-        let Attachment { name, aliases, ip, link_local_ips, mac, driver_options } = attachment;
+        let Attachment { name, aliases, ip, link_local_ips, mac, gateway_priority, driver_options } =
+            attachment;
         self.set(format!("networks.{name}"), true);
         self.set_list(&format!("networks.{name}.aliases"), aliases, true);
         for (part, ips) in [("ip", ip), ("linkLocalIps", link_local_ips)] {
@@ -159,6 +164,7 @@ impl Shape {
             self.set_list(&format!("networks.{name}.{part}"), &ips, true);
         }
         self.set_some(&format!("networks.{name}.mac"), mac.map(|mac| mac.to_string()));
+        self.set_some(&format!("networks.{name}.gatewayPriority"), *gateway_priority);
         self.driver_options(name.as_str(), driver_options);
     }
 
@@ -260,6 +266,7 @@ impl Shape {
             self.network(attachment);
         }
         match spec.network_mode.filter(|_| spec.networks.is_empty()) {
+            _ if let Some(other) = &spec.network_of => self.set("networkMode", format!("container:{other}")),
             _ if !spec.networks.is_empty() => self.set("networkMode", NAMED_NETWORKS),
             Some(NetworkMode::Host) => self.set("networkMode", "host"),
             Some(NetworkMode::None) => self.set("networkMode", "none"),
@@ -278,6 +285,7 @@ impl Shape {
     fn published(&mut self, port: &Port) {
         let ip = port.ip.map(|ip| ip.to_string()).unwrap_or_default();
         let hosts: Vec<String> = match port.host {
+            Some(range) if port.chooses_of().is_some() => vec![range.to_string()],
             Some(range) => range.ports().map(|host| host.to_string()).collect(),
             None => vec![String::new(); port.container.len()],
         };
@@ -328,6 +336,10 @@ impl Shape {
     }
 }
 
+fn microseconds(span: manifest_types::quantity::Span) -> u64 {
+    u64::try_from(span.0.as_micros()).unwrap_or(u64::MAX)
+}
+
 fn is_part_of_network(path: &str, name: &str) -> bool {
     path == "networks" && network_of(name) != name
 }
@@ -340,6 +352,9 @@ fn satisfies(path: &str, want: &Value, got: &Value) -> bool {
     if let (true, Some(want), Some(got)) = (path.starts_with("ports."), want.as_str(), got.as_str()) {
         let (want, got): (Vec<_>, Vec<_>) = (want.split(", ").collect(), got.split(", ").collect());
         return want.len() == got.len() && want.iter().zip(got).all(|(want, got)| is_same_port(want, got));
+    }
+    if let (true, Some(want), Some(got)) = (path.starts_with("mounts."), want.as_str(), got.as_str()) {
+        return is_own_volume(want, got);
     }
     if let ("securityOpt", Value::Array(want), Value::Array(got)) = (path, want, got) {
         // Engines add it to whatever shares a namespace with the host.

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use manifest_types::{
     kinds::{
         container::{ContainerSpec, Limits, RestartPolicy},
+        container_network::Pool,
         engine::Texts,
     },
     status::Capability,
@@ -296,8 +297,10 @@ pub struct Network {
     pub ipv6: bool,
     /// What gives addresses.
     pub ipam_driver: String,
-    /// The addresses there are: subnet, gateway, range.
-    pub pools: Vec<(String, Option<String>, Option<String>)>,
+    /// The options of what gives addresses.
+    pub ipam_options: Texts,
+    /// The addresses there are.
+    pub pools: Vec<Pool>,
     /// Its labels.
     pub labels: Texts,
 }

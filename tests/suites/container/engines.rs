@@ -9,14 +9,21 @@ use reconcilers::engine::{
 
 use crate::{IMAGE, rig::docker};
 
-/// Docker 20.10 speaks API 1.41: annotations came with 1.43. Podman 4 changes no limits in place by its compatible API.
-fn engine(place: String, adjusts: bool) -> Rig<Docker> {
+/// Docker 20.10 speaks API 1.41: annotations came with 1.43. Podman 4 changes no limits in place by its compatible API, and chooses no port of a range.
+fn engine(place: String, is_docker: bool) -> Rig<Docker> {
     let engine = Docker::new(vec![place.clone()]);
     let pause = move |id: String| {
         let place = place.clone();
         async move { docker(&place, &["pause", &id]).await }.boxed_local()
     };
-    Rig { engine, image: IMAGE.into(), adjusts, annotates: false, pause: Pause(Box::new(pause)) }
+    Rig {
+        engine,
+        image: IMAGE.into(),
+        adjusts: is_docker,
+        annotates: false,
+        chooses_ports: is_docker,
+        pause: Pause(Box::new(pause)),
+    }
 }
 
 async fn what_a_registry_offers_is_pulled(place: String) {

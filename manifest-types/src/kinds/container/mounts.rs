@@ -21,7 +21,7 @@ pub struct Mount {
     /// What it is.
     #[serde(rename = "type")]
     pub mount_type: MountType,
-    /// A path of the device for `Bind`, a volume's name for `Volume`, nothing for `Tmpfs`.
+    /// A path of the device for `Bind`, a volume's name for `Volume`, nothing for `Tmpfs`. A `Volume` without a name is the container's own, and gone with it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     /// Where the container sees it.
@@ -100,11 +100,14 @@ impl Mount {
         let source = match (of, self.source.as_deref()) {
             (Bind, None) => Some("is required for Bind: a path of the device".to_owned()),
             (Bind, Some(path)) => path.parse::<AbsolutePath>().err().map(|error| error.to_string()),
-            (Volume, None) => Some("is required for Volume: its name".to_owned()),
             (Volume, Some(name)) => name.parse::<crate::kinds::engine::EngineName>().err(),
             (Tmpfs, Some(_)) => Some("does not go with Tmpfs".to_owned()),
-            (Tmpfs, None) => None,
+            (Tmpfs | Volume, None) => None,
         };
+        let is_own = of == Volume && self.source.is_none();
+        let unwritable = (is_own && self.read_only).then_some("does not go with a volume without a name");
+        let nothing_below =
+            (is_own && self.sub_path.is_some()).then_some("does not go with a volume without a name");
         // It must stay within the volume.
         let leads_out = |path: &&String| {
             path.starts_with('/')
@@ -118,6 +121,8 @@ impl Mount {
         let wrong = [
             created.map(|message| Problem::new(at.key("createSource"), message)),
             source.map(|message| Problem::new(at.key("source"), message)),
+            unwritable.map(|message| Problem::new(at.key("readOnly"), message)),
+            nothing_below.map(|message| Problem::new(at.key("subPath"), message)),
             not_with("propagation", of != Bind && self.propagation.is_some()),
             not_with("createSource", of != Bind && self.create_source),
             not_with("noCopy", of != Volume && self.no_copy),

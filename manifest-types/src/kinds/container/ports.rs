@@ -22,7 +22,8 @@ use crate::{
 pub struct Port {
     /// The port in the container, or a range of them.
     pub container: PortRange,
-    /// The port on the host, or as many as in the container. Default: the engine chooses.
+    /// The port on the host, or as many as in the container; for one port of the container also a range, of which the engine chooses one. Default: the engine
+    /// chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<PortRange>,
     /// The host's address. Default: all.
@@ -31,6 +32,13 @@ pub struct Port {
     /// What is spoken there.
     #[serde(default, skip_serializing_if = "is_default")]
     pub protocol: Protocol,
+}
+
+impl Port {
+    /// The ports on the host of which the engine chooses one.
+    pub fn chooses_of(&self) -> Option<PortRange> {
+        self.host.filter(|host| self.container.len() == 1 && host.len() > 1)
+    }
 }
 
 /// What is spoken at a port.
@@ -142,6 +150,9 @@ pub struct Attachment {
     /// The address of its hardware there. Default: the engine chooses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mac: Option<Mac>,
+    /// How much its gateway goes before those of the container's other networks. Needs Docker 28. Default: 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gateway_priority: Option<i32>,
     /// Options of the network's driver for this container.
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub driver_options: Texts,
@@ -163,6 +174,7 @@ impl Attachment {
             ip: Vec::new(),
             link_local_ips: Vec::new(),
             mac: None,
+            gateway_priority: None,
             driver_options: Texts::new(),
         }
     }
@@ -186,6 +198,9 @@ pub(super) fn problems(ports: &[Port]) -> Vec<Problem> {
     let mut taken: Vec<(usize, &Port, PortRange)> = Vec::new();
     for (index, port) in ports.iter().enumerate() {
         let Some(host) = port.host else { continue };
+        if port.chooses_of().is_some() {
+            continue;
+        }
         if host.len() != port.container.len() {
             let message = format!("has {} ports, and the container has {}", host.len(), port.container.len());
             problems.push(Problem::new(at(index).key("host"), message));

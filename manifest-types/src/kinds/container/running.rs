@@ -35,6 +35,12 @@ pub struct Limits {
     /// The processors that it may run on, such as `0-2,5`. Default: all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cpuset: Option<CpuSet>,
+    /// The period of its time before all others on a processor. Needs a kernel that shares such time out among groups.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_realtime_period: Option<Span>,
+    /// The time before all others that it has in each such period. Needs the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cpu_realtime_runtime: Option<Span>,
 }
 
 /// Some processors, by their numbers: `0-2,5`.
@@ -280,6 +286,14 @@ impl Limits {
         }
         if self.cpu_shares.is_some_and(|shares| shares < 2) {
             problems.push(Problem::new(at("cpuShares"), "must be 2 at least"));
+        }
+        if let (Some(period), Some(runtime)) = (self.cpu_realtime_period, self.cpu_realtime_runtime)
+            && runtime > period
+        {
+            problems.push(Problem::new(
+                at("cpuRealtimeRuntime"),
+                format!("is longer than its period of {period}"),
+            ));
         }
         if self.pids == Some(0) {
             problems.push(Problem::new(at("pids"), "must be 1 at least"));

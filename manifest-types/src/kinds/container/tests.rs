@@ -16,7 +16,7 @@ fn problems(spec: Value) -> Vec<String> {
 pub(crate) fn full() -> Value {
     json!({
         "name": "web", "image": "registry.example/web:1.2", "pullPolicy": "Always", "registryCredentials": "/etc/registry.json",
-        "command": ["serve"], "entrypoint": ["/bin/web"], "env": { "MODE": "kiosk" }, "workingDir": "/srv", "user": "1000:1000",
+        "command": ["serve"], "entrypoint": ["/bin/web"], "env": { "MODE": "kiosk" }, "initialEnv": { "NAME": "pump" }, "workingDir": "/srv", "user": "1000:1000",
         "groups": ["audio"], "hostname": "web", "domainname": "example",
         "ports": [{ "container": 80, "host": 8080, "ip": "127.0.0.1" }, { "container": "9000-9002", "host": "9100-9102", "protocol": "Udp" }],
         "mounts": [
@@ -26,9 +26,9 @@ pub(crate) fn full() -> Value {
             { "type": "Tmpfs", "target": "/cache", "size": "16Mi", "mode": "0700" }
         ],
         "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.89.7.5"], "linkLocalIps": ["169.254.7.5"],
-            "mac": "52:54:00:12:34:56", "driverOptions": { "a": "b" } }],
+            "mac": "52:54:00:12:34:56", "gatewayPriority": 1, "driverOptions": { "a": "b" } }],
         "dns": ["10.0.0.1"], "dnsSearch": ["example"], "dnsOptions": ["ndots:2"], "extraHosts": { "db": "10.0.0.2", "host": "host-gateway" },
-        "resources": { "memory": "64Mi", "memoryReservation": "32Mi", "cpus": 0.5, "cpuShares": 512, "pids": 100, "cpuset": "0-1,3" },
+        "resources": { "memory": "64Mi", "memoryReservation": "32Mi", "cpus": 0.5, "cpuShares": 512, "pids": 100, "cpuset": "0-1,3", "cpuRealtimePeriod": "1s", "cpuRealtimeRuntime": "950ms" },
         "restartPolicy": "OnFailure", "maxRestarts": 5,
         "healthcheck": { "command": ["/bin/check"], "interval": "5s", "timeout": "2s", "startPeriod": "10s", "startInterval": "1s", "retries": 2 },
         "probes": {
@@ -58,7 +58,7 @@ fn every_field_is_read_and_written_again() {
     let known: std::collections::BTreeSet<_> =
         schema["properties"].as_object().unwrap().keys().cloned().collect();
     let mut set: std::collections::BTreeSet<_> = full().as_object().unwrap().keys().cloned().collect();
-    set.insert("networkMode".into());
+    set.extend(["networkMode".to_owned(), "networkOf".to_owned()]);
     assert_eq!(set, known, "the test sets every field");
 }
 
@@ -70,11 +70,24 @@ fn what_types_do_not_rule_out_is_found() {
         (json!({ "networkMode": "None", "networks": [{ "name": "a" }] }), "$.networks"),
         (json!({ "networks": [{ "name": "a" }, { "name": "a" }] }), "$.networks[1].name"),
         (json!({ "ports": [{ "container": "80-81", "host": 80 }] }), "$.ports[0].host"),
+        (json!({ "ports": [{ "container": "80-81", "host": "80-82" }] }), "$.ports[0].host"),
+        (json!({ "networkOf": "db", "ports": [{ "container": 80 }] }), "$.ports"),
+        (json!({ "networkOf": "db", "networkMode": "Host" }), "$.networkMode"),
+        (json!({ "env": { "A": "b" }, "initialEnv": { "A": "b" } }), "$.initialEnv.A"),
+        (
+            json!({ "resources": { "cpuRealtimePeriod": "1ms", "cpuRealtimeRuntime": "1s" } }),
+            "$.resources.cpuRealtimeRuntime",
+        ),
         (
             json!({ "ports": [{ "container": 80, "host": 80 }, { "container": 81, "host": 80 }] }),
             "$.ports[1].host",
         ),
         (json!({ "mounts": [{ "type": "Bind", "target": "/a" }] }), "$.mounts[0].source"),
+        (
+            json!({ "mounts": [{ "type": "Volume", "target": "/a", "readOnly": true }] }),
+            "$.mounts[0].readOnly",
+        ),
+        (json!({ "mounts": [{ "type": "Volume", "target": "/a", "subPath": "b" }] }), "$.mounts[0].subPath"),
         (json!({ "mounts": [{ "type": "Volume", "source": "/a", "target": "/a" }] }), "$.mounts[0].source"),
         (
             json!({ "mounts": [{ "type": "Tmpfs", "target": "/a" }, { "type": "Tmpfs", "target": "/a" }] }),
@@ -134,6 +147,8 @@ fn what_types_do_not_rule_out_is_found() {
         let told = problems(spec.clone());
         assert!(told.len() == 1 && told[0].starts_with(path), "{spec}: {told:?}");
     }
+    assert!(problems(json!({ "ports": [{ "container": 80, "host": "8000-8010" }, { "container": 81, "host": "8000-8010" }] })).is_empty());
+    assert!(problems(json!({ "mounts": [{ "type": "Volume", "target": "/data" }] })).is_empty());
     assert!(problems(json!({ "ports": [{ "container": 80, "host": 80 }, { "container": 80, "host": 80, "protocol": "Udp" }] })).is_empty());
 }
 

@@ -28,6 +28,10 @@ pub(super) fn unsupported(
         (spec.domainname.is_some(), "domainname"),
         (spec.runtime.is_some(), "runtime"),
         (
+            spec.ports.iter().any(|port| port.chooses_of().is_some()),
+            "a range of ports for one port of the container",
+        ),
+        (
             spec.networks.iter().any(|network| !network.driver_options.is_empty()),
             "driverOptions of a network",
         ),
@@ -40,10 +44,12 @@ pub(super) fn unsupported(
     let has_sub_path = spec.mounts.iter().any(|mount| mount.sub_path.is_some());
     // Before, there is one address of hardware, that of the first network.
     let has_macs = !is_podman && spec.networks.iter().skip(1).any(|network| network.mac.is_some());
+    let has_gateway = spec.networks.iter().any(|network| network.gateway_priority.is_some());
     let needs = [
         (!spec.annotations.is_empty(), (1, 43), "annotations", "API 1.43 (Docker 24)"),
         (starts_often, (1, 44), "healthcheck.startInterval", "API 1.44 (Docker 25)"),
         (has_macs, ENDPOINT_MACS, "mac in a second network", "API 1.44 (Docker 25)"),
+        (has_gateway, (1, 48), "gatewayPriority in a network", "API 1.48 (Docker 28)"),
         (has_sub_path, (1, 45), "subPath of a mount", "API 1.45 (Docker 26)"),
     ];
     let missing = needs.into_iter().find(|(is_given, from, ..)| *is_given && api < *from);
@@ -60,7 +66,7 @@ pub(super) fn body(new: &NewContainer<'_>, api: (u32, u32)) -> Value {
     body.set("Labels", labels);
     body.set_some("Cmd", spec.command.clone());
     body.set_some("Entrypoint", spec.entrypoint.clone());
-    body.set_list("Env", pairs(&spec.env, "="));
+    body.set_list("Env", [pairs(&spec.initial_env, "="), pairs(&spec.env, "=")].concat());
     body.set_some("WorkingDir", spec.working_dir.as_ref().map(|path| path.as_str()));
     body.set_some("User", spec.user.as_deref());
     body.set_some("Hostname", spec.hostname.as_deref());
@@ -190,6 +196,10 @@ fn resources(limits: &manifest_types::kinds::container::Limits) -> Fields {
     fields.set_some("MemoryReservation", limits.memory_reservation.map(|size| size.0));
     fields.set_some("NanoCpus", limits.cpus.map(|cpus| nano_cpus(Some(cpus))));
     fields.set_some("CpuShares", limits.cpu_shares);
+    let microseconds =
+        |span: manifest_types::quantity::Span| u64::try_from(span.0.as_micros()).unwrap_or(u64::MAX);
+    fields.set_some("CpuRealtimePeriod", limits.cpu_realtime_period.map(microseconds));
+    fields.set_some("CpuRealtimeRuntime", limits.cpu_realtime_runtime.map(microseconds));
     fields.set_some("CpusetCpus", limits.cpuset.as_ref().map(|cpuset| cpuset.as_str()));
     // Without a limit of its own, Podman would set one.
     fields.set("PidsLimit", limits.pids.map_or(-1, i64::from));
@@ -207,6 +217,9 @@ fn restart_policy(policy: RestartPolicy, most: Option<u32>) -> Value {
 }
 
 fn network_mode(spec: &ContainerSpec) -> String {
+    if let Some(other) = &spec.network_of {
+        return format!("container:{other}");
+    }
     match (spec.networks.first(), spec.network_mode) {
         (Some(first), _) => first.name.to_string(),
         (None, Some(NetworkMode::Host)) => "host".into(),
@@ -221,8 +234,11 @@ fn published(spec: &ContainerSpec) -> Map<String, Value> {
     for port in &spec.ports {
         let ip = port.ip.map(|ip| ip.to_string()).unwrap_or_default();
         for (index, container) in port.container.ports().enumerate() {
-            let host = port.host.and_then(|host| host.ports().nth(index));
-            let host = host.map(|host| host.to_string()).unwrap_or_default();
+            let host = match port.chooses_of() {
+                Some(range) => Some(range.to_string()),
+                None => port.host.and_then(|host| host.ports().nth(index)).map(|host| host.to_string()),
+            };
+            let host = host.unwrap_or_default();
             let binding = json!({ "HostIp": ip, "HostPort": host });
             let key = format!("{container}/{}", port.protocol);
             match bindings.get_mut(&key) {
@@ -293,6 +309,7 @@ fn endpoint(to: &Attachment) -> Value {
         endpoint.set("IPAMConfig", addresses.0);
     }
     endpoint.set_some("MacAddress", to.mac.map(|mac| mac.to_string()));
+    endpoint.set_some("GwPriority", to.gateway_priority);
     if !to.driver_options.is_empty() {
         endpoint.set("DriverOpts", &to.driver_options);
     }
@@ -319,16 +336,17 @@ mod tests {
     #[test]
     fn a_spec_is_rendered_whole() {
         let spec: ContainerSpec = serde_json::from_value(json!({
-            "image": "web:1", "command": ["serve"], "env": { "A": "1" }, "workingDir": "/srv", "user": "1000", "stopGracePeriod": "1500ms",
-            "ports": [{ "container": "80-81", "host": "8080-8081", "ip": "127.0.0.1" }, { "container": 53, "protocol": "Udp" }],
+            "image": "web:1", "command": ["serve"], "env": { "A": "1" }, "initialEnv": { "B": "2" }, "workingDir": "/srv", "user": "1000", "stopGracePeriod": "1500ms",
+            "ports": [{ "container": "80-81", "host": "8080-8081", "ip": "127.0.0.1" }, { "container": 53, "protocol": "Udp" }, { "container": 90, "host": "9000-9010" }],
             "mounts": [
                 { "type": "Bind", "source": "/etc", "target": "/etc", "readOnly": true },
                 { "type": "Bind", "source": "/srv", "target": "/srv", "createSource": true },
                 { "type": "Volume", "source": "data", "target": "/data", "noCopy": true, "subPath": "web" },
+                { "type": "Volume", "target": "/own" },
                 { "type": "Tmpfs", "target": "/tmp", "size": "1Mi", "mode": "0700" }
             ],
-            "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.0.0.5", "fd00::5"], "linkLocalIps": ["169.254.1.1"], "mac": "02:42:ac:11:00:02", "driverOptions": { "a": "b" } }, { "name": "other" }],
-            "resources": { "memory": "64Mi", "cpus": 0.5, "cpuset": "0-1" }, "restartPolicy": "OnFailure", "maxRestarts": 3,
+            "networks": [{ "name": "shop", "aliases": ["www"], "ip": ["10.0.0.5", "fd00::5"], "linkLocalIps": ["169.254.1.1"], "mac": "02:42:ac:11:00:02", "gatewayPriority": 2, "driverOptions": { "a": "b" } }, { "name": "other" }],
+            "resources": { "memory": "64Mi", "cpus": 0.5, "cpuset": "0-1", "cpuRealtimePeriod": "1s", "cpuRealtimeRuntime": "950ms" }, "restartPolicy": "OnFailure", "maxRestarts": 3,
             "healthcheck": { "shell": "true", "interval": "5s", "startInterval": "1s" }, "capabilities": { "add": ["net_admin"] },
             "devices": [{ "host": "/dev/null" }], "extraHosts": { "db": "10.0.0.2" }, "ulimits": { "nofile": { "soft": 1, "hard": 2 } },
             "logging": { "driver": "local" }, "labels": { "tier": "front" }, "domainname": "example", "uts": "host", "userns": "host",
@@ -359,6 +377,12 @@ mod tests {
             (check(), (1, 43), false, Some("healthcheck.startInterval")),
             (check(), (1, 44), false, None),
             (json!({ "mounts": [volume] }), (1, 44), false, Some("subPath of a mount")),
+            (
+                json!({ "networks": [{ "name": "a", "gatewayPriority": 1 }] }),
+                (1, 47),
+                false,
+                Some("gatewayPriority in a network"),
+            ),
             (two, (1, 43), false, Some("mac in a second network")),
             (
                 json!({ "networks": [{ "name": "a" }, { "name": "b", "mac": "02:42:ac:11:00:02" }] }),
@@ -368,6 +392,12 @@ mod tests {
             ),
             (json!({ "domainname": "example" }), (1, 41), true, Some("domainname")),
             (json!({ "runtime": "runc" }), (1, 41), true, Some("runtime")),
+            (
+                json!({ "ports": [{ "container": 80, "host": "8000-8010" }] }),
+                (1, 41),
+                true,
+                Some("a range of ports for one port of the container"),
+            ),
             (
                 json!({ "networks": [{ "name": "a", "driverOptions": { "a": "b" } }] }),
                 (1, 41),

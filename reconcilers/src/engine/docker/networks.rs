@@ -1,6 +1,9 @@
 //! Networks, as engines tell them and take them.
 
-use manifest_types::kinds::{container_network::ContainerNetworkSpec, engine::Texts};
+use manifest_types::kinds::{
+    container_network::{ContainerNetworkSpec, Pool},
+    engine::Texts,
+};
 use serde_json::{Map, Value, json};
 
 use super::wire::Told;
@@ -9,8 +12,15 @@ use crate::engine::terms::Network;
 /// Reads one of the networks that an engine lists.
 pub(super) fn network(told: Told<'_>) -> Network {
     let ipam = told.at("IPAM");
-    let pool = |pool: Told<'_>| {
-        (pool.text("Subnet").to_owned(), pool.some_text("Gateway"), pool.some_text("IPRange"))
+    let pool = |pool: Told<'_>| Pool {
+        subnet: pool.text("Subnet").to_owned(),
+        gateway: pool.some_text("Gateway").and_then(|gateway| gateway.parse().ok()),
+        ip_range: pool.some_text("IPRange"),
+        aux_addresses: pool
+            .texts("AuxiliaryAddresses")
+            .into_iter()
+            .filter_map(|(name, address)| Some((name, address.parse().ok()?)))
+            .collect(),
     };
     let mut options = told.texts("Options");
     // Podman takes Docker's name for it, and tells its own.
@@ -25,6 +35,7 @@ pub(super) fn network(told: Told<'_>) -> Network {
         internal: told.flag("Internal"),
         ipv6: told.flag("EnableIPv6"),
         ipam_driver: ipam.text("Driver").to_owned(),
+        ipam_options: ipam.texts("Options"),
         pools: ipam.list("Config").map(pool).collect(),
         labels: told.texts("Labels"),
     }
@@ -43,7 +54,7 @@ pub(super) fn body(name: &str, spec: &ContainerNetworkSpec, marks: &Texts) -> Va
     body.insert("EnableIPv6".into(), spec.ipv6.into());
     body.insert("Labels".into(), json!(labels));
     if let Some(ipam) = &spec.ipam {
-        let pool = |pool: &manifest_types::kinds::container_network::Pool| {
+        let pool = |pool: &Pool| {
             let mut config = Map::new();
             config.insert("Subnet".into(), pool.subnet.clone().into());
             if let Some(gateway) = pool.gateway {
@@ -52,11 +63,18 @@ pub(super) fn body(name: &str, spec: &ContainerNetworkSpec, marks: &Texts) -> Va
             if let Some(range) = &pool.ip_range {
                 config.insert("IPRange".into(), range.clone().into());
             }
+            if !pool.aux_addresses.is_empty() {
+                config.insert("AuxiliaryAddresses".into(), json!(pool.aux_addresses));
+            }
             Value::Object(config)
         };
         let pools: Vec<_> = ipam.pools.iter().map(pool).collect();
         let driver = ipam.driver.as_deref().unwrap_or("default");
-        body.insert("IPAM".into(), json!({ "Driver": driver, "Config": pools }));
+        let mut ipam = json!({ "Driver": driver, "Config": pools, "Options": ipam.options });
+        if ipam["Options"] == json!({}) {
+            ipam["Options"] = Value::Null;
+        }
+        body.insert("IPAM".into(), ipam);
     }
     body.into()
 }

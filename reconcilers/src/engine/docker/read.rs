@@ -43,7 +43,11 @@ impl WireListed {
 pub(super) fn container(told: Told<'_>, is_podman: bool) -> Container {
     let mut shape = shape(told);
     if is_podman {
-        for path in ["devices", "ipc", "cgroup", "userns"] {
+        let is_shared = |shape: &Shape| {
+            shape.get("ipc").and_then(|own| own.as_str()).is_some_and(|own| own.starts_with(SHARED))
+        };
+        let wrongly = ["devices", "cgroup", "userns"].into_iter();
+        for path in wrongly.chain((!is_shared(&shape)).then_some("ipc")) {
             shape.unset_below(path);
         }
         // The usual mode is told of all that are in networks, whichever.
@@ -158,7 +162,8 @@ fn networking(shape: &mut Shape, host: Told<'_>, settings: Told<'_>) {
     }
     let mode = mode(host.text("NetworkMode"));
     shape.set("networkMode", mode);
-    for (name, endpoint) in settings.entries("Networks").filter(|_| !["host", "none"].contains(&mode)) {
+    let has_its_own = !["host", "none"].contains(&mode) && !mode.starts_with(SHARED);
+    for (name, endpoint) in settings.entries("Networks").filter(|_| has_its_own) {
         let name = if name == "podman" { USUAL_NETWORK } else { name };
         shape.set(format!("networks.{name}"), true);
         if endpoint.0.is_null() {
@@ -168,6 +173,8 @@ fn networking(shape: &mut Shape, host: Told<'_>, settings: Told<'_>) {
         let fixed = endpoint.at("IPAMConfig");
         shape.set_list(&format!("networks.{name}.linkLocalIps"), &fixed.words("LinkLocalIPs"), true);
         shape.set_some(&format!("networks.{name}.mac"), endpoint.some_text("MacAddress"));
+        let priority = Some(endpoint.number("GwPriority")).filter(|priority| *priority != 0);
+        shape.set_some(&format!("networks.{name}.gatewayPriority"), priority);
         shape.driver_options(name, &endpoint.texts("DriverOpts"));
         let fixed = ["IPv4Address", "IPv6Address"].into_iter().filter_map(|key| fixed.some_text(key));
         let ips: Vec<_> = fixed.chain(addresses(endpoint)).collect();
@@ -248,6 +255,7 @@ fn beyond_the_spec(shape: &mut Shape, host: Told<'_>) {
     for (name, key) in [
         ("blkioWeight", "BlkioWeight"),
         ("kernelMemory", "KernelMemory"),
+        ("cpuRealtimePeriod", "CpuRealtimePeriod"),
         ("cpuRealtimeRuntime", "CpuRealtimeRuntime"),
     ] {
         shape.set_some(&format!("resources.{name}"), Some(host.amount(key)).filter(|amount| *amount > 0));
@@ -307,9 +315,13 @@ fn addresses(endpoint: Told<'_>) -> Vec<String> {
     ["IPAddress", "GlobalIPv6Address"].into_iter().filter_map(|key| endpoint.some_text(key)).collect()
 }
 
+/// What is shared with another container is told as this and that one's id.
+pub(super) const SHARED: &str = "container:";
+
 /// The network mode in the spec's terms: named networks are told as the first one's name.
-fn mode(told: &str) -> &'static str {
+fn mode(told: &str) -> &str {
     match told {
+        _ if told.starts_with(SHARED) => told,
         "" | "default" | "bridge" | "podman" => USUAL_NETWORK,
         "host" => "host",
         "none" => "none",

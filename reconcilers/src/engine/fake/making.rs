@@ -43,17 +43,18 @@ impl FakeEngine {
         if new.spec.networks.iter().any(|network| !world.networks.contains_key(network.name.as_str())) {
             return Err(refused(doing, Cause::NetworkNotFound));
         }
+        let mut shape = Shape::wanted(new.spec);
+        world.share_by_ids(&mut shape).map_err(|()| refused(&doing, Cause::NotFound))?;
         world.made += 1;
         // As long as the ids of real engines.
         let id = format!("c{:063}", world.made);
         let mut labels = new.spec.labels.clone();
         labels.extend(new.marks.clone());
-        let mut shape = Shape::wanted(new.spec);
         shape.texts("labels", &labels);
         if let Some(path) = &world.forgets {
             shape.unset_below(path);
         }
-        let container = Container {
+        let mut container = Container {
             id: id.clone(),
             name: new.name.to_owned(),
             image: new.spec.image.canonical(),
@@ -63,6 +64,7 @@ impl FakeEngine {
             shape,
             addresses: BTreeMap::new(),
         };
+        world.make_own_volumes(&mut container);
         world.containers.insert(id.clone(), container);
         self.tell_of(&mut world, &id);
         Ok(id)

@@ -21,6 +21,7 @@ async fn rig() -> Rig<FakeEngine> {
         image: "localhost/holdfast/busybox:1".into(),
         adjusts: true,
         annotates: true,
+        chooses_ports: true,
         pause: Pause(Box::new(pause)),
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use manifest_types::kinds::engine::Texts;
 
 use super::refused;
 use crate::engine::{
     Answer,
     error::Cause,
+    shape::Shape,
     terms::{Container, EngineEvent, Network, Volume},
 };
 
@@ -62,6 +64,12 @@ pub enum Behaviour {
     FindsPortTaken,
 }
 
+/// What a container may share with another one.
+const SHARES: [&str; 3] = ["ipc", "networkMode", "pid"];
+const SHARED: &str = "container:";
+/// What stands before the rights of a volume without a name.
+const OWN_VOLUME: &str = "volume  ";
+
 impl World {
     /// From now on a reference stands for this image.
     pub(super) fn bring(&mut self, reference: &str, image: FakeImage) {
@@ -90,6 +98,63 @@ impl World {
             self.images.remove(&id);
         }
         Ok(())
+    }
+
+    /// Keeps with whom a container shares a namespace by that one's id, as engines do.
+    pub(super) fn share_by_ids(&self, shape: &mut Shape) -> Result<(), ()> {
+        for path in SHARES {
+            let told = shape.get(path).and_then(|told| told.as_str());
+            let Some(name) = told.and_then(|told| told.strip_prefix(SHARED)) else { continue };
+            let id = self.id_of(name).ok_or(())?;
+            shape.set(path, format!("{SHARED}{id}"));
+        }
+        Ok(())
+    }
+
+    /// The same by the name that this one has now, if it is there.
+    pub(super) fn with_names_of_shared(&self, mut container: Container) -> Container {
+        for path in SHARES {
+            let told = container.shape.get(path).and_then(|told| told.as_str());
+            let id = told.and_then(|told| told.strip_prefix(SHARED));
+            let name =
+                id.and_then(|id| self.containers.get(id)).map(|other| format!("{SHARED}{}", other.name));
+            container.shape.set_some(path, name);
+        }
+        container
+    }
+
+    /// Makes the volumes that are a container's own, with names of 64 digits.
+    pub(super) fn make_own_volumes(&mut self, container: &mut Container) {
+        let wanted = container.shape.names_below("mounts").map(|target| format!("mounts.{target}"));
+        let wanted: Vec<_> = wanted.collect();
+        for (index, path) in wanted.into_iter().enumerate() {
+            let told = container.shape.get(&path).and_then(|told| told.as_str());
+            let Some(rights) = told.and_then(|told| told.strip_prefix(OWN_VOLUME)).map(str::to_owned) else {
+                continue;
+            };
+            let name = format!("{:032x}{index:032x}", self.made);
+            container.shape.set(path, format!("volume {name} {rights}"));
+            let volume = Volume {
+                name: name.clone(),
+                driver: "local".to_owned(),
+                options: Texts::new(),
+                labels: Texts::new(),
+                mountpoint: None,
+            };
+            self.volumes.insert(name, volume);
+        }
+    }
+
+    /// Removes a container, and the volumes that are its own.
+    pub(super) fn remove_container(&mut self, id: &str) -> Option<Container> {
+        let container = self.containers.remove(id)?;
+        let mounts = container.shape.names_below("mounts").map(|target| format!("mounts.{target}"));
+        for path in mounts {
+            let told = container.shape.get(&path).and_then(|told| told.as_str()).unwrap_or_default();
+            let name = told.split(' ').nth(1).filter(|name| name.len() == 64);
+            name.map(|name| self.volumes.remove(name));
+        }
+        Some(container)
     }
 
     pub(super) fn now(&mut self) -> i64 {

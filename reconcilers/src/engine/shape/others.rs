@@ -2,7 +2,11 @@
 
 use manifest_types::{
     digest::Digest,
-    kinds::{container_network::ContainerNetworkSpec, engine::Texts, volume::VolumeSpec},
+    kinds::{
+        container_network::{ContainerNetworkSpec, Pool},
+        engine::Texts,
+        volume::VolumeSpec,
+    },
 };
 
 use super::Shape;
@@ -37,10 +41,8 @@ impl Shape {
         shape.texts("labels", &spec.labels);
         if let Some(ipam) = &spec.ipam {
             shape.set_some("ipam.driver", ipam.driver.as_deref());
-            for pool in &ipam.pools {
-                let gateway = pool.gateway.map(|gateway| gateway.to_string());
-                shape.pool(&pool.subnet, gateway.as_deref(), pool.ip_range.as_deref());
-            }
+            shape.digests("ipam.options", &ipam.options);
+            ipam.pools.iter().for_each(|pool| shape.pool(pool));
         }
         shape
     }
@@ -54,9 +56,8 @@ impl Shape {
         shape.digests("options", &network.options);
         shape.texts("labels", &network.labels);
         shape.set("ipam.driver", network.ipam_driver.as_str());
-        for (subnet, gateway, range) in &network.pools {
-            shape.pool(subnet, gateway.as_deref(), range.as_deref());
-        }
+        shape.digests("ipam.options", &network.ipam_options);
+        network.pools.iter().for_each(|pool| shape.pool(pool));
         shape
     }
 
@@ -67,9 +68,13 @@ impl Shape {
         }
     }
 
-    fn pool(&mut self, subnet: &str, gateway: Option<&str>, range: Option<&str>) {
-        self.set(format!("ipam.pools.{subnet}"), true);
-        self.set_some(&format!("ipam.pools.{subnet}.gateway"), gateway);
-        self.set_some(&format!("ipam.pools.{subnet}.ipRange"), range);
+    fn pool(&mut self, pool: &Pool) {
+        let path = format!("ipam.pools.{}", pool.subnet);
+        self.set(path.as_str(), true);
+        self.set_some(&format!("{path}.gateway"), pool.gateway.map(|gateway| gateway.to_string()));
+        self.set_some(&format!("{path}.ipRange"), pool.ip_range.as_deref());
+        for (name, address) in &pool.aux_addresses {
+            self.set(format!("{path}.auxAddresses.{name}"), address.to_string());
+        }
     }
 }

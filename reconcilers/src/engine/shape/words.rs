@@ -47,6 +47,14 @@ pub fn volume_text(name: &str, rights: &str) -> String {
     format!("volume {name} {rights}")
 }
 
+/// Whether a volume that is to be the container's own, and has no name of ours, is: engines give it one of 64 digits.
+pub(super) fn is_own_volume(want: &str, got: &str) -> bool {
+    let is_named_by_engine =
+        |name: &str| name.len() == 64 && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let name = got.strip_prefix("volume ").and_then(|rest| rest.split(' ').next()).unwrap_or_default();
+    is_named_by_engine(name) && want == got.replacen(name, "", 1)
+}
+
 /// A mount in one line: what it is, where it comes from, how it is seen.
 pub(super) fn mount_text(mount: &Mount) -> String {
     let rights = if mount.read_only { "ro" } else { "rw" };

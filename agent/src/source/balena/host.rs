@@ -1,0 +1,94 @@
+//! Finds out about this device what a translation depends on.
+
+use std::{fs, path::Path};
+
+use manifest_types::kinds::file::AbsolutePath;
+
+use super::{facts::Facts, translate::shared_paths};
+
+/// Where systems say what they are, those of balena's containers before their host's.
+const OS_RELEASES: [&str; 3] = ["/mnt/root/etc/os-release", "/etc/os-release", "/usr/lib/os-release"];
+
+/// What is known of this device, beside its identity.
+pub fn facts(uuid: &str, engine_places: &[String]) -> Facts {
+    let os = OS_RELEASES.iter().find_map(|path| fs::read_to_string(path).ok());
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
+    let sockets = engine_places.iter().filter_map(|place| place.strip_prefix("unix://"));
+    let socket = sockets.filter(|socket| Path::new(socket).exists()).find_map(|socket| socket.parse().ok());
+    let present = shared_paths().filter(|path| Path::new(path).exists()).map(str::to_owned).collect();
+    about(
+        uuid,
+        os.as_deref().unwrap_or_default(),
+        kernel.as_deref().unwrap_or_default().trim(),
+        socket,
+        present,
+    )
+}
+
+fn about(
+    uuid: &str,
+    os: &str,
+    kernel: &str,
+    engine_socket: Option<AbsolutePath>,
+    present: std::collections::BTreeSet<String>,
+) -> Facts {
+    let of = |names: &[&str]| names.iter().find_map(|name| value(os, name)).map(str::to_owned);
+    Facts {
+        uuid: uuid.to_owned(),
+        api_endpoint: String::new(),
+        device_key: None,
+        device_type: of(&["SLUG", "MACHINE"]),
+        arch: arch().map(str::to_owned),
+        os_version: of(&["PRETTY_NAME"]),
+        os: of(&["ID"]).zip(of(&["VERSION_ID"])),
+        board_rev: of(&["BALENA_BOARD_REV", "RESIN_BOARD_REV"]),
+        kernel: Some(kernel.to_owned()).filter(|kernel| !kernel.is_empty()),
+        l4t: l4t(kernel),
+        engine_socket,
+        present,
+        registry_credentials: None,
+    }
+}
+
+/// A value of an os-release file (os-release(5)).
+fn value<'a>(os: &'a str, name: &str) -> Option<&'a str> {
+    let mut values = os.lines().filter_map(|line| line.trim().strip_prefix(name)?.strip_prefix('='));
+    let value = values.next()?.trim();
+    let quoted = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    Some(quoted('"').or_else(|| quoted('\'')).unwrap_or(value)).filter(|value| !value.is_empty())
+}
+
+/// The version of Linux for Tegra that a kernel of it has in its name: `4.9.140-l4t-r32.4.3`.
+fn l4t(kernel: &str) -> Option<String> {
+    let (_, rest) = kernel.split_once("l4t-r")?;
+    let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+    Some(rest[..end].trim_end_matches('.').to_owned()).filter(|version| !version.is_empty())
+}
+
+/// This build's architecture in balena's words.
+fn arch() -> Option<&'static str> {
+    match std::env::consts::ARCH {
+        "x86_64" => Some("amd64"),
+        "aarch64" => Some("aarch64"),
+        "arm" => Some("armv7hf"),
+        "x86" => Some("i386"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_says_what_it_is() {
+        let os = "ID=\"balena-os\"\nNAME='balenaOS'\nVERSION_ID=6.5.39\nPRETTY_NAME=\"balenaOS 6.5.39+rev1\"\nSLUG=\nMACHINE=\"jetson-nano\"\nBALENA_BOARD_REV=a1b2c3d\n";
+        let facts = about("a", os, "4.9.140-l4t-r32.4.3-rev1", None, [].into());
+        assert_eq!(facts.os_version.as_deref(), Some("balenaOS 6.5.39+rev1"));
+        assert_eq!(facts.os, Some(("balena-os".to_owned(), "6.5.39".to_owned())));
+        assert_eq!(facts.device_type.as_deref(), Some("jetson-nano"));
+        assert_eq!((facts.board_rev.as_deref(), facts.l4t.as_deref()), (Some("a1b2c3d"), Some("32.4.3")));
+        let nothing = about("a", "garbage\n=\n", "", None, [].into());
+        assert_eq!((nothing.os_version, nothing.kernel, nothing.l4t), (None, None, None));
+    }
+}
