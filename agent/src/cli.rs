@@ -186,7 +186,8 @@ pub enum Request {
         #[command(flatten)]
         place: Place,
     },
-    /// Speak with balenaCloud or openBalena, or of what they would have this device run
+    /// See what balenaCloud or openBalena would have this device run
+    #[command(after_help = "Example:\n  holdfast balena translate -f state.json")]
     Balena {
         /// What to do.
         #[command(subcommand)]
