@@ -89,6 +89,14 @@ pub struct Rejection {
     pub problems: Vec<Problem>,
 }
 
+impl Rejection {
+    /// Of what a source could make no manifest of.
+    pub fn unusable(message: String) -> Self {
+        let reason = RejectionReason::Manifest(RefusalReason::Unparsable);
+        Self { reason, message, generation: None, problems: Vec::new() }
+    }
+}
+
 /// Judges `bytes`.
 pub fn admit(bytes: &[u8], terms: &Terms<'_>) -> Result<Admitted, Rejection> {
     let text = within_limit(bytes)?;

@@ -33,6 +33,10 @@ pub enum Ask {
     ForgetGeneration(oneshot::Sender<()>),
     /// What a resource prints.
     Logs(ResourceId, Lines, oneshot::Sender<Logs>),
+    /// How the source fares; nothing if it is one that is told by itself.
+    Source(oneshot::Sender<Option<serde_json::Value>>),
+    /// Let the source ask now. Whether it is one that asks.
+    Poll(oneshot::Sender<bool>),
     /// Numbers for monitoring.
     Metrics(oneshot::Sender<Metrics>),
 }

@@ -8,130 +8,25 @@ use std::{
 
 use manifest_types::{digest::Digest, keys, name::AgentId};
 use reconcilers::engine::docker::Docker;
-use serde::{Deserialize, Serialize};
 
 use crate::{
     logging::LogFormat,
     nats::{NatsOptions, without_password},
-    source::SourceKind,
+    source::{
+        SourceKind,
+        balena::options::{CONFIG_JSON, Options},
+    },
 };
 
+mod args;
 pub mod services;
+
+pub use args::RunArgs;
 
 /// Read if it is there and no other file is named.
 const DEFAULT_FILE: &str = "/etc/holdfast/holdfast.toml";
 /// Where the local API is, unless configured otherwise.
 pub const DEFAULT_SOCKET: &str = "/run/holdfast/holdfast.sock";
-
-/// How the agent runs. Each flag can also stand in the configuration file, by the same name.
-#[derive(Debug, Clone, Default, PartialEq, clap::Args, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct RunArgs {
-    /// The configuration file [default: /etc/holdfast/holdfast.toml, if it is there]
-    #[arg(long, env = "HOLDFAST_CONFIG", value_name = "FILE")]
-    #[serde(skip)]
-    pub config: Option<PathBuf>,
-    /// Prints the configuration that results, and ends
-    #[arg(long)]
-    #[serde(skip)]
-    pub print_config: bool,
-    /// The name of this device's agent [default: derived from the machine id]
-    #[arg(long, env = "HOLDFAST_AGENT_ID", value_name = "ID")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub agent_id: Option<AgentId>,
-    /// Where manifests come from [default: nats]
-    #[arg(long, env = "HOLDFAST_SOURCE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<SourceKind>,
-    /// NATS servers, separated by commas [default: nats://127.0.0.1:4222]
-    #[arg(long, env = "HOLDFAST_NATS_URL", value_name = "URL")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_url: Option<String>,
-    /// A NATS credentials file
-    #[arg(long, env = "HOLDFAST_NATS_CREDS", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_creds: Option<PathBuf>,
-    /// Certificates of authorities to trust beside the system's
-    #[arg(long, env = "HOLDFAST_NATS_CA", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_ca: Option<PathBuf>,
-    /// A client certificate; needs --nats-key
-    #[arg(long, env = "HOLDFAST_NATS_CERT", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_cert: Option<PathBuf>,
-    /// The client certificate's key
-    #[arg(long, env = "HOLDFAST_NATS_KEY", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_key: Option<PathBuf>,
-    /// A user; needs --nats-password-file
-    #[arg(long, env = "HOLDFAST_NATS_USER", value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_user: Option<String>,
-    /// A file that holds the user's password
-    #[arg(long, env = "HOLDFAST_NATS_PASSWORD_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_password_file: Option<PathBuf>,
-    /// A file that holds a token
-    #[arg(long, env = "HOLDFAST_NATS_TOKEN_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_token_file: Option<PathBuf>,
-    /// A file that holds an nkey's seed
-    #[arg(long, env = "HOLDFAST_NATS_NKEY_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_nkey_file: Option<PathBuf>,
-    /// The bucket of manifests and statuses [default: fleet]
-    #[arg(long, env = "HOLDFAST_NATS_BUCKET", value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub nats_bucket: Option<String>,
-    /// The bucket of heartbeats [default: fleet-heartbeat]
-    #[arg(long, env = "HOLDFAST_HEARTBEAT_BUCKET", value_name = "NAME")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heartbeat_bucket: Option<String>,
-    /// The manifest of the file source
-    #[arg(long, env = "HOLDFAST_MANIFEST", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub manifest: Option<PathBuf>,
-    /// Where the file source's status is written [default: beside the manifest, as <manifest>.status.json]
-    #[arg(long, env = "HOLDFAST_STATUS_FILE", value_name = "FILE")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub status_file: Option<PathBuf>,
-    /// The ledger and the originals [default: /var/lib/holdfast]
-    #[arg(long, env = "HOLDFAST_STATE_DIR", value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub state_dir: Option<PathBuf>,
-    /// Paths of File resources are below this directory [default: /]
-    #[arg(long, env = "HOLDFAST_ROOT", value_name = "DIR")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub root: Option<PathBuf>,
-    /// Where the container engine listens: unix:///path or tcp://host:port [default: $DOCKER_HOST, then Docker's socket, then Podman's, then those of the user]
-    #[arg(long, env = "HOLDFAST_DOCKER_HOST", value_name = "URI")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub docker_host: Option<String>,
-    /// The local API's socket [default: /run/holdfast/holdfast.sock]
-    #[arg(long, env = "HOLDFAST_API_SOCKET", value_name = "PATH")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_socket: Option<PathBuf>,
-    /// Everything is looked at so often, hints or none [default: 60]
-    #[arg(long, env = "HOLDFAST_RESYNC", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub resync: Option<u64>,
-    /// A heartbeat is sent so often [default: 30]
-    #[arg(long, env = "HOLDFAST_HEARTBEAT", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub heartbeat: Option<u64>,
-    /// Another agent of this id must be silent for so long before this one takes over [default: 600]
-    #[arg(long, env = "HOLDFAST_TAKEOVER_AFTER", value_name = "SECONDS")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub takeover_after: Option<u64>,
-    /// How logs are written [default: text]
-    #[arg(long, env = "HOLDFAST_LOG_FORMAT")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log_format: Option<LogFormat>,
-    /// Which logs are written, such as `debug` or `info,async_nats=warn` [default: info,async_nats=warn]
-    #[arg(long, env = "HOLDFAST_LOG", value_name = "FILTER")]
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub log: Option<String>,
-}
 
 /// The configuration with everything decided.
 #[derive(Debug, Clone)]
@@ -148,6 +43,8 @@ pub struct Config {
     pub heartbeat_bucket: String,
     /// The file source's manifest, and its status.
     pub files: Option<(PathBuf, PathBuf)>,
+    /// How the balena source reaches its API.
+    pub balena: Option<Options>,
     /// The ledger and the originals.
     pub state_dir: PathBuf,
     /// What File resources are below.
@@ -202,58 +99,7 @@ pub enum ConfigError {
     NoMachineId,
 }
 
-macro_rules! first {
-    ($over:ident, $under:ident, $($field:ident),+ $(,)?) => {
-        RunArgs { config: $over.config, print_config: $over.print_config, $($field: $over.$field.or($under.$field)),+ }
-    };
-}
-
 impl RunArgs {
-    /// With what the configuration file says where flags and environment say nothing.
-    pub fn with_file(self) -> Result<Self, ConfigError> {
-        let path = match &self.config {
-            Some(path) => path.clone(),
-            None if Path::new(DEFAULT_FILE).exists() => DEFAULT_FILE.into(),
-            None => return Ok(self),
-        };
-        let text =
-            fs::read_to_string(&path).map_err(|source| ConfigError::Read { path: path.clone(), source })?;
-        let file =
-            toml::from_str(&text).map_err(|source| ConfigError::Parse { path, source: Box::new(source) })?;
-        Ok(self.over(file))
-    }
-
-    fn over(self, under: Self) -> Self {
-        first!(
-            self,
-            under,
-            agent_id,
-            source,
-            nats_url,
-            nats_creds,
-            nats_ca,
-            nats_cert,
-            nats_key,
-            nats_user,
-            nats_password_file,
-            nats_token_file,
-            nats_nkey_file,
-            nats_bucket,
-            heartbeat_bucket,
-            manifest,
-            status_file,
-            state_dir,
-            root,
-            docker_host,
-            api_socket,
-            resync,
-            heartbeat,
-            takeover_after,
-            log_format,
-            log,
-        )
-    }
-
     /// With everything decided, as it can stand in a file.
     pub fn to_toml(&self) -> Result<String, ConfigError> {
         let config = self.clone().resolve()?;
@@ -273,6 +119,9 @@ impl RunArgs {
             takeover_after: Some(config.takeover_after.as_secs()),
             log_format: Some(config.log_format),
             log: Some(config.log),
+            // Keys are for those who ask for nothing else.
+            balena_api_key: None,
+            balena_provisioning_key: None,
             ..self.clone()
         };
         Ok(toml::to_string(&full).expect("a configuration is plain TOML"))
@@ -293,7 +142,27 @@ impl RunArgs {
                 let status = self.status_file.unwrap_or_else(|| beside(&manifest));
                 Some((manifest, status))
             }
-            (SourceKind::Nats, _) => None,
+            (SourceKind::Nats | SourceKind::Balena, _) => None,
+        };
+        let state_dir = self.state_dir.unwrap_or_else(|| "/var/lib/holdfast".into());
+        let engine_places = Docker::usual_places(
+            self.docker_host.or_else(|| environment("DOCKER_HOST")),
+            environment("XDG_RUNTIME_DIR").as_deref(),
+        );
+        let balena = Options {
+            api_endpoint: self.balena_api_endpoint,
+            uuid: self.balena_uuid,
+            api_key: self.balena_api_key,
+            provisioning_key: self.balena_provisioning_key,
+            fleet: self.balena_fleet,
+            device_type: self.balena_device_type,
+            config: (
+                self.balena_config.clone().unwrap_or_else(|| CONFIG_JSON.into()),
+                self.balena_config.is_some(),
+            ),
+            spacing: Duration::from_secs(self.balena_spacing.unwrap_or(10)),
+            dir: state_dir.join("balena"),
+            engine_places: engine_places.clone(),
         };
         let identity = both(self.nats_cert, self.nats_key, "--nats-cert", "--nats-key")?;
         let user = both(self.nats_user, self.nats_password_file, "--nats-user", "--nats-password-file")?;
@@ -313,12 +182,10 @@ impl RunArgs {
             bucket: self.nats_bucket.unwrap_or_else(|| keys::FLEET_BUCKET.into()),
             heartbeat_bucket: self.heartbeat_bucket.unwrap_or_else(|| keys::HEARTBEAT_BUCKET.into()),
             files,
-            state_dir: self.state_dir.unwrap_or_else(|| "/var/lib/holdfast".into()),
+            balena: (source == SourceKind::Balena).then_some(balena),
+            state_dir,
             root: self.root.unwrap_or_else(|| "/".into()),
-            engine_places: Docker::usual_places(
-                self.docker_host.or_else(|| environment("DOCKER_HOST")),
-                environment("XDG_RUNTIME_DIR").as_deref(),
-            ),
+            engine_places,
             api_socket: self.api_socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
             resync: Duration::from_secs(self.resync.unwrap_or(60)),
             heartbeat: Duration::from_secs(self.heartbeat.unwrap_or(30)),

@@ -21,5 +21,6 @@ pub mod plan;
 pub mod preview;
 pub mod report;
 pub mod run;
+pub mod secret;
 pub mod sink;
 pub mod source;

@@ -13,7 +13,7 @@ use reconcilers::{
 };
 use tokio::{
     signal::unix::{SignalKind, signal},
-    sync::mpsc,
+    sync::{mpsc, watch},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -29,7 +29,7 @@ use crate::{
     nats::{Link, reach::Reach},
     plan::backoff,
     sink,
-    source::{self, SourceKind},
+    source::{self, SourceKind, balena::task::Known},
 };
 
 mod driver;
@@ -85,18 +85,18 @@ async fn serve(config: Config) -> Result<(), Fatal> {
     let listener = api::bind(&config.api_socket)?;
     let link = match config.source {
         SourceKind::Nats => Some(Link::connect(&config.nats).await?),
-        SourceKind::File => None,
+        SourceKind::File | SourceKind::Balena => None,
     };
     let registry = Arc::new(Registry::new(&host(&config, link.clone())));
     tracing::info!(agent = %config.agent_id, instance = instance_id, version = env!("CARGO_PKG_VERSION"), source = %config.source, "holdfast starts");
 
     let (inbox, input) = mpsc::channel(INBOX);
-    let (orders, asks) = tasks(&config, &instance_id, link, &registry, &inbox)?;
+    let (orders, polls, asks) = tasks(&config, &instance_id, link, &registry, &inbox)?;
     let shutdown = CancellationToken::new();
     let api = tokio::spawn(api::serve(listener, asks, shutdown.clone()));
 
     let engine = Engine::new(settings(&config, instance_id, &registry), memory, Now::read());
-    let driver = Driver::new(engine, registry, store, orders, inbox, config)?;
+    let driver = Driver::new(engine, registry, store, (orders, polls), inbox, config)?;
     let result = driver.run(input).await;
     shutdown.cancel();
     drop(tokio::time::timeout(Duration::from_millis(500), api).await);
@@ -130,6 +130,7 @@ fn host(config: &Config, link: Option<Link>) -> Host {
         reach: match config.source {
             SourceKind::Nats => Arc::new(Reach { options: config.nats.clone(), link }),
             SourceKind::File => Arc::new(AlwaysThere),
+            SourceKind::Balena => Arc::new(AlwaysThere),
         },
     }
 }
@@ -141,7 +142,7 @@ fn settings(config: &Config, instance_id: String, registry: &Arc<Registry>) -> S
     settings.seed = seed;
     settings.resync = config.resync;
     settings.takeover_after = config.takeover_after;
-    if config.source == SourceKind::File {
+    if config.source != SourceKind::Nats {
         settings.status_limit = usize::MAX;
     }
     settings.batch = Box::new(move |spec| registry.batch(spec));
@@ -149,6 +150,8 @@ fn settings(config: &Config, instance_id: String, registry: &Arc<Registry>) -> S
 }
 
 type Orders = mpsc::Sender<sink::Order>;
+/// What a source that asks is told.
+type Polls = Option<mpsc::Sender<source::Order>>;
 type Asks = mpsc::Sender<crate::ask::Ask>;
 
 /// Starts everything that tells the driver something.
@@ -158,13 +161,14 @@ fn tasks(
     link: Option<Link>,
     registry: &Registry,
     inbox: &mpsc::Sender<Input>,
-) -> Result<(Orders, Asks), Fatal> {
+) -> Result<(Orders, Polls, Asks), Fatal> {
     let (news, brought) = mpsc::channel(4);
     let (orders, ordered) = mpsc::channel(8);
     let (answers, answered) = mpsc::channel(8);
     let (asks, asked) = mpsc::channel(16);
-    match (link, &config.files) {
-        (Some(link), _) => {
+    let mut polls = None;
+    match (link, &config.files, &config.balena) {
+        (Some(link), ..) => {
             let place =
                 source::nats::Place { bucket: config.bucket.clone(), agent_id: config.agent_id.clone() };
             tokio::spawn(source::nats::run(link.clone(), place, news));
@@ -176,11 +180,18 @@ fn tasks(
             };
             tokio::spawn(sink::nats::run(link, place, ordered, answers));
         }
-        (None, Some((manifest, status))) => {
+        (None, Some((manifest, status)), _) => {
             tokio::spawn(source::file::run(manifest.clone(), news));
             tokio::spawn(sink::file::run(status.clone(), ordered, answers));
         }
-        (None, None) => unreachable!("a configuration has a source"),
+        (None, None, Some(options)) => {
+            let (sender, receiver) = mpsc::channel(8);
+            let (known, knows) = watch::channel(Known::default());
+            polls = Some(sender);
+            tokio::spawn(source::balena::task::run(options.clone(), news, receiver, known));
+            tokio::spawn(sink::balena::run(options.clone(), knows, ordered, answers));
+        }
+        (None, None, None) => unreachable!("a configuration has a source"),
     }
     forward(brought, inbox, Input::News);
     forward(answered, inbox, Input::Answer);
@@ -201,7 +212,7 @@ fn tasks(
         tokio::select! { _ = terminate.recv() => {} _ = interrupt.recv() => {} }
         drop(sender.send(Input::Stop).await);
     });
-    Ok((orders, asks))
+    Ok((orders, polls, asks))
 }
 
 fn forward<T: Send + 'static>(mut from: mpsc::Receiver<T>, to: &mpsc::Sender<Input>, wrap: fn(T) -> Input) {

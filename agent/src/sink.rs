@@ -2,6 +2,7 @@
 
 use crate::engine::outbox::Fact;
 
+pub mod balena;
 pub mod file;
 pub mod nats;
 

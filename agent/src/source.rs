@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tokio::sync::oneshot;
+
 use crate::admit::Form;
 
 pub mod balena;
@@ -16,6 +18,13 @@ pub enum News {
         /// The bytes.
         bytes: Option<Vec<u8>>,
         /// Their revision.
+        revision: u64,
+    },
+    /// What the source has is none of its own documents, and says nothing of what is wanted.
+    Unusable {
+        /// Why.
+        message: String,
+        /// Its revision.
         revision: u64,
     },
     /// The source can be reached.
@@ -35,6 +44,17 @@ pub enum SourceKind {
     Nats,
     /// A file on the device.
     File,
+    /// The target state of balenaCloud or openBalena.
+    Balena,
+}
+
+/// What a source that has to ask is told.
+#[derive(Debug)]
+pub enum Order {
+    /// Ask now.
+    Poll(oneshot::Sender<()>),
+    /// Say how it fares.
+    Tell(oneshot::Sender<serde_json::Value>),
 }
 
 impl SourceKind {
@@ -42,7 +62,7 @@ impl SourceKind {
     pub fn form(self) -> Form {
         match self {
             Self::Nats => Form::Json,
-            Self::File => Form::Yaml,
+            Self::File | Self::Balena => Form::Yaml,
         }
     }
 }
@@ -52,6 +72,7 @@ impl fmt::Display for SourceKind {
         f.write_str(match self {
             Self::Nats => "nats",
             Self::File => "file",
+            Self::Balena => "balena",
         })
     }
 }

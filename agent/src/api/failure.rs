@@ -59,6 +59,12 @@ impl Failed {
         Self::new(StatusCode::BAD_GATEWAY, &failure.reason, &failure.message)
     }
 
+    /// The source is one that is told by itself.
+    pub(super) fn not_asking() -> Self {
+        let message = "the source of this agent is told of each change by itself; there is nothing to ask";
+        Self::new(StatusCode::CONFLICT, "SourceDoesNotAsk", message)
+    }
+
     /// There is nothing at this address.
     pub(super) fn no_route() -> Self {
         Self::new(StatusCode::NOT_FOUND, "UnknownPath", "there is nothing at this path")

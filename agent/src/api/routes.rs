@@ -54,6 +54,8 @@ enum Route {
     Pause,
     Resume,
     ForgetGeneration,
+    Source,
+    Poll,
     Health,
     Metrics,
 }
@@ -75,6 +77,9 @@ fn route(path: &str) -> Option<(Route, Method, &str)> {
         "/v1/pause" => (Route::Pause, Method::POST),
         "/v1/resume" => (Route::Resume, Method::POST),
         "/v1/forget-generation" => (Route::ForgetGeneration, Method::POST),
+        "/v1/source" => (Route::Source, Method::GET),
+        // The second one is how services of balena ask for an update.
+        "/v1/source/poll" | "/v1/update" => (Route::Poll, Method::POST),
         "/healthz" => (Route::Health, Method::GET),
         "/metrics" => (Route::Metrics, Method::GET),
         _ => return None,
@@ -145,6 +150,14 @@ async fn answer(
             done(known, id)
         }
         Route::ForgetGeneration => ask(asks, ANSWER, Ask::ForgetGeneration).await.map(|()| nothing()),
+        Route::Source => {
+            let told = ask(asks, ANSWER, Ask::Source).await?;
+            Ok(document(StatusCode::OK, &told.ok_or_else(Failed::not_asking)?))
+        }
+        Route::Poll => match ask(asks, ANSWER, Ask::Poll).await? {
+            true => Ok(nothing()),
+            false => Err(Failed::not_asking()),
+        },
         // Healthy is an agent whose driver answers.
         Route::Health => ask(asks, ANSWER, Ask::Metrics).await.map(|_| text(TEXT, "ok\n".into())),
         Route::Metrics => {

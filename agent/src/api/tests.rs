@@ -98,6 +98,14 @@ fn answer(ask: Ask) -> String {
             reply.send(logs).unwrap();
             format!("logs of {id}: {lines:?}")
         }
+        Ask::Source(reply) => {
+            reply.send(Some(json!({ "source": "some" }))).unwrap();
+            "source".into()
+        }
+        Ask::Poll(reply) => {
+            reply.send(false).unwrap();
+            "poll".into()
+        }
         Ask::Metrics(reply) => {
             reply.send(Metrics { manifest_generation: 7, ..Metrics::default() }).unwrap();
             "metrics".into()

@@ -129,6 +129,17 @@ impl Client {
         self.tell("/v1/forget-generation").await
     }
 
+    /// How a source that asks fares.
+    pub async fn source(&self) -> Result<serde_json::Value, ClientError> {
+        let (code, body) = self.send(Method::GET, "/v1/source", Vec::new()).await?;
+        self.read(code, &body)
+    }
+
+    /// Lets the source ask now.
+    pub async fn poll(&self) -> Result<(), ClientError> {
+        self.tell("/v1/source/poll").await
+    }
+
     async fn tell(&self, path: &str) -> Result<(), ClientError> {
         let (code, body) = self.send(Method::POST, path, Vec::new()).await?;
         if code.is_success() { Ok(()) } else { Err(self.failure(code, &body)) }

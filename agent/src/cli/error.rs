@@ -34,6 +34,12 @@ pub(super) enum CliError {
         /// What is wrong with it.
         problems: String,
     },
+    /// The agent's source is another one.
+    #[error("this agent's source is not balena")]
+    NotBalena,
+    /// The API, or what is kept of it, cannot be used.
+    #[error("{0}")]
+    Balena(String),
     /// The output cannot be written.
     #[error("cannot write the output")]
     Write(#[source] io::Error),
@@ -60,6 +66,9 @@ impl CliError {
             ),
             Self::Read { source, .. } if source.kind() == io::ErrorKind::NotFound => {
                 Some("name a file that is there, or - for the standard input")
+            }
+            Self::NotBalena => {
+                Some("say --source balena, or name the configuration file that says so with --config")
             }
             Self::NoTargetState { .. } => Some(
                 "it is what GET /device/v3/UUID/state answers: an object with this device's uuid, and in it name, config and apps",

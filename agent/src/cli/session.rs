@@ -17,7 +17,11 @@ use super::{
     table::Paint,
     validate,
 };
-use crate::{clock::Now, config::DEFAULT_SOCKET, ledger::store::Store};
+use crate::{
+    clock::Now,
+    config::{Config, DEFAULT_SOCKET},
+    ledger::store::Store,
+};
 
 /// There is something to do, says `plan`.
 const SOMETHING_TO_DO: u8 = 2;
@@ -89,7 +93,7 @@ impl Session {
                 self.show(&checks, || doctor::render(&checks, self.paint))?;
                 return Ok(code(!doctor::has_failed(&checks)));
             }
-            Request::Balena { command } => return self.balena(command),
+            Request::Balena { command } => return self.balena(command).await,
             Request::ForgetGeneration { place } => self.forget_generation(place).await?,
         }
         Ok(ExitCode::SUCCESS)
@@ -116,8 +120,37 @@ impl Session {
         }
     }
 
-    fn balena(&self, request: BalenaRequest) -> Result<ExitCode, CliError> {
+    async fn balena(&self, request: BalenaRequest) -> Result<ExitCode, CliError> {
         match request {
+            BalenaRequest::Status { place } => {
+                let told = match self.client(&place).source().await {
+                    Err(ClientError::NoAgent { .. }) => balena::kept(&place.resolve()?)?,
+                    told => told?,
+                };
+                self.show(&told, || balena::render(&told, Now::read().wall))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            BalenaRequest::Poll => {
+                self.client(&Place::default()).poll().await?;
+                self.done("The target state is asked for now.\n")?;
+                Ok(ExitCode::SUCCESS)
+            }
+            BalenaRequest::Register(args) => {
+                let config = balena::config(*args)?;
+                let _alone = alone(&config)?;
+                let told = balena::register(&config).await?;
+                self.show(&told, || balena::render(&told, Now::read().wall))?;
+                Ok(ExitCode::SUCCESS)
+            }
+            BalenaRequest::Forget(args) => {
+                let config = balena::config(*args)?;
+                let _alone = alone(&config)?;
+                self.done(&match balena::forget(&config)? {
+                    Some(uuid) => format!("This device was {uuid}, and is nobody now. What runs goes on.\n"),
+                    None => "This device was nobody there.\n".to_owned(),
+                })?;
+                Ok(ExitCode::SUCCESS)
+            }
             BalenaRequest::Translate { file, uuid, place } => {
                 let translated = balena::translate(&file, uuid, place.resolve()?)?;
                 screen::remark(&balena::remarks(&translated));
@@ -161,6 +194,15 @@ impl Session {
     fn done(&self, text: &str) -> Result<(), CliError> {
         self.show(&serde_json::json!({ "done": true }), || text.to_owned())
     }
+}
+
+/// That no agent runs here, for as long as this is held.
+fn alone(config: &Config) -> Result<Option<Store>, CliError> {
+    if !config.state_dir.is_dir() {
+        return Ok(None);
+    }
+    let (store, _) = Store::open(&config.state_dir, &ulid::Ulid::generate().to_string())?;
+    Ok(Some(store))
 }
 
 fn code(is_good: bool) -> ExitCode {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Fatal, notify};
 use crate::{
-    admit::{Terms, admit},
+    admit::{Rejection, Terms, admit},
     alarm::Alarm,
     ask::{Ask, Metrics},
     clock::Now,
@@ -34,7 +34,7 @@ use crate::{
     },
     report,
     sink::{Answer, Order},
-    source::News,
+    source::{self, News},
 };
 
 mod asked;
@@ -66,6 +66,8 @@ pub(super) struct Driver {
     ledger: Writer,
     orders: mpsc::Sender<Order>,
     facts: mpsc::Sender<Event>,
+    /// A source that asks, and can be told to.
+    source: Option<mpsc::Sender<source::Order>>,
     config: Config,
     started: Now,
     steps: HashMap<u64, (String, CancellationToken)>,
@@ -82,7 +84,7 @@ impl Driver {
         engine: Engine,
         registry: Arc<Registry>,
         store: Store,
-        orders: mpsc::Sender<Order>,
+        (orders, source): (mpsc::Sender<Order>, Option<mpsc::Sender<source::Order>>),
         inbox: mpsc::Sender<Input>,
         config: Config,
     ) -> io::Result<Self> {
@@ -94,6 +96,7 @@ impl Driver {
             ledger: Writer::start(store)?,
             orders,
             facts,
+            source,
             config,
             started: Now::read(),
             steps: HashMap::new(),
@@ -160,6 +163,15 @@ impl Driver {
                 Event::KeyAbsent { revision }
             }
             News::Content { bytes: Some(bytes), revision } => self.judge(&bytes, revision),
+            News::Unusable { message, revision } => {
+                tracing::warn!(
+                    revision,
+                    message,
+                    "what the source has is refused; nothing is changed for it"
+                );
+                self.refused = None;
+                Event::Refused { rejection: Box::new(Rejection::unusable(message)), revision }
+            }
             News::Connected => Event::Source { away: None },
             News::Disconnected(why) => Event::Source { away: Some(why) },
         };

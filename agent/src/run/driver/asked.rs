@@ -14,7 +14,7 @@ use crate::{
     engine::{Engine, event::Event, resource::Resource},
     ledger::row::Row,
     preview::preview,
-    report,
+    report, source,
 };
 
 impl Driver {
@@ -47,10 +47,31 @@ impl Driver {
                 let _ = reply.send(());
             }
             Ask::Logs(id, lines, reply) => self.logs(&id, lines, reply),
+            Ask::Source(reply) => self.ask_source(source::Order::Tell, None, Some, reply),
+            Ask::Poll(reply) => self.ask_source(source::Order::Poll, false, |()| true, reply),
             Ask::Metrics(reply) => {
                 let _ = reply.send(self.metrics(now));
             }
         }
+    }
+
+    /// Passes a question on to a source that asks; `none` is the answer where there is no such source.
+    fn ask_source<T: Send + 'static, A: Send + 'static>(
+        &self,
+        order: fn(Sender<T>) -> source::Order,
+        none: A,
+        some: fn(T) -> A,
+        reply: Sender<A>,
+    ) {
+        let Some(source) = self.source.clone() else { return drop(reply.send(none)) };
+        tokio::spawn(async move {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            if source.send(order(answer)).await.is_ok()
+                && let Ok(answered) = answered.await
+            {
+                drop(reply.send(some(answered)));
+            }
+        });
     }
 
     fn knows(&self, id: Option<&ResourceId>) -> bool {

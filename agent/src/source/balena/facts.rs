@@ -1,32 +1,11 @@
 //! What is known of this device, as far as a translation depends on it.
 
-use std::{collections::BTreeSet, fmt};
+use std::collections::BTreeSet;
 
 use manifest_types::kinds::file::AbsolutePath;
 use serde::Deserialize;
 
-/// A text that is never told.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Secret(String);
-
-impl Secret {
-    /// Keeps it.
-    pub fn new(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The text itself.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
+use crate::secret::Secret;
 
 /// What is known of this device.
 #[derive(Debug, Clone, PartialEq, Deserialize)]

@@ -25,6 +25,12 @@ pub fn facts(uuid: &str, engine_places: &[String]) -> Facts {
     )
 }
 
+/// The operating system, as a person reads it.
+pub fn os_version() -> Option<String> {
+    let os = OS_RELEASES.iter().find_map(|path| fs::read_to_string(path).ok())?;
+    value(&os, "PRETTY_NAME").map(str::to_owned)
+}
+
 fn about(
     uuid: &str,
     os: &str,

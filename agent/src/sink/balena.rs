@@ -1,0 +1,292 @@
+//! The balena sink: the status as a report to the API that the target state comes from.
+//!
+//! It holds the last status, and sends what differs from what was accepted last: not more often than the spacing, and measurements alone once in five minutes.
+//! A report that is refused for its apps is sent without them, and they again later.
+
+use std::{path::PathBuf, time::Duration};
+
+use futures_util::{
+    FutureExt,
+    future::{BoxFuture, OptionFuture},
+};
+use manifest_types::status::AgentStatus;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use tokio::sync::{mpsc, watch};
+
+use self::{
+    apps::Running,
+    device::{Changes, Report, changes},
+    measure::Meter,
+};
+use super::{Answer, Order};
+use crate::{
+    clock::{BootTime, Now},
+    engine::outbox::{Fact, Held},
+    source::balena::{
+        api::{Refusal, Reported, Trouble},
+        cadence::{Cadence, flag},
+        host, keep,
+        options::Options,
+        task::Known,
+        translate::SUPERVISOR_VERSION,
+    },
+};
+
+mod apps;
+mod device;
+mod measure;
+
+/// Measurements alone are sent so often at most.
+const MEASUREMENTS: Duration = Duration::from_secs(300);
+/// Addresses and measurements are read so often.
+const MEASURED: Duration = Duration::from_secs(60);
+/// After a refusal it is tried again no later than this.
+const LATEST: Duration = Duration::from_secs(900);
+
+/// What is remembered of reports, across restarts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+struct Memory {
+    /// What was accepted last.
+    accepted: Report,
+    /// The releases that were whole last.
+    running: Running,
+}
+
+/// What is to be done.
+enum Next {
+    /// Nothing for so long.
+    Wait(Duration),
+    /// A report is under way.
+    Send(BoxFuture<'static, Sent>),
+}
+
+/// A report that was sent, and what became of it.
+struct Sent {
+    changes: Changes,
+    /// The releases that are whole, if it is accepted.
+    running: Running,
+    answer: Reported,
+}
+
+/// The sink.
+struct Sink {
+    options: Options,
+    known: watch::Receiver<Known>,
+    status: Option<AgentStatus>,
+    memory: Memory,
+    /// Whose the memory is.
+    of: Option<PathBuf>,
+    meter: Meter,
+    device: Map<String, Value>,
+    measured: Option<BootTime>,
+    cadence: Cadence,
+    /// When measurements were sent last.
+    sent: Option<BootTime>,
+    /// The apps that were refused: sent again once they have changed, or later.
+    refused: Option<(Value, BootTime)>,
+    /// What was told last of why reports do not arrive.
+    trouble: Option<String>,
+}
+
+/// Carries out orders until there are no more.
+pub async fn run(
+    options: Options,
+    known: watch::Receiver<Known>,
+    mut orders: mpsc::Receiver<Order>,
+    answers: mpsc::Sender<Answer>,
+) {
+    let cadence = Cadence::new(LATEST, options.spacing);
+    let mut sink = Sink {
+        options,
+        known,
+        status: None,
+        memory: Memory::default(),
+        of: None,
+        meter: Meter::default(),
+        device: Map::new(),
+        measured: None,
+        cadence,
+        sent: None,
+        refused: None,
+        trouble: None,
+    };
+    let mut revision = 0;
+    if answers.send(Answer::Fact(Fact::LinkUp)).await.is_err() {
+        return;
+    }
+    let mut sending: Option<BoxFuture<'static, Sent>> = None;
+    loop {
+        let mut wait = MEASURED;
+        if sending.is_none() {
+            sink.measure().await;
+            match sink.next().await {
+                Next::Wait(time) => wait = time,
+                Next::Send(request) => sending = Some(request),
+            }
+        }
+        let order = tokio::select! {
+            order = orders.recv() => order,
+            Some(sent) = OptionFuture::from(sending.as_mut()) => {
+                sending = None;
+                sink.answered(sent).await;
+                continue;
+            }
+            changed = sink.known.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => orders.recv().await,
+            },
+            () = tokio::time::sleep(wait) => continue,
+        };
+        let fact = match order {
+            None => return,
+            Some(Order::Read) => Fact::Read { revision, held: Held::Unreadable },
+            Some(Order::Write { bytes, .. }) => {
+                revision += 1;
+                sink.status = serde_json::from_slice(&bytes).ok();
+                Fact::Delivered { revision }
+            }
+            // Asking for the target state is the sign of life here.
+            Some(Order::Heartbeat { .. } | Order::Listen) => continue,
+        };
+        if answers.send(Answer::Fact(fact)).await.is_err() {
+            return;
+        }
+    }
+}
+
+impl Sink {
+    /// Reads what the device says of itself, if that was some time ago.
+    async fn measure(&mut self) {
+        let now = Now::read().boot;
+        if self.measured.is_some_and(|measured| now - measured < MEASURED) {
+            return;
+        }
+        self.measured = Some(now);
+        let (mut meter, storage) = (std::mem::take(&mut self.meter), self.options.dir.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let storage = storage.ancestors().find(|path| path.exists()).map(PathBuf::from);
+            let mut fields = meter.read(storage.as_deref().unwrap_or(std::path::Path::new("/")));
+            fields.extend(measure::addresses());
+            fields.insert("os_version".into(), json!(host::os_version()));
+            fields.insert("supervisor_version".into(), SUPERVISOR_VERSION.into());
+            fields.insert("status".into(), "Idle".into());
+            fields.extend(measure::processor_id().map(|id| ("cpu_id".to_owned(), id)));
+            (meter, fields)
+        });
+        if let Ok((meter, fields)) = read.await {
+            (self.meter, self.device) = (meter, fields);
+        }
+    }
+
+    /// What is to be sent now, or when to look again.
+    async fn next(&mut self) -> Next {
+        let known = self.known.borrow_and_update().clone();
+        let Some(session) = known.session.filter(|session| session.identity.is_registered) else {
+            return Next::Wait(MEASURED);
+        };
+        let path = session.dir.join("report.json");
+        if self.of.as_ref() != Some(&path) {
+            self.memory = load(path.clone()).await;
+            self.of = Some(path);
+        }
+        let mut report = Report(self.device.clone());
+        let mut running = self.memory.running.clone();
+        if let Some(translation) = &known.translation {
+            if flag(&translation.config, "SUPERVISOR_HARDWARE_METRICS") == Some(false) {
+                device::forget_measurements(&mut report);
+            }
+            if let Some(status) = &self.status {
+                let (told, now_running) = apps::apps(translation, status, &running);
+                report.0.insert("apps".into(), told);
+                running = now_running;
+            }
+        }
+        let now = Now::read().boot;
+        let mut due = changes(&self.memory.accepted, &report);
+        self.hold_back_refused(&mut due, now);
+        let at = match due {
+            _ if due.report.is_empty() => return Next::Wait(MEASURED),
+            Changes { is_urgent: true, .. } => self.cadence.due(),
+            Changes { .. } => self.cadence.due().max(self.sent.map_or(now, |sent| sent + MEASUREMENTS)),
+        };
+        if at > now {
+            return Next::Wait((at - now).min(MEASURED));
+        }
+        self.cadence.begun(now);
+        let request = async move {
+            let answer = session.api.report(&session.identity, &due.report.clone().into()).await;
+            Sent { changes: due, running, answer }
+        };
+        Next::Send(request.boxed())
+    }
+
+    /// Apps that were refused are not sent again at once, unless they have changed.
+    fn hold_back_refused(&self, due: &mut Changes, now: BootTime) {
+        let Some((refused, until)) = &self.refused else { return };
+        if due.report.get("apps") == Some(refused) && now < *until {
+            due.report.remove("apps");
+            due.is_urgent = due.report.keys().any(|name| !device::is_measurement(name));
+        }
+    }
+
+    async fn answered(&mut self, Sent { changes: sent, running, answer }: Sent) {
+        let now = Now::read().boot;
+        match answer {
+            Reported::Taken => {
+                if sent.report.keys().any(|name| device::is_measurement(name)) {
+                    self.sent = Some(now);
+                }
+                self.memory.accepted.0.extend(sent.report.clone());
+                self.memory.running = running;
+                self.cadence.answered(now, 0.0);
+                // What changes meanwhile need not wait for longer than the spacing.
+                self.cadence.hurry(now);
+                if sent.report.contains_key("apps") {
+                    self.refused = None;
+                }
+                self.trouble = None;
+                if let Some(path) = self.of.clone() {
+                    save(path, self.memory.clone()).await;
+                }
+            }
+            // It may be the apps that it does not know: without them it is told whether it is the key.
+            Reported::Refused(refusal) if sent.report.contains_key("apps") => {
+                let wait = LATEST;
+                self.refused = sent.report.get("apps").map(|apps| (apps.clone(), now + wait));
+                self.tell(format!("the API refuses the report with its apps: {refusal}"));
+                self.cadence.answered(now, 0.0);
+                self.cadence.hurry(now);
+            }
+            Reported::Refused(refusal @ (Refusal::Unauthorized | Refusal::Other { .. })) => {
+                self.tell(format!("the API refuses the report: {refusal}"));
+                self.cadence.failed(now, None, 1.0);
+            }
+            Reported::Unknown(Trouble { why, wait }) => {
+                self.tell(format!("the report is not delivered: {why}"));
+                self.cadence.failed(now, wait, 1.0);
+            }
+        }
+    }
+
+    fn tell(&mut self, trouble: String) {
+        if self.trouble.as_ref() != Some(&trouble) {
+            tracing::warn!(trouble, "no report; it is tried again");
+            self.trouble = Some(trouble);
+        }
+    }
+}
+
+/// What cannot be read is as if nothing had been reported: all is reported again.
+async fn load(path: PathBuf) -> Memory {
+    let read = tokio::task::spawn_blocking(move || keep::load(&path)).await;
+    read.ok().and_then(Result::ok).flatten().unwrap_or_default()
+}
+
+async fn save(path: PathBuf, memory: Memory) {
+    let saved = tokio::task::spawn_blocking(move || keep::save(&path, &memory)).await;
+    if let Ok(Err(error)) = saved {
+        tracing::debug!(%error, "what was reported cannot be kept; after a restart it is reported again");
+    }
+}

@@ -1,0 +1,271 @@
+//! What is reported of apps: which release runs, and how far the next one is. Pure.
+//!
+//! The API takes `apps` for all there is, and forgets what is not in it; so it is always whole. A release counts as running only when all of it does.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use manifest_types::{
+    digest::Digest,
+    kinds::{ResourceDetails, container::ContainerDetails, engine::ImageRef},
+    status::{AgentStatus, Phase, ResourceStatus},
+};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::source::balena::translate::{Line, Outcome, Translation};
+
+/// The releases that were whole last, by app.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(super) struct Running(BTreeMap<String, RunningRelease>);
+
+/// A release that was whole.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct RunningRelease {
+    commit: String,
+    services: BTreeMap<String, Line>,
+}
+
+/// How far a service is, in the API's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Word {
+    Downloading(Option<u64>),
+    Downloaded,
+    Installing,
+    Installed,
+    Starting,
+    Running,
+    Paused,
+    Exited,
+    Dead,
+    Stopping,
+}
+
+impl Word {
+    fn text(self) -> &'static str {
+        match self {
+            Self::Downloading(_) => "Downloading",
+            Self::Downloaded => "Downloaded",
+            Self::Installing => "Installing",
+            Self::Installed => "Installed",
+            Self::Starting => "Starting",
+            Self::Running => "Running",
+            Self::Paused => "paused",
+            Self::Exited => "exited",
+            Self::Dead => "Dead",
+            Self::Stopping => "Stopping",
+        }
+    }
+}
+
+/// A service of the release that is held.
+struct Held<'a> {
+    line: &'a Line,
+    word: Word,
+    /// Whether it is as wanted.
+    is_done: bool,
+    /// Whether it failed, and waits.
+    is_failed: bool,
+    /// Whether something else runs in its place still.
+    is_former: bool,
+}
+
+/// What is reported of all apps, with the releases that are whole from now on.
+pub(super) fn apps(translation: &Translation, status: &AgentStatus, running: &Running) -> (Value, Running) {
+    let (mut told, mut whole) = (Map::new(), Running::default());
+    for (uuid, outcome) in &translation.apps {
+        let held = held(translation, outcome, status);
+        let former = running.0.get(uuid);
+        let is_whole = held.values().all(|service| service.is_done);
+        let now_running = match &outcome.held {
+            Some(commit) if is_whole => {
+                Some(RunningRelease { commit: commit.clone(), services: outcome.services.clone() })
+            }
+            _ => former.cloned(),
+        };
+        told.insert(uuid.clone(), app(outcome, &held, former, now_running.as_ref(), status));
+        if let Some(release) = now_running {
+            whole.0.insert(uuid.clone(), release);
+        }
+    }
+    (told.into(), whole)
+}
+
+fn app(
+    outcome: &Outcome,
+    held: &BTreeMap<&str, Held<'_>>,
+    former: Option<&RunningRelease>,
+    running: Option<&RunningRelease>,
+    status: &AgentStatus,
+) -> Value {
+    let mut releases = Map::new();
+    let mut told = json!({});
+    if let Some(commit) = &outcome.held {
+        let services: Map<_, _> = held
+            .iter()
+            .map(|(name, service)| ((*name).to_owned(), line(&service.line.image, service.word)))
+            .collect();
+        releases
+            .insert(commit.clone(), json!({ "update_status": update_status(held), "services": services }));
+    }
+    if let Some(former) = former.filter(|former| Some(&former.commit) != outcome.held.as_ref()) {
+        let services = left(former, held, status);
+        if !services.is_empty() {
+            releases.insert(former.commit.clone(), json!({ "update_status": "done", "services": services }));
+        }
+    }
+    if let Some(wanted) = outcome.wanted.as_ref().filter(|_| !outcome.rejected.is_empty()) {
+        releases.insert(wanted.clone(), json!({ "update_status": "rejected", "services": {} }));
+    }
+    if let Some(running) = running.filter(|running| releases.contains_key(&running.commit)) {
+        told["release_uuid"] = running.commit.as_str().into();
+    }
+    told["releases"] = releases.into();
+    told
+}
+
+fn line(image: &str, word: Word) -> Value {
+    let mut line = json!({ "image": image, "status": word.text() });
+    match word {
+        Word::Downloading(percent) => line["download_progress"] = json!(percent.unwrap_or(0)),
+        // Left out it would keep its old value.
+        _ => line["download_progress"] = Value::Null,
+    }
+    line
+}
+
+/// How far the services of the release that is held are.
+fn held<'a>(
+    translation: &Translation,
+    outcome: &'a Outcome,
+    status: &AgentStatus,
+) -> BTreeMap<&'a str, Held<'a>> {
+    let one = |(name, line): (&'a String, &'a Line)| {
+        let digest = wanted_digest(translation, line);
+        // A status that does not speak of this spec yet says nothing of it.
+        let own = status.resources.get(&line.resource);
+        let own = own.filter(|own| digest.is_some() && own.spec_digest == digest);
+        (name.as_str(), service(line, own))
+    };
+    outcome.services.iter().map(one).collect()
+}
+
+fn wanted_digest(translation: &Translation, line: &Line) -> Option<Digest> {
+    let resource = translation.resources.iter().find(|own| own["id"] == line.resource.as_str())?;
+    Some(Digest::of_json(&resource["spec"]))
+}
+
+fn service<'a>(line: &'a Line, own: Option<&ResourceStatus>) -> Held<'a> {
+    let Some(own) = own else {
+        return Held {
+            line,
+            word: Word::Downloading(None),
+            is_done: false,
+            is_failed: false,
+            is_former: true,
+        };
+    };
+    let container = container(own);
+    let is_of_image = container.is_some_and(|container| is_same_image(&container.image, &line.image));
+    let is_done = own.phase == Phase::Ready;
+    let word = match (own.phase, &own.progress) {
+        (Phase::Ready, _) => container.map_or(Word::Running, state),
+        (_, Some(progress)) => Word::Downloading(
+            progress
+                .total
+                .filter(|total| *total > 0)
+                .map(|total| (progress.done.min(total) * 100).checked_div(total).unwrap_or(0)),
+        ),
+        (Phase::Pending, None) => Word::Downloaded,
+        (Phase::Deleting, None) => Word::Stopping,
+        (_, None) if is_of_image => container.map_or(Word::Starting, state),
+        (Phase::Failed, None) if is_pull(own) => Word::Downloading(None),
+        (_, None) => Word::Installing,
+    };
+    Held { line, word, is_done, is_failed: own.phase == Phase::Failed, is_former: !is_done && !is_of_image }
+}
+
+/// Whether what failed is the image.
+fn is_pull(own: &ResourceStatus) -> bool {
+    let reasons =
+        ["ImagePullFailed", "ImageNotFound", "Unauthorized", "RegistryUnreachable", "DigestMismatch"];
+    own.error.as_ref().is_some_and(|error| reasons.contains(&error.reason.as_str()))
+}
+
+fn container(own: &ResourceStatus) -> Option<&ContainerDetails> {
+    match &own.details {
+        Some(ResourceDetails::Container(details)) => Some(details),
+        _ => None,
+    }
+}
+
+fn state(container: &ContainerDetails) -> Word {
+    match container.state.as_str() {
+        "created" => Word::Installed,
+        "paused" => Word::Paused,
+        "exited" => Word::Exited,
+        "dead" => Word::Dead,
+        "removing" => Word::Stopping,
+        _ => Word::Running,
+    }
+}
+
+/// Two names of one image: by its digest, whatever else stands beside it.
+fn is_same_image(one: &str, other: &str) -> bool {
+    let read = |name: &str| name.parse::<ImageRef>().ok();
+    match (read(one), read(other)) {
+        (Some(one), Some(other)) => match (one.digest(), other.digest()) {
+            (Some(one), Some(other)) => one == other,
+            _ => one.canonical() == other.canonical(),
+        },
+        _ => one == other,
+    }
+}
+
+/// How far a release is, from how far its services are: the lowest counts.
+fn update_status(services: &BTreeMap<&str, Held<'_>>) -> &'static str {
+    let any = |is: fn(&Held<'_>) -> bool| services.values().any(is);
+    let is_downloading = |service: &Held<'_>| matches!(service.word, Word::Downloading(_));
+    if any(|service| service.is_failed) {
+        "aborted"
+    } else if any(is_downloading) {
+        "downloading"
+    } else if services.values().all(|service| service.is_done) {
+        "done"
+    } else if services.values().all(|service| service.word == Word::Downloaded) {
+        "downloaded"
+    } else {
+        "applying changes"
+    }
+}
+
+/// The services of a former release that still run, and those whose image the next one has, too.
+fn left(
+    former: &RunningRelease,
+    held: &BTreeMap<&str, Held<'_>>,
+    status: &AgentStatus,
+) -> Map<String, Value> {
+    let is_left = |name: &str, line: &Line| match held.get(name) {
+        Some(next) => next.is_former,
+        None => status.resources.contains_key(&line.resource),
+    };
+    let still: BTreeSet<_> =
+        former.services.iter().filter(|(name, line)| is_left(name, line)).map(|(name, _)| name).collect();
+    if still.is_empty() {
+        return Map::new();
+    }
+    let images: BTreeSet<_> = held.values().map(|service| service.line.image.as_str()).collect();
+    let told = former
+        .services
+        .iter()
+        .filter(|(name, line)| still.contains(name) || images.contains(line.image.as_str()));
+    let word = |line: &Line| match status.resources.get(&line.resource) {
+        Some(own) if own.phase == Phase::Deleting => Word::Stopping,
+        Some(own) => container(own).map_or(Word::Running, state),
+        None => Word::Running,
+    };
+    told.map(|(name, line_of)| (name.clone(), line(&line_of.image, word(line_of)))).collect()
+}
+
+#[cfg(test)]
+mod tests;

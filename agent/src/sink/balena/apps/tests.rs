@@ -1,0 +1,191 @@
+use super::*;
+use crate::source::balena::{
+    host,
+    translate::{Kept, translate},
+};
+
+const UUID: &str = "abc";
+
+/// The target state of one app with these services, as name and image.
+fn target(commit: &str, services: &[(&str, &str)], kept: &Kept) -> Translation {
+    let service = |(name, image): &(&str, &str)| {
+        let restart = if *image == "rejected" { "sometimes" } else { "always" };
+        let service = json!({ "id": 1, "image_id": 1, "image": image, "environment": {}, "labels": {}, "composition": { "restart": restart } });
+        ((*name).to_owned(), service)
+    };
+    let services: Map<_, _> = services.iter().map(service).collect();
+    let app = json!({ "id": 7, "name": "shop", "releases": { commit: { "id": 1, "services": services } } });
+    translate(&json!({ UUID: { "name": "pump", "apps": { "cafe": app } } }), &host::facts(UUID, &[]), kept)
+        .unwrap()
+}
+
+/// The status of what a translation wants: each service's phase, the image that its container is of, and more.
+fn status(of: &Translation, services: &[(&str, &str, &str, Value)]) -> AgentStatus {
+    let resources: Map<_, _> = services
+        .iter()
+        .map(|(name, phase, image, more)| {
+            let id = format!("7.{name}");
+            let resource = of.resources.iter().find(|own| own["id"] == id.as_str());
+            let mut own = json!({ "kind": "Container", "phase": phase, "since": "2026-11-26T00:00:00Z" });
+            if let Some(resource) = resource {
+                own["specDigest"] = json!(Digest::of_json(&resource["spec"]));
+            }
+            if !image.is_empty() {
+                own["details"] = json!({ "kind": "Container", "name": id, "containerId": "1", "state": "running", "image": image, "imageId": "sha256:1" });
+            }
+            own.as_object_mut().unwrap().extend(more.as_object().cloned().unwrap_or_default());
+            (id, own)
+        })
+        .collect();
+    let status = json!({
+        "apiVersion": "holdfast/v1", "kind": "AgentStatus", "agentId": "pump-17", "agentVersion": "0", "instanceId": "1", "manifestGeneration": 1,
+        "observedGeneration": 1, "observedRevision": 1, "updatedAt": "2026-11-26T00:00:00Z", "conditions": [], "resources": resources
+    });
+    serde_json::from_value(status).unwrap()
+}
+
+fn app(told: &Value) -> &Value {
+    &told["cafe"]
+}
+
+fn words(told: &Value, commit: &str) -> Vec<String> {
+    let services = app(told)["releases"][commit]["services"].as_object().cloned().unwrap_or_default();
+    services
+        .iter()
+        .map(|(name, line)| {
+            format!("{name} {} {}", line["status"].as_str().unwrap(), line["download_progress"])
+        })
+        .collect()
+}
+
+#[test]
+fn a_release_runs_when_all_of_it_does_and_until_then_both_are_told() {
+    let none = Kept::default();
+    let first = target("aa", &[("web", "web:1"), ("db", "db:1")], &none);
+    let begun = status(
+        &first,
+        &[
+            (
+                "web",
+                "Reconciling",
+                "",
+                json!({ "progress": { "message": "pulling", "done": 45, "total": 100, "unit": "bytes" } }),
+            ),
+            ("db", "Pending", "", json!({})),
+        ],
+    );
+    let (told, running) = apps(&first, &begun, &Running::default());
+    assert_eq!(words(&told, "aa"), ["db Downloaded null", "web Downloading 45"]);
+    assert_eq!(
+        (&app(&told)["release_uuid"], app(&told)["releases"]["aa"]["update_status"].as_str()),
+        (&Value::Null, Some("downloading"))
+    );
+    let whole = status(
+        &first,
+        &[
+            ("web", "Ready", "docker.io/library/web:1", json!({})),
+            ("db", "Ready", "docker.io/library/db:1", json!({})),
+        ],
+    );
+    let (told, running) = apps(&first, &whole, &running);
+    assert_eq!(
+        (app(&told)["release_uuid"].as_str(), app(&told)["releases"]["aa"]["update_status"].as_str()),
+        (Some("aa"), Some("done"))
+    );
+    assert_eq!(words(&told, "aa"), ["db Running null", "web Running null"]);
+
+    // The next one has another web, the same db, and a third service.
+    let second = target("bb", &[("web", "web:2"), ("db", "db:1"), ("more", "more:1")], &first.kept);
+    // A status of before says nothing of it yet.
+    let (told, _) = apps(&second, &whole, &running);
+    assert_eq!(words(&told, "aa"), ["db Running null", "web Running null"]);
+    assert_eq!(words(&told, "bb"), ["db Running null", "more Downloading 0", "web Downloading 0"]);
+    let half = status(
+        &second,
+        &[
+            ("web", "Reconciling", "docker.io/library/web:1", json!({})),
+            ("db", "Ready", "docker.io/library/db:1", json!({})),
+            ("more", "Ready", "docker.io/library/more:1", json!({})),
+        ],
+    );
+    let (told, still) = apps(&second, &half, &running);
+    assert_eq!(still, running);
+    assert_eq!(app(&told)["release_uuid"], "aa");
+    assert_eq!(words(&told, "bb"), ["db Running null", "more Running null", "web Installing null"]);
+    // An image of both is told under both.
+    assert_eq!(words(&told, "aa"), ["db Running null", "web Running null"]);
+    assert_eq!(app(&told)["releases"]["bb"]["update_status"], "applying changes");
+    let whole = status(
+        &second,
+        &[
+            ("web", "Ready", "docker.io/library/web:2", json!({})),
+            ("db", "Ready", "docker.io/library/db:1", json!({})),
+            ("more", "Ready", "docker.io/library/more:1", json!({})),
+        ],
+    );
+    let (told, running) = apps(&second, &whole, &running);
+    assert_eq!(app(&told)["release_uuid"], "bb");
+    assert!(app(&told)["releases"].get("aa").is_none(), "{told}");
+
+    // A service that is gone from the release is told until it is gone from the device.
+    let third = target("cc", &[("web", "web:2")], &second.kept);
+    let leaving = status(
+        &third,
+        &[
+            ("web", "Ready", "docker.io/library/web:2", json!({})),
+            ("db", "Deleting", "docker.io/library/db:1", json!({})),
+        ],
+    );
+    let (told, _) = apps(&third, &leaving, &running);
+    assert_eq!(words(&told, "bb"), ["db Stopping null", "web Running null"]);
+    assert_eq!(app(&told)["release_uuid"], "cc");
+}
+
+#[test]
+fn a_rejected_release_is_told_beside_the_one_that_runs() {
+    let first = target("aa", &[("web", "web:1")], &Kept::default());
+    let whole = status(&first, &[("web", "Ready", "docker.io/library/web:1", json!({}))]);
+    let (_, running) = apps(&first, &whole, &Running::default());
+    let second = target("bb", &[("web", "rejected")], &first.kept);
+    let (told, _) = apps(&second, &whole, &running);
+    assert_eq!(app(&told)["releases"]["bb"], json!({ "update_status": "rejected", "services": {} }));
+    assert_eq!(
+        (words(&told, "aa"), app(&told)["release_uuid"].as_str()),
+        (vec!["web Running null".to_owned()], Some("aa"))
+    );
+    let (told, _) = apps(
+        &target("bb", &[("web", "rejected")], &Kept::default()),
+        &status(&first, &[]),
+        &Running::default(),
+    );
+    assert_eq!(*app(&told), json!({ "releases": { "bb": { "update_status": "rejected", "services": {} } } }));
+}
+
+#[test]
+fn what_cannot_be_pulled_is_aborted_and_what_runs_is_told() {
+    let first = target("aa", &[("web", "web:1")], &Kept::default());
+    let whole = status(&first, &[("web", "Ready", "docker.io/library/web:1", json!({}))]);
+    let (_, running) = apps(&first, &whole, &Running::default());
+    let second = target("bb", &[("web", "web:2")], &first.kept);
+    let failed = json!({ "error": { "reason": "ImageNotFound", "message": "no such image", "attempts": 3 } });
+    let failed = status(&second, &[("web", "Failed", "docker.io/library/web:1", failed)]);
+    let (told, _) = apps(&second, &failed, &running);
+    assert_eq!(app(&told)["releases"]["bb"]["update_status"], "aborted");
+    assert_eq!(
+        (words(&told, "aa"), words(&told, "bb")),
+        (vec!["web Running null".to_owned()], vec!["web Downloading 0".to_owned()])
+    );
+    assert_eq!(app(&told)["release_uuid"], "aa");
+}
+
+#[test]
+fn an_app_without_a_release_has_none() {
+    let none = translate(
+        &json!({ UUID: { "name": "pump", "apps": { "cafe": { "id": 7, "name": "shop" } } } }),
+        &host::facts(UUID, &[]),
+        &Kept::default(),
+    );
+    let none = none.unwrap();
+    let (told, _) = apps(&none, &status(&none, &[]), &Running::default());
+    assert_eq!(*app(&told), json!({ "releases": {} }));
+}

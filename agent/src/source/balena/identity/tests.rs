@@ -1,0 +1,95 @@
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::*;
+
+const UUID: &str = "5e0d1f0c9a7b4c6f8d2e3a4b5c6d7e8f";
+const API: &str = "https://api.example";
+
+fn options() -> Options {
+    Options {
+        api_endpoint: Some(API.into()),
+        uuid: None,
+        api_key: None,
+        provisioning_key: None,
+        fleet: None,
+        device_type: None,
+        config: ("/none".into(), false),
+        spacing: Duration::from_secs(10),
+        dir: "/none".into(),
+        engine_places: Vec::new(),
+    }
+}
+
+fn provisioned() -> Options {
+    let device_type = Some("raspberrypi4-64".to_owned());
+    Options { provisioning_key: Some(Secret::new("fleet")), fleet: Some(7), device_type, ..options() }
+}
+
+fn fresh() -> Fresh {
+    Fresh { uuid: "f".repeat(32), key: Secret::new("fresh") }
+}
+
+fn config(value: serde_json::Value) -> ConfigJson {
+    serde_json::from_value(value).unwrap()
+}
+
+fn who(
+    options: &Options,
+    config: &ConfigJson,
+    kept: Option<Kept>,
+) -> Result<(String, String, bool, bool), IdentityError> {
+    let identity = identity(API, options, config, kept, fresh())?;
+    Ok((identity.uuid, identity.key.expose().to_owned(), identity.is_registered, identity.is_made_here))
+}
+
+#[test]
+fn what_is_given_goes_before_what_was_kept_and_that_before_what_is_made() {
+    let none = ConfigJson::default();
+    let given = Options { uuid: Some(UUID.into()), api_key: Some(Secret::new("given")), ..provisioned() };
+    let made = (fresh().uuid, "fresh".to_owned(), false, true);
+    let first = identity(API, &provisioned(), &none, None, fresh()).unwrap();
+    assert_eq!(who(&provisioned(), &none, None), Ok(made.clone()));
+    let another = Fresh { uuid: "e".repeat(32), key: Secret::new("another") };
+    let again = identity(API, &provisioned(), &none, Some(first.keep()), another).unwrap();
+    assert_eq!(again, first, "it is made once");
+    assert_eq!(who(&given, &none, Some(first.keep())), Ok((UUID.into(), "given".into(), true, false)));
+    let of_a_uuid = Options { uuid: Some(UUID.into()), ..provisioned() };
+    assert_eq!(who(&of_a_uuid, &none, Some(first.keep())), Ok((UUID.into(), "fresh".into(), false, false)));
+    assert_eq!(who(&options(), &none, None), Err(IdentityError::Nobody { endpoint: API.into() }));
+    assert_eq!(who(&options(), &none, Some(first.keep())), Ok(made), "nothing is needed any more");
+}
+
+#[test]
+fn a_balena_device_says_who_it_is() {
+    let registered = config(json!({
+        "uuid": UUID, "apiEndpoint": "https://api.example/", "deviceApiKey": "old", "deviceApiKeys": { "api.example": "own", "other": "x" },
+        "registered_at": 1754350000123_u64, "deviceId": "12", "deviceType": "raspberrypi4-64", "os": { "network": {} }
+    }));
+    assert_eq!(who(&options(), &registered, None), Ok((UUID.into(), "own".into(), true, false)));
+    let fresh_one = config(
+        json!({ "apiEndpoint": API, "apiKey": "fleet", "applicationId": "7", "deviceType": "x", "uuid": UUID }),
+    );
+    assert_eq!(who(&options(), &fresh_one, None), Ok((UUID.into(), "fresh".into(), false, false)));
+    let provisioning = provisioning(&options(), &fresh_one).unwrap();
+    assert_eq!((provisioning.fleet, provisioning.device_type.as_str()), (7, "x"));
+    let of_another = config(
+        json!({ "uuid": UUID, "apiEndpoint": "https://elsewhere", "deviceApiKey": "k", "registered_at": 1 }),
+    );
+    assert!(who(&options(), &of_another, None).is_err());
+}
+
+#[test]
+fn what_is_no_api_and_no_uuid_is_told() {
+    let none = ConfigJson::default();
+    assert_eq!(endpoint(&Options { api_endpoint: None, ..options() }, &none), Err(IdentityError::NoEndpoint));
+    let with = |endpoint: &str| Options { api_endpoint: Some(endpoint.into()), ..options() };
+    assert_eq!(endpoint(&with("https://api.example//"), &none).unwrap(), API);
+    assert!(endpoint(&with("api.example"), &none).is_err() && endpoint(&with("http://"), &none).is_err());
+    for wrong in ["", "abc", &"A".repeat(32), &"a".repeat(33)] {
+        let told = who(&Options { uuid: Some(wrong.to_owned()), ..provisioned() }, &none, None);
+        assert_eq!(told.is_err(), !wrong.is_empty(), "{wrong}");
+    }
+    assert!(who(&Options { uuid: Some("a".repeat(62)), ..provisioned() }, &none, None).is_ok());
+}

@@ -1,0 +1,403 @@
+//! The source's task: becomes somebody, asks for the target state when that is due, translates it, and brings the manifest.
+//!
+//! What was accepted last is brought at the start, before anything is asked. Whatever the API answers, or does not, changes nothing else than when it is asked again.
+
+use std::{sync::Arc, time::Duration};
+
+use manifest_types::{manifest::Refusal, problem::in_words};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    api::{State, Trouble},
+    cadence::{Cadence, USUAL, interval},
+    host,
+    identity::{Identity, Provisioning},
+    keep,
+    options::Options,
+    provision::{Session, blocking, find, fresh, keep_identity, try_once},
+    register::Next,
+    registries,
+    told::Told,
+    translate::{self, Translation, translate},
+};
+use crate::{
+    clock::Now,
+    source::{News, Order},
+};
+
+/// What somebody has to change first is tried again so often.
+const FAULTY: Duration = Duration::from_secs(300);
+/// Nothing sleeps longer at a time: a device that was suspended wakes to what is due.
+const SLICE: Duration = Duration::from_secs(60);
+
+/// What the source knows, for whoever reports to the same API.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// The API, and who this device is there.
+    pub session: Option<Arc<Session>>,
+    /// What is wanted.
+    pub translation: Option<Arc<Translation>>,
+}
+
+/// The target state as it was received last, and what was accepted of it and of those before.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Cached {
+    uuid: String,
+    etag: Option<String>,
+    document: Option<Value>,
+    accepted: translate::Kept,
+}
+
+/// Nobody listens any more: the agent ends.
+struct Ended;
+
+/// The task.
+struct Task {
+    options: Options,
+    news: mpsc::Sender<News>,
+    orders: mpsc::Receiver<Order>,
+    known: watch::Sender<Known>,
+    told: Told,
+    revision: u64,
+    /// What was brought last.
+    brought: Option<Vec<u8>>,
+    /// Whether the API could be reached, and why not, as it was told last.
+    away: Option<Option<String>>,
+}
+
+/// Brings manifests until nobody listens.
+pub async fn run(
+    options: Options,
+    news: mpsc::Sender<News>,
+    orders: mpsc::Receiver<Order>,
+    known: watch::Sender<Known>,
+) {
+    let mut task =
+        Task { options, news, orders, known, told: Told::default(), revision: 0, brought: None, away: None };
+    // It ends when nobody listens.
+    let Err(Ended) = task.live().await;
+}
+
+impl Task {
+    async fn live(&mut self) -> Result<std::convert::Infallible, Ended> {
+        let (session, provisioning) = loop {
+            match self.somebody().await {
+                Ok(found) => break found,
+                Err(why) => {
+                    self.away(why).await?;
+                    self.pause(FAULTY).await?;
+                }
+            }
+        };
+        let mut cached = self.cached(&session).await;
+        self.begin(session.clone());
+        if let Some(document) = cached.document.take() {
+            self.bring(&session, &document, &mut cached).await?;
+            cached.document = Some(document);
+        }
+        let session = self.registered(session, provisioning).await?;
+        self.begin(session.clone());
+        let config = self.known.borrow().translation.as_ref().map(|known| known.config.clone());
+        let interval = config.as_ref().map_or(USUAL, interval);
+        let mut cadence = Cadence::new(interval, self.options.spacing);
+        loop {
+            self.until_due(&mut cadence).await?;
+            let now = Now::read();
+            cadence.begun(now.boot);
+            let etag = cached.etag.as_deref().filter(|_| cached.document.is_some());
+            let asked = session.api.state(&session.identity, etag);
+            let (answer, again) = self.meanwhile(asked).await?;
+            self.answered(&session, answer, &mut cached, &mut cadence).await?;
+            if again {
+                cadence.hurry(Now::read().boot);
+            }
+        }
+    }
+
+    /// What an answer changes.
+    async fn answered(
+        &mut self,
+        session: &Arc<Session>,
+        answer: State,
+        cached: &mut Cached,
+        cadence: &mut Cadence,
+    ) -> Result<(), Ended> {
+        let now = Now::read();
+        self.told.polled(now.wall, &answer);
+        match answer {
+            State::New { document, etag } => {
+                cached.uuid.clone_from(&session.identity.uuid);
+                if self.bring(session, &document, cached).await? {
+                    cached.etag = etag;
+                    cached.document = Some(document);
+                    self.save(session, cached).await;
+                    let known = self.known.borrow().translation.clone();
+                    cadence.interval = known.as_ref().map_or(USUAL, |known| interval(&known.config));
+                }
+                cadence.answered(now.boot, chance());
+                self.here().await?;
+            }
+            State::Unchanged if cached.document.is_none() => {
+                cadence.answered(now.boot, chance());
+                self.away(
+                    "the API has no target state for this device: it was deleted or frozen there".into(),
+                )
+                .await?;
+            }
+            State::Unchanged => {
+                cadence.answered(now.boot, chance());
+                self.here().await?;
+            }
+            State::Refused(refusal) => {
+                cadence.failed(now.boot, None, chance());
+                self.away(format!("the API does not tell the target state: {refusal}")).await?;
+            }
+            State::Unknown(Trouble { why, wait }) => {
+                cadence.failed(now.boot, wait, chance());
+                self.away(why).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Who this device is, with what there is: kept before anybody is told.
+    async fn somebody(&self) -> Result<(Arc<Session>, Option<Provisioning>), String> {
+        let options = self.options.clone();
+        let found = tokio::task::spawn_blocking(move || find(&options)).await;
+        found.map_err(|error| error.to_string())?
+    }
+
+    fn begin(&mut self, session: Arc<Session>) {
+        self.told.is(&session.identity);
+        self.known.send_modify(|known| known.session = Some(session));
+    }
+
+    /// Becomes registered, if this device is not.
+    async fn registered(
+        &mut self,
+        session: Arc<Session>,
+        provisioning: Option<Provisioning>,
+    ) -> Result<Arc<Session>, Ended> {
+        let mut session = session;
+        let mut cadence = Cadence::new(FAULTY, Duration::from_secs(1));
+        while !session.identity.is_registered {
+            let Some(with) = &provisioning else {
+                self.away("this device is not registered, and has no key to register itself with".into())
+                    .await?;
+                self.pause(FAULTY).await?;
+                continue;
+            };
+            cadence.begun(Now::read().boot);
+            let (tried, _) = self.meanwhile(try_once(&session, with)).await?;
+            let wait = match tried {
+                Ok(identity) => {
+                    tracing::info!(uuid = identity.uuid, device = identity.device_id, "registered");
+                    match keep_identity(&session.dir, &identity).await {
+                        Ok(()) => {
+                            session = Arc::new(Session {
+                                identity,
+                                api: session.api.clone(),
+                                dir: session.dir.clone(),
+                            })
+                        }
+                        Err(error) => self.away(format!("cannot keep the identity: {error}")).await?,
+                    }
+                    continue;
+                }
+                Err(Next::Retry { why, wait, is_fault }) => {
+                    self.away(why).await?;
+                    if is_fault { Some(FAULTY) } else { wait }
+                }
+                Err(renewal) => {
+                    let fresh = fresh();
+                    let identity = match renewal {
+                        Next::RenewKey => Identity { key: fresh.key, ..session.identity.clone() },
+                        _ => session.identity.renewed(fresh),
+                    };
+                    tracing::warn!(
+                        former = session.identity.uuid,
+                        uuid = identity.uuid,
+                        "the uuid or the key belongs to another device; this one takes other ones"
+                    );
+                    match keep_identity(&session.dir, &identity).await {
+                        Ok(()) => {
+                            session = Arc::new(Session {
+                                identity,
+                                api: session.api.clone(),
+                                dir: session.dir.clone(),
+                            })
+                        }
+                        Err(error) => self.away(format!("cannot keep the identity: {error}")).await?,
+                    }
+                    None
+                }
+            };
+            cadence.failed(Now::read().boot, wait, chance());
+            self.until_due(&mut cadence).await?;
+        }
+        Ok(session)
+    }
+
+    /// Translates a target state and brings the manifest. Whether it could be translated.
+    async fn bring(
+        &mut self,
+        session: &Session,
+        document: &Value,
+        cached: &mut Cached,
+    ) -> Result<bool, Ended> {
+        let (who, places) = (session.identity.clone(), self.options.engine_places.clone());
+        let registries = session.dir.join("registries.json");
+        let file = registries.clone();
+        let facts = tokio::task::spawn_blocking(move || {
+            let mut facts = host::facts(&who.uuid, &places);
+            facts.api_endpoint.clone_from(&who.endpoint);
+            facts.device_key = Some(who.key.clone());
+            facts.device_type = who.device_type.clone().or(facts.device_type);
+            facts.registry_credentials = file.to_str().and_then(|file| file.parse().ok());
+            facts
+        });
+        let Ok(facts) = facts.await else { return Err(Ended) };
+        let translation = match translate(document, &facts, &cached.accepted) {
+            Ok(translation) => translation,
+            Err(problems) => {
+                let message =
+                    format!("the target state cannot be used: {}", in_words(&problems, Refusal::TOLD));
+                self.revision += 1;
+                self.brought = None;
+                self.send(News::Unusable { message, revision: self.revision }).await?;
+                return Ok(false);
+            }
+        };
+        cached.accepted = translation.kept.clone();
+        let credentials = registries::credentials(&session.identity, &translation);
+        let kept = blocking(move || match keep::load::<Value>(&registries) {
+            Ok(Some(former)) if former == credentials => Ok(()),
+            _ => keep::save(&registries, &credentials),
+        });
+        if let Err(error) = kept.await {
+            tracing::warn!(%error, "the credentials for registries cannot be kept");
+        }
+        self.told.translated(&translation);
+        let manifest = serde_json::to_vec(&translation.manifest()).expect("a manifest is plain JSON");
+        self.known.send_modify(|known| known.translation = Some(Arc::new(translation)));
+        if self.brought.as_ref() != Some(&manifest) {
+            self.revision += 1;
+            self.brought = Some(manifest.clone());
+            self.send(News::Content { bytes: Some(manifest), revision: self.revision }).await?;
+        }
+        Ok(true)
+    }
+
+    async fn cached(&self, session: &Session) -> Cached {
+        let path = session.dir.join("target.json");
+        match blocking(move || keep::load::<Cached>(&path)).await {
+            Ok(Some(cached)) if cached.uuid == session.identity.uuid => cached,
+            Ok(_) => Cached::default(),
+            Err(error) => {
+                tracing::warn!(%error, "the target state that was kept cannot be read; it is asked for again");
+                Cached::default()
+            }
+        }
+    }
+
+    /// A target state that cannot be kept is still held; after a restart it is asked for again.
+    async fn save(&self, session: &Session, cached: &Cached) {
+        let path = session.dir.join("target.json");
+        let value = serde_json::to_value(cached).expect("what is cached is plain JSON");
+        if let Err(error) = blocking(move || keep::save(&path, &value)).await {
+            tracing::warn!(%error, "the target state cannot be kept");
+        }
+    }
+
+    /// Waits until the next request is due, answering what is asked meanwhile.
+    async fn until_due(&mut self, cadence: &mut Cadence) -> Result<(), Ended> {
+        loop {
+            let now = Now::read();
+            let left = cadence.due() - now.boot;
+            self.told.next = now.wall.checked_add(left).ok();
+            if left.is_zero() {
+                return Ok(());
+            }
+            if self.pause(left.min(SLICE)).await? {
+                cadence.hurry(Now::read().boot);
+            }
+        }
+    }
+
+    /// Does some work, answering what is asked meanwhile. Whether another request is wanted after it.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Result<(T, bool), Ended> {
+        let mut work = std::pin::pin!(work);
+        let mut again = false;
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok((done, again)),
+                order = self.orders.recv() => again |= self.obey(order)?,
+                () = self.news.closed() => return Err(Ended),
+            }
+        }
+    }
+
+    /// Does what was asked; whether a request is wanted.
+    fn obey(&self, order: Option<Order>) -> Result<bool, Ended> {
+        match order {
+            None => Err(Ended),
+            Some(Order::Tell(reply)) => {
+                drop(reply.send(self.told.document()));
+                Ok(false)
+            }
+            Some(Order::Poll(reply)) => {
+                // Who asked and went away is not told.
+                let _ = reply.send(());
+                Ok(true)
+            }
+        }
+    }
+
+    /// Waits for so long, or until the next request is wanted: whether it is.
+    async fn pause(&mut self, time: Duration) -> Result<bool, Ended> {
+        let end = tokio::time::Instant::now() + time;
+        loop {
+            tokio::select! {
+                () = tokio::time::sleep_until(end) => return Ok(false),
+                order = self.orders.recv() => {
+                    if self.obey(order)? {
+                        return Ok(true);
+                    }
+                }
+                () = self.news.closed() => return Err(Ended),
+            }
+        }
+    }
+
+    async fn here(&mut self) -> Result<(), Ended> {
+        if self.away != Some(None) {
+            self.away = Some(None);
+            self.told.away = None;
+            self.send(News::Connected).await?;
+        }
+        Ok(())
+    }
+
+    async fn away(&mut self, why: String) -> Result<(), Ended> {
+        if self.away != Some(Some(why.clone())) {
+            self.away = Some(Some(why.clone()));
+            tracing::warn!(why, "the API gives no target state; what runs goes on");
+            self.told.away = Some(why.clone());
+            self.send(News::Disconnected(why)).await?;
+        }
+        Ok(())
+    }
+
+    async fn send(&self, news: News) -> Result<(), Ended> {
+        self.news.send(news).await.map_err(|_| Ended)
+    }
+}
+
+/// A number from 0 to 1 that nobody can foresee.
+fn chance() -> f64 {
+    let random = ulid::Ulid::generate().random();
+    (random >> 16) as f64 / (1_u64 << 63) as f64 / 2.0
+}
