@@ -2,7 +2,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use jiff::SignedDuration;
 use manifest_types::{manifest::Generation, name::AgentId};
 
@@ -104,6 +104,12 @@ pub enum Command {
         #[command(flatten)]
         giving: Giving,
     },
+    /// Simulate balena's API, and tell the simulation what its fleets are.
+    Balena {
+        /// What to do.
+        #[command(subcommand)]
+        command: BalenaCommand,
+    },
     /// Delete a device's manifest. The device keeps what it holds.
     #[command(
         after_help = "A deleted manifest changes nothing on the device. To have it take everything away, apply a manifest with `resources: []`."
@@ -115,6 +121,102 @@ pub enum Command {
         #[arg(long)]
         status: bool,
     },
+}
+
+/// What to do with the simulation of balena's API.
+#[derive(Debug, Subcommand)]
+pub enum BalenaCommand {
+    /// Simulate the API until Ctrl-C; its address is printed first.
+    #[command(
+        after_help = "State is in memory, and gone with it. Beside what devices ask there is an admin side without any login, under /admin/: the other commands use it.\n\nExamples:\n  control-plane-sim balena serve --listen 127.0.0.1:8080\n  curl -X PUT http://127.0.0.1:8080/admin/faults -d '[{\"on\":\"state\",\"times\":3,\"what\":{\"wait\":[429,20]}}]'"
+    )]
+    Serve {
+        /// Where it listens; port 0 is any free one.
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+        listen: std::net::SocketAddr,
+    },
+    /// Make a fleet; its number and its key are printed.
+    #[command(
+        after_help = "Example:\n  control-plane-sim balena fleet greenhouse --device-type genericx86-64-ext"
+    )]
+    Fleet {
+        /// Its name.
+        name: String,
+        /// The type of its devices.
+        #[arg(long, value_name = "SLUG", default_value = "genericx86-64-ext")]
+        device_type: String,
+        /// Where the simulation is.
+        #[command(flatten)]
+        api: Simulation,
+    },
+    /// Make a release of a compose file, and have a fleet run it.
+    #[command(after_help = "Example:\n  control-plane-sim balena release --fleet 1 -f docker-compose.yml")]
+    Release {
+        /// The fleet's number.
+        #[arg(long, value_name = "ID")]
+        fleet: u64,
+        /// The compose file; - reads the standard input. Each service needs an image.
+        #[arg(long, short, value_name = "FILE")]
+        file: PathBuf,
+        /// Where the simulation is.
+        #[command(flatten)]
+        api: Simulation,
+    },
+    /// Change a fleet or a device: its name, variables, configuration, and the release that it runs.
+    #[command(
+        after_help = "Examples:\n  control-plane-sim balena set --fleet 1 --variable MODE=live --config RESIN_SUPERVISOR_POLL_INTERVAL=600000\n  control-plane-sim balena set --device 5e0d1f0c… --name shed-01 --release 0f7c2d1b…\n  control-plane-sim balena set --device 5e0d1f0c… --release ''"
+    )]
+    Set {
+        /// What is changed.
+        #[command(flatten)]
+        what: Changed,
+        /// Its name.
+        #[arg(long)]
+        name: Option<String>,
+        /// The release that the fleet runs, or that the device is pinned to; empty, for none.
+        #[arg(long, value_name = "COMMIT")]
+        release: Option<String>,
+        /// Variables of all services, instead of those there are.
+        #[arg(long = "variable", value_name = "NAME=VALUE", value_parser = pair)]
+        variables: Vec<(String, String)>,
+        /// Configuration variables, instead of those there are.
+        #[arg(long = "config", value_name = "NAME=VALUE", value_parser = pair)]
+        config: Vec<(String, String)>,
+        /// Where the simulation is.
+        #[command(flatten)]
+        api: Simulation,
+    },
+    /// Show all devices, and what they have reported, as JSON.
+    Devices {
+        /// Where the simulation is.
+        #[command(flatten)]
+        api: Simulation,
+    },
+}
+
+/// Where the simulation is.
+#[derive(Debug, Clone, Args)]
+pub struct Simulation {
+    /// The simulation's address.
+    #[arg(long = "api", env = "BALENA_SIM", value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+    pub address: std::net::SocketAddr,
+}
+
+/// A fleet, or a device.
+#[derive(Debug, Clone, Args)]
+#[group(required = true, multiple = false)]
+pub struct Changed {
+    /// A fleet, by its number.
+    #[arg(long, value_name = "ID")]
+    pub fleet: Option<u64>,
+    /// A device, by its uuid.
+    #[arg(long, value_name = "UUID")]
+    pub device: Option<String>,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("must be NAME=VALUE")?;
+    Ok((name.to_owned(), value.to_owned()))
 }
 
 /// How a manifest is given to a device.

@@ -11,6 +11,7 @@ use crate::{
 };
 
 mod apply;
+mod balena;
 mod delete;
 mod describe;
 mod get;
@@ -43,6 +44,7 @@ pub async fn run(cli: Cli, screen: &mut Screen) -> Result<(), Error> {
             let wanted = rollback::wanted(&link, &agent, to).await?;
             apply::give(&link, &wanted, giving, output, screen).await
         }
+        Command::Balena { command } => balena::run(command, screen).await,
         Command::Delete { agent, status } => {
             delete::run(&connect().await?, &agent, status, output, screen).await
         }

@@ -24,6 +24,32 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The simulation does not answer.
+    #[error("the simulation at {address} does not answer")]
+    NoSimulation {
+        /// Where it was to be.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The simulation does not do it.
+    #[error("the simulation answers {status}: {message}")]
+    NotDone {
+        /// Its status.
+        status: u16,
+        /// What it says.
+        message: String,
+    },
+    /// Nobody can listen there.
+    #[error("cannot listen at {address}")]
+    Listen {
+        /// Where.
+        address: std::net::SocketAddr,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// The manifest is wrong; the lines tell every problem with its place.
     #[error("{lines}\n{file} is not applied: {}", problems(*count))]
     Manifest {

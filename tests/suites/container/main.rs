@@ -4,6 +4,7 @@
 
 mod abuse;
 mod away;
+mod balena;
 mod engines;
 mod images;
 mod kinds;

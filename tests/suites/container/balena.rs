@@ -1,0 +1,189 @@
+//! A device of balena's: the simulated API on the one side, a real engine on the other. After each step both are asked: what is in the engine, and what has the API been told.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use control_plane_sim::balena::{
+    client::ask,
+    server::{Server, serve},
+};
+use e2e::{Device, Running, agent::LONG, until, until_some};
+use hyper::Method;
+use reconcilers::engine::{ContainerEngine, contract::fresh, docker::Docker, terms::Container};
+use serde_json::{Value, json};
+use tokio::{net::TcpListener, task::JoinHandle};
+
+mod away;
+mod updates;
+
+/// The API, and what belongs to one fleet there.
+pub(crate) struct Cloud {
+    address: std::net::SocketAddr,
+    serving: JoinHandle<()>,
+    /// The fleet's number, which is in the names of what its devices have.
+    pub(crate) fleet: u64,
+    /// Its uuid.
+    pub(crate) uuid: String,
+    key: String,
+}
+
+impl Drop for Cloud {
+    fn drop(&mut self) {
+        self.serving.abort();
+    }
+}
+
+impl Cloud {
+    pub(crate) async fn open() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let serving = tokio::spawn(async move { drop(serve(listener, Arc::new(Server::default())).await) });
+        // Devices of several tests share an engine.
+        let digits: String = fresh("").chars().filter(char::is_ascii_digit).collect();
+        let new = json!({ "id": digits.parse::<u64>().unwrap(), "name": fresh("fleet"), "deviceType": "genericx86-64-ext" });
+        let fleet = ask(address, Method::POST, "/admin/fleets", &new).await.unwrap();
+        let text = |name: &str| fleet[name].as_str().unwrap().to_owned();
+        let (uuid, key) = (text("uuid"), text("provisioningKey"));
+        Self { address, serving, fleet: fleet["id"].as_u64().unwrap(), uuid, key }
+    }
+
+    async fn tell(&self, method: Method, path: &str, body: Value) -> Value {
+        ask(self.address, method, path, &body).await.unwrap()
+    }
+
+    /// Makes a release, which the fleet runs from now on: its commit.
+    pub(crate) async fn release(&self, compose: Value) -> String {
+        let path = format!("/admin/fleets/{}/releases", self.fleet);
+        self.tell(Method::POST, &path, compose).await["commit"].as_str().unwrap().to_owned()
+    }
+
+    pub(crate) async fn change_fleet(&self, to: Value) {
+        self.tell(Method::PATCH, &format!("/admin/fleets/{}", self.fleet), to).await;
+    }
+
+    pub(crate) async fn change_device(&self, to: Value) {
+        let device = self.device().await.expect("it is registered");
+        let path = format!("/admin/devices/{}", device["uuid"].as_str().unwrap());
+        self.tell(Method::PATCH, &path, to).await;
+    }
+
+    pub(crate) async fn faults(&self, faults: Value) {
+        self.tell(Method::PUT, "/admin/faults", faults).await;
+    }
+
+    pub(crate) async fn devices(&self) -> Vec<Value> {
+        self.tell(Method::GET, "/admin/devices", Value::Null).await.as_array().unwrap().clone()
+    }
+
+    /// The one device.
+    pub(crate) async fn device(&self) -> Option<Value> {
+        self.devices().await.into_iter().next()
+    }
+
+    /// Waits until the device has reported something.
+    pub(crate) async fn told(&self, what: &str, is: impl Fn(&Value) -> bool) -> Value {
+        until_some(format!("{what} is reported"), LONG, async || {
+            let reported = self.device().await?["reported"].clone();
+            is(&reported).then_some(reported)
+        })
+        .await
+    }
+
+    /// Waits until a release is whole: it runs, and nothing else is told of.
+    pub(crate) async fn runs(&self, commit: &str) -> Value {
+        self.told(commit, |reported| {
+            let only = |map: &Value| map.as_object().is_some_and(|map| map.keys().eq([commit]));
+            reported["running"] == commit
+                && reported["updates"][commit] == "done"
+                && only(&reported["installs"])
+        })
+        .await
+    }
+}
+
+/// A device of the fleet.
+pub(crate) struct Rig {
+    pub(crate) cloud: Cloud,
+    pub(crate) device: Device,
+    pub(crate) engine: Docker,
+    pub(crate) agent: Running,
+}
+
+impl Rig {
+    /// One that is registered, and has asked once.
+    pub(crate) async fn on(place: &str) -> Self {
+        let rig = Self::starting(place).await;
+        until("it is registered", LONG, async || {
+            rig.cloud.device().await.is_some_and(|device| device["asked"] == true)
+        })
+        .await;
+        rig
+    }
+
+    /// One that has just been started.
+    pub(crate) async fn starting(place: &str) -> Self {
+        let cloud = Cloud::open().await;
+        let device = Self::device_of(&cloud, place);
+        let agent = device.start();
+        Self { cloud, device, engine: Docker::new(vec![place.to_owned()]), agent }
+    }
+
+    fn device_of(cloud: &Cloud, place: &str) -> Device {
+        let (endpoint, fleet) = (format!("http://{}", cloud.address), cloud.fleet.to_string());
+        let flags = [
+            "--source",
+            "balena",
+            "--balena-api-endpoint",
+            &endpoint,
+            "--balena-provisioning-key",
+            &cloud.key,
+            "--balena-fleet",
+            &fleet,
+            "--balena-device-type",
+            "genericx86-64-ext",
+            "--balena-spacing",
+            "1",
+            "--docker-host",
+            place,
+        ];
+        Device::with_flags(&fresh("pump"), &flags)
+    }
+
+    /// Has the device ask now.
+    pub(crate) async fn poll(&self) {
+        let mut poll = self.device.ask(["balena", "poll"]).start();
+        assert!(poll.wait(LONG).await.success(), "{}", poll.stderr());
+    }
+
+    pub(crate) async fn container(&self, service: &str) -> Option<Container> {
+        self.engine.container(&format!("{service}_{}", self.cloud.fleet)).await.unwrap()
+    }
+
+    /// The containers of the fleet, by their services.
+    pub(crate) async fn containers(&self) -> BTreeMap<String, String> {
+        let all = self.engine.containers().await.unwrap();
+        let own =
+            all.into_iter().filter(|own| own.labels.get("io.balena.app-uuid") == Some(&self.cloud.uuid));
+        own.map(|own| (own.labels["io.balena.service-name"].clone(), own.id)).collect()
+    }
+
+    /// Whether a shell in a service that runs agrees.
+    pub(crate) async fn agrees(&self, service: &str, line: &str) -> bool {
+        // One that is being replaced says nothing.
+        let Some(container) = self.container(service).await else { return false };
+        let command = ["sh", "-c", line].map(str::to_owned);
+        self.engine.run_in(&container.id, &command).await.is_ok_and(|code| code == 0)
+    }
+
+    /// Takes all away, as for a device that is moved to another fleet.
+    pub(crate) async fn clear(mut self) {
+        self.cloud.change_fleet(json!({ "target": "" })).await;
+        self.poll().await;
+        until("no container is left", LONG, async || self.containers().await.is_empty()).await;
+        assert!(self.agent.stop(Duration::from_secs(10)).await.success());
+        for volume in self.engine.volumes().await.unwrap() {
+            if volume.labels.get("io.balena.app-uuid") == Some(&self.cloud.uuid) {
+                self.engine.remove_volume(&volume.name).await.unwrap();
+            }
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! An API that is away, slow or mad: what runs goes on, and the device is right when it comes back.
+
+use std::time::Duration;
+
+use e2e::{agent::LONG, parts, until};
+use serde_json::{Value, json};
+
+use super::Rig;
+use crate::IMAGE;
+
+fn sleeper(mode: &str) -> Value {
+    let service = json!({ "image": IMAGE, "command": "sleep 10000", "environment": { "MODE": mode }, "stop_grace_period": 0, "network_mode": "none" });
+    json!({ "services": { "main": service } })
+}
+
+/// What the source says of why it has no target state.
+async fn away(rig: &Rig) -> Option<String> {
+    let mut status = rig.device.ask(["-o", "json", "balena", "status"]).start();
+    status.wait(LONG).await;
+    let told: Value = serde_json::from_str(&status.stdout()).ok()?;
+    told["away"].as_str().map(str::to_owned)
+}
+
+#[tokio::test]
+async fn whatever_the_api_answers_what_runs_goes_on() {
+    let rig = Rig::on(&parts::docker()).await;
+    let first = rig.cloud.release(sleeper("first")).await;
+    rig.poll().await;
+    rig.cloud.runs(&first).await;
+    let runs = rig.container("main").await.unwrap();
+    let started = runs.state.started_at;
+    for (what, says) in [
+        (json!({ "status": 401 }), "401"),
+        (json!({ "status": 404 }), "404"),
+        (json!({ "wait": [429, 1] }), "429"),
+        (json!({ "status": 500 }), "500"),
+        (json!("cutBefore"), "error sending request"),
+        (json!("cutAfter"), "error sending request"),
+        (json!("truncate"), "error"),
+        (json!("garbage"), "no JSON"),
+    ] {
+        rig.cloud.faults(json!([{ "on": "state", "what": what }])).await;
+        rig.cloud.change_device(json!({ "variables": { "NOISE": what.to_string() } })).await;
+        rig.poll().await;
+        until(format!("{what} is told"), LONG, async || {
+            away(&rig).await.is_some_and(|why| why.contains(says))
+        })
+        .await;
+        let still = rig.container("main").await.unwrap();
+        assert_eq!((still.id.as_str(), still.state.started_at), (runs.id.as_str(), started), "{what}");
+    }
+    // Right within one poll of its return.
+    rig.cloud.faults(json!([])).await;
+    let second = rig.cloud.release(sleeper("second")).await;
+    rig.poll().await;
+    rig.cloud.runs(&second).await;
+    assert!(rig.agrees("main", "test $MODE = second").await);
+    assert_eq!(away(&rig).await, None);
+    rig.clear().await;
+}
+
+#[tokio::test]
+async fn a_device_that_is_deleted_or_frozen_goes_on() {
+    let rig = Rig::on(&parts::docker()).await;
+    let first = rig.cloud.release(sleeper("first")).await;
+    rig.poll().await;
+    rig.cloud.runs(&first).await;
+    let runs = rig.containers().await;
+    rig.cloud.change_device(json!({ "frozen": true })).await;
+    rig.cloud.release(sleeper("second")).await;
+    rig.poll().await;
+    // The question is answered, and nothing follows from it: what is asked next is asked after that.
+    rig.cloud.told("nothing", |told| told["running"] == first.as_str()).await;
+    assert_eq!(rig.containers().await, runs);
+    rig.cloud.change_device(json!({ "frozen": false })).await;
+    rig.poll().await;
+    until("it follows again", LONG, async || rig.agrees("main", "test $MODE = second").await).await;
+    rig.clear().await;
+}
+
+/// Killed again and again while it becomes somebody: it becomes one, and no more.
+#[tokio::test]
+async fn killed_at_any_moment_of_its_registration_it_is_one_device() {
+    let mut rig = Rig::starting(&parts::docker()).await;
+    let release = rig.cloud.release(sleeper("first")).await;
+    rig.cloud.faults(json!([{ "on": "register", "delay": 15 }, { "on": "state", "delay": 10 }])).await;
+    for round in 0..30_u64 {
+        // Anywhere from before the first question to after the first target state.
+        tokio::time::sleep(Duration::from_millis(round * 17 % 160)).await;
+        rig.agent.kill();
+        // Sometimes the answer is lost that says that it is registered.
+        let what = if round % 3 == 0 { json!("cutAfter") } else { json!("nothing") };
+        rig.cloud.faults(json!([{ "on": "register", "delay": 15, "times": 2, "what": what }, { "on": "any", "delay": 10 }])).await;
+        rig.agent = rig.device.start();
+    }
+    rig.cloud.faults(json!([])).await;
+    rig.cloud.runs(&release).await;
+    assert_eq!(rig.cloud.devices().await.len(), 1);
+    assert_eq!(rig.containers().await.len(), 1);
+    rig.clear().await;
+}
