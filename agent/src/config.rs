@@ -144,6 +144,7 @@ impl RunArgs {
             }
             (SourceKind::Nats | SourceKind::Balena, _) => None,
         };
+        let root = self.root.unwrap_or_else(|| "/".into());
         let state_dir = self.state_dir.unwrap_or_else(|| "/var/lib/holdfast".into());
         let engine_places = Docker::usual_places(
             self.docker_host.or_else(|| environment("DOCKER_HOST")),
@@ -162,6 +163,7 @@ impl RunArgs {
             ),
             spacing: Duration::from_secs(self.balena_spacing.unwrap_or(10)),
             dir: state_dir.join("balena"),
+            root: root.clone(),
             engine_places: engine_places.clone(),
         };
         let identity = both(self.nats_cert, self.nats_key, "--nats-cert", "--nats-key")?;
@@ -184,7 +186,7 @@ impl RunArgs {
             files,
             balena: (source == SourceKind::Balena).then_some(balena),
             state_dir,
-            root: self.root.unwrap_or_else(|| "/".into()),
+            root,
             engine_places,
             api_socket: self.api_socket.unwrap_or_else(|| DEFAULT_SOCKET.into()),
             resync: Duration::from_secs(self.resync.unwrap_or(60)),

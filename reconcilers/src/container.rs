@@ -9,7 +9,10 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use futures_util::stream::BoxStream;
 use manifest_types::{
-    kinds::{container::ContainerSpec, engine::EngineName},
+    kinds::{
+        container::ContainerSpec,
+        engine::{EngineName, TakeOver},
+    },
     name::ResourceId,
     status::Capability,
 };
@@ -104,28 +107,49 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         self.names.set(id, all);
     }
 
-    /// Ours that was made for `id`, under a name that is no resource's.
-    fn renamed<'a>(&self, all: &'a [Listed], id: &ResourceId, name: &str) -> Option<&'a Listed> {
+    /// Ours that was made for `id`, or is taken over, under a name that is no resource's. What runs goes before what does not.
+    fn renamed<'a>(
+        &self,
+        all: &'a [Listed],
+        id: &ResourceId,
+        name: &str,
+        take_over: Option<&TakeOver>,
+    ) -> Option<&'a Listed> {
         let own = own_names(name);
-        all.iter().find(|listed| {
+        let is_another =
+            |listed: &Listed| !own.contains(&listed.name) && self.names.whose(&listed.name).is_none();
+        let is_taken_over = |listed: &&Listed| {
+            let is_ours = marks::belongs(&self.link.agent, take_over, &listed.labels);
+            is_ours && !marks::is_ours(&self.link.agent, &listed.labels) && is_another(listed)
+        };
+        let taken_over = || all.iter().filter(is_taken_over).max_by_key(|listed| listed.activity.is_up());
+        let renamed = all.iter().find(|listed| {
             marks::is_ours(&self.link.agent, &listed.labels)
                 && !marks::are_inherited(&listed.labels, &listed.image_id)
                 && listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str())
-                && !own.contains(&listed.name)
-                && self.names.whose(&listed.name).is_none()
-        })
+                && is_another(listed)
+        });
+        renamed.or_else(taken_over)
     }
 
-    /// All of ours that is under `names`, or was made for `id` and is nobody else's.
-    fn ours<'a>(&self, all: &'a [Listed], id: &ResourceId, names: &[String]) -> Vec<&'a Listed> {
+    /// All of ours that is under `names`, or was made for `id`, or is taken over, and is nobody else's.
+    fn ours<'a>(
+        &self,
+        all: &'a [Listed],
+        id: &ResourceId,
+        names: &[String],
+        take_over: Option<&TakeOver>,
+    ) -> Vec<&'a Listed> {
         let own: Vec<_> = names.iter().flat_map(|name| own_names(name)).collect();
         let is_own = |listed: &&Listed| {
             let born_here =
                 listed.labels.get(marks::RESOURCE).is_some_and(|born_for| born_for == id.as_str())
                     && !marks::are_inherited(&listed.labels, &listed.image_id);
             let whose = self.names.whose(&listed.name);
-            marks::is_ours(&self.link.agent, &listed.labels)
-                && (own.contains(&listed.name) || (born_here && whose.is_none_or(|whose| whose == *id)))
+            let is_ours = marks::belongs(&self.link.agent, take_over, &listed.labels);
+            let is_taken_over = is_ours && !marks::is_ours(&self.link.agent, &listed.labels);
+            let is_meant = born_here || is_taken_over;
+            is_ours && (own.contains(&listed.name) || (is_meant && whose.is_none_or(|whose| whose == *id)))
         };
         all.iter().filter(is_own).collect()
     }
@@ -188,7 +212,8 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         cx.check()?;
         let all = self.link.engine.containers().await?;
         let grace = Duration::from_secs(take.owned.spec.stop_seconds().into());
-        for listed in self.ours(&all, take.id, &held(take.owned)) {
+        let take_over = take.owned.spec.take_over.as_ref();
+        for listed in self.ours(&all, take.id, &held(take.owned), take_over) {
             if listed.activity == Activity::Paused {
                 self.link.engine.unpause(&listed.id).await?;
             }

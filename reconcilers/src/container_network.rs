@@ -11,7 +11,7 @@ use manifest_types::{
     kinds::{
         container::Attachment,
         container_network::ContainerNetworkSpec,
-        engine::{EngineName, Texts},
+        engine::{EngineName, TakeOver, Texts},
     },
     name::ResourceId,
     status::Capability,
@@ -95,9 +95,12 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         Self { link, names: Arc::default(), formers: Arc::default() }
     }
 
-    fn sight(&self, name: String, all: &[Network]) -> Sight {
+    fn sight(&self, spec: &ContainerNetworkSpec, name: String, all: &[Network]) -> Sight {
         let found = all.iter().find(|network| network.name == name).cloned();
-        let is_ours = found.as_ref().is_some_and(|network| marks::is_ours(&self.link.agent, &network.labels));
+        let take_over = spec.take_over.as_ref();
+        let is_ours = found
+            .as_ref()
+            .is_some_and(|network| marks::belongs(&self.link.agent, take_over, &network.labels));
         Sight { name, is_ours, found }
     }
 
@@ -112,11 +115,16 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         all.iter().filter(is_left).map(|network| network.name.clone()).collect()
     }
 
-    /// Our containers that are in a network, and how. With others in it, nobody is moved.
-    async fn members(&self, network: &str) -> Result<Vec<(String, Attachment)>, ReconcileError> {
+    /// Our containers that are in a network, and how; of one that is taken over, all but other agents'. With others in it, nobody is moved.
+    async fn members(
+        &self,
+        spec: &ContainerNetworkSpec,
+        network: &str,
+    ) -> Result<Vec<(String, Attachment)>, ReconcileError> {
         let mut members = Vec::new();
         let all = self.link.engine.containers().await?;
-        let is_ours = |listed: &&Listed| marks::is_ours(&self.link.agent, &listed.labels);
+        let take_over = spec.take_over.as_ref().map(|_| TakeOver::default());
+        let is_ours = |listed: &&Listed| marks::belongs(&self.link.agent, take_over.as_ref(), &listed.labels);
         let is_in = |listed: &&Listed| listed.networks.iter().any(|name| name == network);
         let others: Vec<_> = all.iter().filter(is_in).filter(|listed| !is_ours(listed)).collect();
         if !others.is_empty() {
@@ -187,7 +195,7 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         seen: &Sight,
     ) -> Result<(), ReconcileError> {
         let name = &seen.name;
-        let members = if seen.is_present() { self.members(name).await? } else { Vec::new() };
+        let members = if seen.is_present() { self.members(put.spec, name).await? } else { Vec::new() };
         cx.check()?;
         let _rebuilding = self.link.rebuild(name, &members);
         if seen.is_present() {
@@ -205,7 +213,7 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         }
         made?;
         self.put_back(&members).await?;
-        let made = self.sight(name.clone(), &self.link.engine.networks().await?);
+        let made = self.sight(put.spec, name.clone(), &self.link.engine.networks().await?);
         let differences = if made.is_present() { made.drift(put.spec) } else { Vec::new() };
         match differences.as_slice() {
             [] => Ok(()),
@@ -226,7 +234,7 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
     ) -> BTreeSet<String> {
         let was_absent =
             |held: &str| owned.held.get(&Claim::Network(held.to_owned())) == Some(&Before::Absent);
-        let is_ours = |held: &str| self.sight(held.to_owned(), all).is_ours;
+        let is_ours = |held: &str| self.sight(owned.spec, held.to_owned(), all).is_ours;
         let held = held(owned).into_iter();
         let held = held.filter(|held| held != name && was_absent(held) && is_ours(held));
         held.chain(self.left_behind(id, name, all)).collect()
@@ -238,6 +246,11 @@ fn blames_the_spec(error: &EngineError) -> bool {
     let passes = [Cause::NoAddresses, Cause::InsufficientStorage, Cause::InConflict, Cause::Leaving];
     matches!(error, EngineError::Unsupported { .. })
         || error.cause().is_some_and(|cause| !passes.contains(&cause))
+}
+
+/// What is wanted of a target, or was wanted last.
+fn meant<'a>(target: &Target<'a, ContainerNetworkSpec>) -> Option<&'a ContainerNetworkSpec> {
+    target.wanted.or(target.owned.as_ref().map(|owned| owned.spec))
 }
 
 /// The name that a resource has in the engine.
@@ -253,17 +266,16 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
         self.link.open().await?;
         let all = self.link.engine.networks().await?;
         let is_watched = |target: &Target<'_, _>| target.wanted.is_some() && target.owned.is_some();
-        let name = |target: &Target<'_, _>| {
-            let spec = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec));
-            spec.map(|spec| name_of(spec, target.id))
-        };
+
+        let name = |target: &Target<'_, _>| meant(target).map(|spec| name_of(spec, target.id));
         for target in targets {
             self.names.set(target.id, name(target).filter(|_| target.owned.is_some()));
         }
         let mut sights = Sights::new();
         for target in targets {
-            let Some(name) = name(target) else { continue };
-            let seen = self.sight(name.clone(), &all);
+            let Some(spec) = meant(target) else { continue };
+            let name = name_of(spec, target.id);
+            let seen = self.sight(spec, name.clone(), &all);
             if is_watched(target) {
                 let left = self.left_behind(target.id, &name, &all);
                 self.names.set(target.id, left.iter().cloned().chain([name]));
@@ -278,7 +290,7 @@ impl<E: ContainerEngine> Reconciler for ContainerNetworkReconciler<E> {
         cx.check()?;
         let name = name_of(put.spec, put.id);
         let all = self.link.engine.networks().await?;
-        let seen = self.sight(name.clone(), &all);
+        let seen = self.sight(put.spec, name.clone(), &all);
         match seen.drift(put.spec).as_slice() {
             [] => {}
             [..] if seen.is_present() && !seen.is_ours => return Err(NetworkError::Foreign { name }.into()),

@@ -93,7 +93,9 @@ impl<E: ContainerEngine> VolumeReconciler<E> {
         let before = owned.held.get(&Claim::Volume(name.to_owned()));
         let is_to_go = owned.spec.on_delete == OnDelete::Remove && before == Some(&Before::Absent);
         let found = self.find(name).await?;
-        if found.is_some_and(|volume| is_to_go && marks::is_ours(&self.link.agent, &volume.labels)) {
+        let take_over = owned.spec.take_over.as_ref();
+        if found.is_some_and(|volume| is_to_go && marks::belongs(&self.link.agent, take_over, &volume.labels))
+        {
             self.link.engine.remove_volume(name).await?;
         }
         Ok(())
@@ -105,9 +107,9 @@ fn name_of(spec: &VolumeSpec, id: &ResourceId) -> String {
     EngineName::of(spec.name.as_ref(), id)
 }
 
-fn sight(agent: &AgentId, name: String, found: Option<&Volume>) -> Sight {
+fn sight(agent: &AgentId, spec: &VolumeSpec, name: String, found: Option<&Volume>) -> Sight {
     Sight {
-        is_ours: found.is_some_and(|volume| marks::is_ours(agent, &volume.labels)),
+        is_ours: found.is_some_and(|volume| marks::belongs(agent, spec.take_over.as_ref(), &volume.labels)),
         name,
         found: found.cloned(),
     }
@@ -128,7 +130,7 @@ impl<E: ContainerEngine> Reconciler for VolumeReconciler<E> {
             let name = name_of(spec, target.id);
             self.names.set(target.id, target.owned.is_some().then(|| name.clone()));
             let found = all.iter().find(|volume| volume.name == name);
-            sights.insert(target.id.clone(), Ok(sight(&self.link.agent, name, found)));
+            sights.insert(target.id.clone(), Ok(sight(&self.link.agent, spec, name, found)));
         }
         Ok(sights)
     }
@@ -137,7 +139,7 @@ impl<E: ContainerEngine> Reconciler for VolumeReconciler<E> {
         cx.check()?;
         let name = name_of(put.spec, put.id);
         let found = self.find(&name).await?;
-        let seen = sight(&self.link.agent, name.clone(), found.as_ref());
+        let seen = sight(&self.link.agent, put.spec, name.clone(), found.as_ref());
         match (&found, seen.drift(put.spec).first()) {
             (Some(_), None) => {}
             (Some(_), Some(_)) if !seen.is_ours => return Err(VolumeError::Foreign { name }.into()),

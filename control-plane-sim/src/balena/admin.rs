@@ -44,6 +44,8 @@ pub struct ChangedFleet {
 pub struct ChangedDevice {
     /// Its name.
     pub name: Option<String>,
+    /// The fleet that it belongs to, by its number.
+    pub fleet: Option<u64>,
     /// The release that it is pinned to; empty, if to none.
     pub pin: Option<String>,
     /// Whether it may do nothing.
@@ -132,7 +134,11 @@ impl Cloud {
     /// Changes a device.
     pub fn change_device(&mut self, uuid: &str, to: ChangedDevice) -> Answer {
         let Some(device) = self.devices.get_mut(uuid) else { return Answer::bare(404) };
+        if to.fleet.is_some_and(|fleet| !self.fleets.contains_key(&fleet)) {
+            return Answer::json(404, json!("there is no such fleet"));
+        }
         to.name.into_iter().for_each(|name| device.name = name);
+        to.fleet.into_iter().for_each(|fleet| device.fleet = fleet);
         to.pin.into_iter().for_each(|pin| device.pinned = Some(pin).filter(|pin| !pin.is_empty()));
         to.frozen.into_iter().for_each(|frozen| device.is_frozen = frozen);
         to.key.into_iter().for_each(|key| device.key = key);

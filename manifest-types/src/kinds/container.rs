@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ResourceSpec,
-    engine::{EngineName, ImageRef, Texts, foreign_marks},
+    engine::{EngineName, ImageRef, TakeOver, Texts, foreign_marks},
     file::AbsolutePath,
     is_default,
 };
@@ -201,6 +201,9 @@ pub struct ContainerSpec {
     /// Notes for runtimes (OCI).
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub annotations: Texts,
+    /// A container that is there already and is taken over: as it is, where it is as wanted. It needs labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over: Option<TakeOver>,
     /// How it is replaced.
     #[serde(default, skip_serializing_if = "is_default")]
     pub update: Update,
@@ -356,6 +359,12 @@ impl ResourceSpec for ContainerSpec {
         .concat();
         if self.max_restarts.is_some() && self.restart_policy != RestartPolicy::OnFailure {
             problems.push(Problem::new(at.key("maxRestarts"), "goes with restartPolicy OnFailure only"));
+        }
+        if self.take_over.as_ref().is_some_and(|own| own.labels.is_empty()) {
+            problems.push(Problem::new(
+                at.key("takeOver").key("labels"),
+                "is empty: any container would be meant",
+            ));
         }
         if self.pull_policy == PullPolicy::Never && self.registry_credentials.is_some() {
             problems.push(Problem::new(at.key("registryCredentials"), "does not go with pullPolicy Never"));

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ResourceSpec,
-    engine::{EngineName, Texts, foreign_marks},
+    engine::{EngineName, TakeOver, Texts, foreign_marks},
     is_default,
 };
 use crate::{
@@ -43,6 +43,9 @@ pub struct ContainerNetworkSpec {
     /// Labels; names that begin with `holdfast.` are the agent's.
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub labels: Texts,
+    /// A network of this name that is there already and is taken over. Made anew, it has all its containers put back into it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over: Option<TakeOver>,
 }
 
 /// How a network gives addresses.

@@ -2,6 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::{
     name::ResourceId,
     problem::{JsonPath, Problem},
@@ -10,6 +13,22 @@ use crate::{
 
 /// Labels, options, variables: texts by name.
 pub type Texts = BTreeMap<String, String>;
+
+/// What is there already, whoever has made it, and is taken over: it is changed, replaced and removed as if it had been made here.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TakeOver {
+    /// Only what has all of these labels. A container that has them is taken over under any name.
+    #[serde(default, skip_serializing_if = "Texts::is_empty")]
+    pub labels: Texts,
+}
+
+impl TakeOver {
+    /// Whether something with these labels is meant.
+    pub fn means(&self, labels: &Texts) -> bool {
+        self.labels.iter().all(|(name, value)| labels.get(name) == Some(value))
+    }
+}
 
 /// The labels that begin like this are the agent's own marks.
 pub const LABEL_PREFIX: &str = "holdfast.";

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ResourceSpec,
-    engine::{EngineName, Texts, foreign_marks},
+    engine::{EngineName, TakeOver, Texts, foreign_marks},
     is_default,
 };
 use crate::{claim::Claim, name::ResourceId, problem::Problem};
@@ -27,6 +27,9 @@ pub struct VolumeSpec {
     /// Labels; names that begin with `holdfast.` are the agent's.
     #[serde(default, skip_serializing_if = "Texts::is_empty")]
     pub labels: Texts,
+    /// A volume of this name that is there already and is taken over, whatever its other labels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub take_over: Option<TakeOver>,
     /// What becomes of it, and of all that is in it, when it is no longer wanted.
     #[serde(default, skip_serializing_if = "is_default")]
     pub on_delete: OnDelete,

@@ -109,7 +109,8 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     ) -> Result<Sight, EngineError> {
         let name = super::name_of(spec, id);
         let listed = known.all.iter().find(|listed| listed.name == name);
-        let beside = self.ours(&known.all, id, std::slice::from_ref(&name));
+        let take_over = spec.take_over.as_ref();
+        let beside = self.ours(&known.all, id, std::slice::from_ref(&name), take_over);
         let beside = beside.into_iter().filter(|other| other.name != name).map(|other| other.name.clone());
         let sight = Sight {
             beside: beside.collect(),
@@ -124,7 +125,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     /// The sight of a container that is there. When its meaning changes by time alone, it is looked at again.
     pub(super) fn seen(&self, id: &ResourceId, spec: &ContainerSpec, mut sight: Sight, read: Read) -> Sight {
         let Read { container, output, .. } = read;
-        sight.is_ours = marks::is_ours(&self.link.agent, &container.labels);
+        sight.is_ours = marks::belongs(&self.link.agent, spec.take_over.as_ref(), &container.labels);
         let now = Timestamp::now();
         if sight.is_ours {
             sight.said = self.probes.said(&self.link, &container, spec);

@@ -23,7 +23,7 @@ pub struct Sight {
     pub name: String,
     /// The container of that name.
     pub found: Option<Container>,
-    /// Whether it bears our mark.
+    /// Whether it bears our mark, or is taken over.
     pub is_ours: bool,
     /// What of ours there is beside it: under a former name, or left by a replacement that did not come to its end.
     pub beside: Vec<String>,

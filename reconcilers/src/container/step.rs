@@ -163,9 +163,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let own = own_names(name);
         let held = held(put.owned).into_iter().find(|held| !own.contains(held));
         let former = held.and_then(|held| all.iter().find(|listed| listed.name == held));
-        let former = former.or_else(|| self.renamed(&all, put.id, name)).map(|former| former.id.clone());
+        let former = former
+            .or_else(|| self.renamed(&all, put.id, name, put.spec.take_over.as_ref()))
+            .map(|former| former.id.clone());
         let is_known = |listed: &&Listed| own.contains(&listed.name) || Some(&listed.id) == former.as_ref();
-        let has_strays = !self.ours(&all, put.id, std::slice::from_ref(&own[0])).iter().all(is_known);
+        let has_strays = !self
+            .ours(&all, put.id, std::slice::from_ref(&own[0]), put.spec.take_over.as_ref())
+            .iter()
+            .all(is_known);
         let mut scene = Scene::new(name, former, has_strays);
         scene.main = main;
         for part in scene.parts().into_iter().filter(|part| *part != Part::Main || !was_there) {
@@ -239,7 +244,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     async fn member(&self, name: &str, spec: &ContainerSpec) -> Result<Option<Member>, EngineError> {
         let found = self.halts.container(&self.link, name).await?;
         Ok(found.map(|container| {
-            let is_ours = marks::is_ours(&self.link.agent, &container.labels);
+            let is_ours = marks::belongs(&self.link.agent, spec.take_over.as_ref(), &container.labels);
             let said = match is_ours {
                 true => self.probes.said(&self.link, &container, spec),
                 false => Said::default(),

@@ -35,6 +35,7 @@ use crate::{
 mod abuse;
 mod images;
 mod replacing;
+mod taken_over;
 
 crate::promises!(Containers<FakeBed>);
 

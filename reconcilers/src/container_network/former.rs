@@ -59,6 +59,7 @@ pub(super) fn as_seen(network: &Network) -> (ContainerNetworkSpec, Texts) {
             options: network.ipam_options.clone(),
         }),
         labels,
+        take_over: None,
     };
     (spec, marks)
 }

@@ -16,7 +16,7 @@ use crate::{
 pub struct Sight {
     /// Its name.
     pub name: String,
-    /// Whether it bears our mark.
+    /// Whether it bears our mark, or is taken over.
     pub is_ours: bool,
     /// The network, if it is there.
     pub found: Option<Network>,

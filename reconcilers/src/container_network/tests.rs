@@ -137,7 +137,7 @@ async fn who_is_taken_out_for_a_while_counts_as_in_it_and_one_that_is_put_back_b
     rig.put(&old, &old).await.unwrap();
     rig.add_member("net").await;
     let link = &rig.reconciler.link;
-    let members = rig.reconciler.members("net").await.map_err(|error| error.to_failure()).unwrap();
+    let members = rig.reconciler.members(&old, "net").await.map_err(|error| error.to_failure()).unwrap();
     let in_it =
         async || link.container("web").await.unwrap().unwrap().shape.get("networks.net.aliases").cloned();
     let rebuilding = link.rebuild("net", &members);

@@ -2,7 +2,7 @@
 
 use manifest_types::{
     digest::Digest,
-    kinds::engine::Texts,
+    kinds::engine::{TakeOver, Texts},
     name::{AgentId, ResourceId},
 };
 
@@ -33,6 +33,14 @@ pub fn marks(agent: &AgentId, id: &ResourceId, spec: Digest, wanted: &Shape) -> 
 /// Whether something with these labels is this agent's.
 pub fn is_ours(agent: &AgentId, labels: &Texts) -> bool {
     labels.get(AGENT).is_some_and(|owner| owner == agent.as_str())
+}
+
+/// Whether something with these labels is this agent's, or is taken over and nobody else's.
+pub fn belongs(agent: &AgentId, take_over: Option<&TakeOver>, labels: &Texts) -> bool {
+    match labels.get(AGENT) {
+        Some(owner) => owner == agent.as_str(),
+        None => take_over.is_some_and(|take_over| take_over.means(labels)),
+    }
 }
 
 /// Whether a container with these labels, of this image, may have got them from another one, by way of an image that was made of that.

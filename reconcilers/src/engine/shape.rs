@@ -241,7 +241,8 @@ impl Shape {
         self.set_some("stopSignal", spec.stop_signal.as_deref().map(signal_name));
         self.set_some("stopGracePeriod", spec.stop_grace_period.map(|_| spec.stop_seconds()));
         self.set_some("init", spec.init);
-        self.set("tty", spec.tty);
+        // One that was taken over may have a terminal that nobody asked for.
+        self.set_some("tty", spec.tty.then_some(true));
         self.set_some("shmSize", spec.shm_size.map(|size| size.0));
         self.namespaces(spec);
         self.set_some("oomScoreAdj", spec.oom_score_adj);

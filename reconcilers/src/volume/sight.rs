@@ -16,7 +16,7 @@ use crate::{
 pub struct Sight {
     /// Its name.
     pub name: String,
-    /// Whether it bears our mark.
+    /// Whether it bears our mark, or is taken over.
     pub is_ours: bool,
     /// The volume, if it is there.
     pub found: Option<Volume>,
@@ -29,8 +29,14 @@ impl Observed<VolumeSpec> for Sight {
 
     fn drift(&self, wanted: &VolumeSpec) -> Vec<Difference> {
         match &self.found {
-            Some(found) => Shape::wanted_volume(wanted)
-                .differences(&Shape::of_volume(found), &marks::birth(&found.labels)),
+            Some(found) => {
+                let mut differences = Shape::wanted_volume(wanted)
+                    .differences(&Shape::of_volume(found), &marks::birth(&found.labels));
+                // No engine gives a volume other labels, and others have made this one.
+                let is_taken_over = self.is_ours && !found.labels.contains_key(marks::AGENT);
+                differences.retain(|difference| !(is_taken_over && difference.path.starts_with("labels.")));
+                differences
+            }
             None => vec![Difference::in_place("volume", self.name.as_str(), Value::Null)],
         }
     }

@@ -44,3 +44,36 @@ async fn a_volume_that_gets_another_name_does_not_wait_for_who_waits_for_it() {
     put(&old, &new).await.unwrap();
     assert_eq!(names().await, ["store"]);
 }
+
+#[tokio::test]
+async fn what_others_have_made_is_taken_over_and_what_is_in_it_stays() {
+    let fake = FakeEngine::default();
+    let reconciler = VolumeReconciler::new(Link::new(fake.clone(), "pump-17".parse().unwrap()));
+    let id: ResourceId = "data".parse().unwrap();
+    let spec = |more: serde_json::Value| -> VolumeSpec {
+        let mut spec = json!({ "labels": { "app": "shop" }, "onDelete": "Remove", "takeOver": {} });
+        spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        serde_json::from_value(spec).unwrap()
+    };
+    let without_labels: VolumeSpec = serde_json::from_value(json!({})).unwrap();
+    fake.create_volume("data", &without_labels, &Default::default()).await.unwrap();
+    let put = async |spec: &VolumeSpec| {
+        let held = [(Claim::Volume("data".into()), Before::Absent)].into();
+        let owned = Owned { spec, applied: true, attempted: None, held: &held };
+        let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+        let put = Put { id: &id, spec, digest: Digest::of(b""), owned, restart: false };
+        reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure().reason)
+    };
+    put(&spec(json!({}))).await.unwrap();
+    let options = spec(json!({ "options": { "type": "tmpfs" } }));
+    assert_eq!(put(&options).await, Err("VolumeDiffers".into()), "what is in it is worth more");
+    let others = spec(json!({ "takeOver": { "labels": { "made-by": "hand" } } }));
+    assert_eq!(put(&others).await, Err("Conflict".into()), "that one is not meant");
+    assert_eq!(fake.volumes().await.unwrap().len(), 1);
+    let spec = spec(json!({}));
+    let held = [(Claim::Volume("data".into()), Before::Absent)].into();
+    let owned = Owned { spec: &spec, applied: true, attempted: None, held: &held };
+    let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+    reconciler.delete(&cx, &Take { id: &id, owned }).await.map_err(|error| error.to_failure()).unwrap();
+    assert_eq!(fake.volumes().await.unwrap(), []);
+}

@@ -8,11 +8,13 @@ use control_plane_sim::balena::{
 };
 use e2e::{Device, Running, agent::LONG, until, until_some};
 use hyper::Method;
+use manifest_types::status::{AgentStatus, ConditionStatus};
 use reconcilers::engine::{ContainerEngine, contract::fresh, docker::Docker, terms::Container};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 mod away;
+mod moving;
 mod updates;
 
 /// The API, and what belongs to one fleet there.
@@ -64,6 +66,13 @@ impl Cloud {
         let device = self.device().await.expect("it is registered");
         let path = format!("/admin/devices/{}", device["uuid"].as_str().unwrap());
         self.tell(Method::PATCH, &path, to).await;
+    }
+
+    /// Moves the device to another fleet, which has no release.
+    pub(crate) async fn move_device(&self) {
+        let new = json!({ "name": fresh("fleet"), "deviceType": "genericx86-64-ext" });
+        let fleet = self.tell(Method::POST, "/admin/fleets", new).await;
+        self.change_device(json!({ "fleet": fleet["id"] })).await;
     }
 
     pub(crate) async fn faults(&self, faults: Value) {
@@ -127,6 +136,42 @@ impl Rig {
         Self { cloud, device, engine: Docker::new(vec![place.to_owned()]), agent }
     }
 
+    /// Another agent for the same device, which knows nothing of the first one but who the device is.
+    pub(crate) async fn moved(&self, place: &str) -> Device {
+        let device = self.cloud.device().await.expect("it is registered");
+        let endpoint = format!("http://{}", self.cloud.address);
+        let flags = [
+            "--source",
+            "balena",
+            "--balena-api-endpoint",
+            &endpoint,
+            "--balena-uuid",
+            device["uuid"].as_str().unwrap(),
+            "--balena-api-key",
+            &self.key(),
+            "--balena-device-type",
+            "genericx86-64-ext",
+            "--balena-spacing",
+            "1",
+            "--docker-host",
+            place,
+        ];
+        Device::with_flags(&fresh("pump"), &flags)
+    }
+
+    /// The device's key.
+    fn key(&self) -> String {
+        let folder = std::fs::read_dir(self.device.state_dir().join("balena"))
+            .unwrap()
+            .next()
+            .unwrap()
+            .unwrap()
+            .path();
+        let identity: Value =
+            serde_json::from_slice(&std::fs::read(folder.join("identity.json")).unwrap()).unwrap();
+        identity["deviceKey"].as_str().unwrap().to_owned()
+    }
+
     fn device_of(cloud: &Cloud, place: &str) -> Device {
         let (endpoint, fleet) = (format!("http://{}", cloud.address), cloud.fleet.to_string());
         let flags = [
@@ -152,6 +197,15 @@ impl Rig {
     pub(crate) async fn poll(&self) {
         let mut poll = self.device.ask(["balena", "poll"]).start();
         assert!(poll.wait(LONG).await.success(), "{}", poll.stderr());
+    }
+
+    /// Whether the agent says that all is as wanted.
+    pub(crate) async fn is_ready(&self) -> bool {
+        let mut status = self.device.ask(["-o", "json", "status"]).start();
+        status.wait(LONG).await;
+        let Ok(status) = serde_json::from_str::<AgentStatus>(&status.stdout()) else { return false };
+        let ready = status.condition("Ready");
+        !status.resources.is_empty() && ready.is_some_and(|ready| ready.status == ConditionStatus::True)
     }
 
     pub(crate) async fn container(&self, service: &str) -> Option<Container> {

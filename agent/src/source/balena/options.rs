@@ -28,6 +28,8 @@ pub struct Options {
     pub spacing: Duration,
     /// Where what is known of it is kept.
     pub dir: PathBuf,
+    /// What paths of manifests are below.
+    pub root: PathBuf,
     /// Where container engines may listen.
     pub engine_places: Vec<String>,
 }

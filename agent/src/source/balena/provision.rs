@@ -94,10 +94,21 @@ pub fn forget(options: &Options) -> Result<Option<String>, String> {
     let (file, _) = place(options)?;
     let kept = keep::load::<identity::Kept>(&file).ok().flatten();
     let dir = file.parent().unwrap_or(&options.dir).to_owned();
-    for name in ["target.json", "report.json", "registries.json", "identity.json"] {
-        keep::forget(&dir.join(name)).map_err(|error| format!("cannot forget {name}: {error}"))?;
+    for path in [
+        dir.join("target.json"),
+        dir.join("report.json"),
+        registries(options, &dir),
+        dir.join("identity.json"),
+    ] {
+        keep::forget(&path).map_err(|error| format!("cannot forget {}: {error}", path.display()))?;
     }
     Ok(kept.map(|kept| kept.identity().uuid))
+}
+
+/// Where the credentials for registries are kept: a manifest names them, and they are below what its paths are below.
+pub(super) fn registries(options: &Options, dir: &Path) -> PathBuf {
+    let named = dir.join("registries.json");
+    options.root.join(named.strip_prefix("/").unwrap_or(&named))
 }
 
 /// Where the identity is kept, and the API that it is for.

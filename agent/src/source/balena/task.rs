@@ -16,7 +16,7 @@ use super::{
     identity::{Identity, Provisioning},
     keep,
     options::Options,
-    provision::{Session, blocking, find, fresh, keep_identity, try_once},
+    provision::{self, Session, blocking, find, fresh, keep_identity, try_once},
     register::Next,
     registries,
     told::Told,
@@ -249,8 +249,7 @@ impl Task {
         cached: &mut Cached,
     ) -> Result<bool, Ended> {
         let (who, places) = (session.identity.clone(), self.options.engine_places.clone());
-        let registries = session.dir.join("registries.json");
-        let file = registries.clone();
+        let file = session.dir.join("registries.json");
         let facts = tokio::task::spawn_blocking(move || {
             let mut facts = host::facts(&who.uuid, &places);
             facts.api_endpoint.clone_from(&who.endpoint);
@@ -273,6 +272,7 @@ impl Task {
         };
         cached.accepted = translation.kept.clone();
         let credentials = registries::credentials(&session.identity, &translation);
+        let registries = provision::registries(&self.options, &session.dir);
         let kept = blocking(move || match keep::load::<Value>(&registries) {
             Ok(Some(former)) if former == credentials => Ok(()),
             _ => keep::save(&registries, &credentials),

@@ -42,7 +42,7 @@ pub(crate) fn full() -> Value {
         "sysctls": { "net.core.somaxconn": "1024" }, "ulimits": { "nofile": { "soft": 1024, "hard": 2048 } },
         "securityOpt": ["no-new-privileges"], "readOnlyRootFilesystem": true, "shmSize": "32Mi", "ipc": "private", "pid": "host", "uts": "host", "userns": "host", "cgroup": "Private", "cgroupParent": "/plant", "runtime": "runc",
         "oomScoreAdj": -500, "oomKillDisable": true, "storageOpt": { "size": "1G" },
-        "logging": { "driver": "json-file", "options": { "max-size": "1m" } }, "labels": { "tier": "front" }, "annotations": { "a.b/c": "d" },
+        "logging": { "driver": "json-file", "options": { "max-size": "1m" } }, "labels": { "tier": "front" }, "annotations": { "a.b/c": "d" }, "takeOver": { "labels": { "made-by": "hand" } },
         "update": { "strategy": "StopFirst", "healthyWithin": "30s" }, "desired": "Running"
     })
 }
@@ -73,6 +73,7 @@ fn what_types_do_not_rule_out_is_found() {
         (json!({ "ports": [{ "container": "80-81", "host": "80-82" }] }), "$.ports[0].host"),
         (json!({ "networkOf": "db", "ports": [{ "container": 80 }] }), "$.ports"),
         (json!({ "networkOf": "db", "networkMode": "Host" }), "$.networkMode"),
+        (json!({ "takeOver": {} }), "$.takeOver.labels"),
         (json!({ "env": { "A": "b" }, "initialEnv": { "A": "b" } }), "$.initialEnv.A"),
         (
             json!({ "resources": { "cpuRealtimePeriod": "1ms", "cpuRealtimeRuntime": "1s" } }),

@@ -1,7 +1,7 @@
 //! What runs follows the releases, variables and names that the API tells.
 
 use e2e::{agent::LONG, parts, until};
-use reconcilers::engine::ContainerEngine;
+use reconcilers::engine::{ContainerEngine, contract::fresh};
 use serde_json::{Value, json};
 
 use super::Rig;
@@ -57,7 +57,7 @@ async fn a_device_registers_runs_its_release_and_follows_it(place: String) {
     assert!(volumes.iter().any(|volume| volume.name == format!("{}_data", rig.cloud.fleet)));
 
     // Another image for one of two: the other one, and the data, stay.
-    let image = format!("{}-next", IMAGE);
+    let image = format!("localhost/holdfast/{}:1", fresh("next"));
     variant(&place, "ENV NEXT=1", &image).await;
     let second = rig.cloud.release(shop(&image)).await;
     rig.poll().await;

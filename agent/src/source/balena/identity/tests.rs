@@ -18,6 +18,7 @@ fn options() -> Options {
         config: ("/none".into(), false),
         spacing: Duration::from_secs(10),
         dir: "/none".into(),
+        root: "/".into(),
         engine_places: Vec::new(),
     }
 }

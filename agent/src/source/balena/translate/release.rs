@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use manifest_types::{
     kinds::{
         container_network::ContainerNetworkSpec,
-        engine::Texts,
+        engine::{TakeOver, Texts},
         volume::{OnDelete, VolumeSpec},
     },
     manifest::Until,
@@ -187,6 +187,8 @@ impl Content<'_> {
                 driver: told.driver.clone(),
                 options: told.options.clone(),
                 labels: with_marks(&told.labels, &own),
+                // What the Supervisor has made is this app's, also what it has made without labels.
+                take_over: Some(TakeOver::default()),
                 on_delete: OnDelete::Remove,
             };
             let resource = json!({ "id": self.names.volume_id(name), "kind": "Volume", "spec": spec });
@@ -223,6 +225,7 @@ impl Content<'_> {
             ipv6: told.has_ipv6,
             ipam: told.ipam.clone(),
             labels: with_marks(&told.labels, &own),
+            take_over: Some(TakeOver::default()),
         };
         let resource = json!({ "id": self.names.network_id(name), "kind": "ContainerNetwork", "spec": spec });
         let origin = self.node.path().key("networks").key(name);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use manifest_types::kinds::{
     container::{Attachment, ContainerSpec, Desired, MountType, NetworkMode},
-    engine::{EngineName, ImageRef, Texts},
+    engine::{EngineName, ImageRef, TakeOver, Texts},
 };
 use serde_json::{Value, json};
 
@@ -147,6 +147,9 @@ impl<'a> Told<'a> {
         spec.initial_env = at_birth(about);
         spec.initial_env.retain(|name, _| !spec.env.contains_key(name));
         spec.labels = with(self.labels.clone(), marks(names, about.service, self.id));
+        let by_labels = [("app-uuid", names.app_uuid()), ("service-name", about.service)];
+        let labels = by_labels.map(|(name, value)| (format!("io.balena.{name}"), value.to_owned())).into();
+        spec.take_over = Some(TakeOver { labels });
         spec.update = update(&self.labels, &spec, &self.node);
         spec.desired = if self.is_to_run { Desired::Running } else { Desired::Stopped };
         spec.registry_credentials = about.facts.registry_credentials.clone();
