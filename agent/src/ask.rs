@@ -35,8 +35,8 @@ pub enum Ask {
     Logs(ResourceId, Lines, oneshot::Sender<Logs>),
     /// How the source fares; nothing if it is one that is told by itself.
     Source(oneshot::Sender<Option<serde_json::Value>>),
-    /// Let the source ask now. Whether it is one that asks.
-    Poll(oneshot::Sender<bool>),
+    /// Let the source ask now, and ignore locks if so told. Whether it is one that asks.
+    Poll(bool, oneshot::Sender<bool>),
     /// Numbers for monitoring.
     Metrics(oneshot::Sender<Metrics>),
 }

@@ -51,8 +51,13 @@ pub enum SourceKind {
 /// What a source that has to ask is told.
 #[derive(Debug)]
 pub enum Order {
-    /// Ask now.
-    Poll(oneshot::Sender<()>),
+    /// Ask now; with `force`, whatever forbids to disrupt something is ignored until it is asked again.
+    Poll {
+        /// Whether to ignore it.
+        force: bool,
+        /// Told when that is known.
+        reply: oneshot::Sender<()>,
+    },
     /// Say how it fares.
     Tell(oneshot::Sender<serde_json::Value>),
 }

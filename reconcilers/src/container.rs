@@ -7,11 +7,15 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use futures_util::stream::BoxStream;
+use futures_util::{
+    StreamExt,
+    stream::{self, BoxStream},
+};
 use manifest_types::{
     kinds::{
         container::ContainerSpec,
         engine::{EngineName, TakeOver},
+        file::AbsolutePath,
     },
     name::ResourceId,
     status::Capability,
@@ -20,8 +24,10 @@ use tokio::sync::Semaphore;
 
 use self::{
     births::Births,
+    error::ContainerError,
     halts::Halts,
     images::{Images, tidy_beside},
+    locks::{Locks, NotTaken, Taken},
     look::{Known, Looks},
     probes::Probes as Asked,
     scene::own_names,
@@ -46,6 +52,7 @@ mod fare;
 pub mod fixture;
 mod halts;
 mod images;
+mod locks;
 mod login;
 mod look;
 mod output;
@@ -72,6 +79,7 @@ pub struct ContainerReconciler<E> {
     images: Arc<Images>,
     halts: Halts,
     births: Births,
+    locks: Locks,
     pulls: Semaphore,
     /// What paths of the device are below, for the file with the credentials.
     root: PathBuf,
@@ -89,6 +97,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             images: Arc::new(Images::new(&host.state_dir)),
             halts: Halts::new(&host.state_dir),
             births: Births::new(&host.state_dir),
+            locks: Locks::new(),
             pulls: Semaphore::new(PULLS),
             root: host.root.clone(),
             settle: SETTLE,
@@ -130,6 +139,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 && is_another(listed)
         });
         renamed.or_else(taken_over)
+    }
+
+    /// Takes the locks under which something may be disrupted.
+    async fn lock(&self, paths: &[AbsolutePath]) -> Result<Taken, ContainerError> {
+        self.locks.take(paths).await.map_err(|error| match error {
+            NotTaken::Held(path) => ContainerError::Locked { path },
+            NotTaken::Failed(path, source) => ContainerError::CannotLock { path, source },
+        })
     }
 
     /// All of ours that is under `names`, or was made for `id`, or is taken over, and is nobody else's.
@@ -213,6 +230,10 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         let all = self.link.engine.containers().await?;
         let grace = Duration::from_secs(take.owned.spec.stop_seconds().into());
         let take_over = take.owned.spec.take_over.as_ref();
+        let _locked = match all.iter().any(|listed| listed.activity.is_up()) {
+            true => self.lock(&take.owned.spec.update.locks).await?,
+            false => Taken::default(),
+        };
         for listed in self.ours(&all, take.id, &held(take.owned), take_over) {
             if listed.activity == Activity::Paused {
                 self.link.engine.unpause(&listed.id).await?;
@@ -256,14 +277,15 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
     fn drift_hints(&self) -> BoxStream<'static, Hint> {
         let names = Arc::clone(&self.names);
         let known = self.looks.ids();
-        self.link.hints(move |subject| match subject {
+        let hints = self.link.hints(move |subject| match subject {
             Subject::Container { id, name } => {
                 names.whose(name).or_else(|| known.whose(id)).map(Whose::Resource)
             }
             Subject::Network { container: Some(id), .. } => known.whose(id).map(Whose::Resource),
             Subject::Image => Some(Whose::Kind),
             Subject::Network { container: None, .. } | Subject::Volume(_) => None,
-        })
+        });
+        stream::select(hints, self.locks.hints()).boxed()
     }
 }
 

@@ -24,6 +24,11 @@ pub trait Observed<S>: std::fmt::Debug + std::hash::Hash + Send {
         false
     }
 
+    /// Who forbids to disrupt it, for people.
+    fn holder(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the device itself bears witness that it is ours (a label, a marker line), whatever the ledger says.
     fn is_marked_ours(&self) -> bool {
         false
@@ -113,6 +118,8 @@ pub struct Observation {
     pub details: Option<Box<ResourceDetails>>,
     /// Whether disturbing it would disrupt something that runs.
     pub running: bool,
+    /// Who forbids to disrupt it, or any other of its group.
+    pub holder: Option<String>,
     /// Whether the device itself bears witness that it is ours.
     pub marked_ours: bool,
     /// Whether what was there before us is kept, to be put back.

@@ -309,6 +309,7 @@ pub(crate) fn observation<S, O: Observed<S>>(observed: &O, wanted: Option<&S>) -
         health: observed.health(),
         details: observed.details().map(Box::new),
         running: observed.is_running(),
+        holder: observed.holder(),
         marked_ours: observed.is_marked_ours(),
         keeps_original: observed.keeps_original(),
         fingerprint: hasher.finish(),

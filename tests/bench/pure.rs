@@ -132,6 +132,7 @@ fn on_target() -> Observation {
         health: Health::Healthy,
         details: None,
         running: false,
+        holder: None,
         marked_ours: false,
         keeps_original: false,
         fingerprint: 1,

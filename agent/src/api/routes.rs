@@ -154,7 +154,7 @@ async fn answer(
             let told = ask(asks, ANSWER, Ask::Source).await?;
             Ok(document(StatusCode::OK, &told.ok_or_else(Failed::not_asking)?))
         }
-        Route::Poll => match ask(asks, ANSWER, Ask::Poll).await? {
+        Route::Poll => match ask(asks, ANSWER, forced(&read(body).await?)?).await? {
             true => Ok(nothing()),
             false => Err(Failed::not_asking()),
         },
@@ -165,6 +165,20 @@ async fn answer(
             Ok(text(PROMETHEUS, metrics::render(&numbers)))
         }
     }
+}
+
+/// What services of balena send with it: `{"force": true}`, or nothing.
+fn forced(body: &[u8]) -> Result<impl FnOnce(oneshot::Sender<bool>) -> Ask, Failed> {
+    let body: serde_json::Value = match body.trim_ascii() {
+        [] => serde_json::Value::Null,
+        body => serde_json::from_slice(body).map_err(|error| Failed::bad("BadBody", error))?,
+    };
+    let force = match &body["force"] {
+        serde_json::Value::String(text) => ["1", "true", "on"].contains(&text.as_str()),
+        serde_json::Value::Number(number) => number.as_u64() == Some(1),
+        other => other.as_bool() == Some(true),
+    };
+    Ok(move |reply| Ask::Poll(force, reply))
 }
 
 /// Asks the driver, and waits for its answer.

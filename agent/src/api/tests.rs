@@ -102,9 +102,9 @@ fn answer(ask: Ask) -> String {
             reply.send(Some(json!({ "source": "some" }))).unwrap();
             "source".into()
         }
-        Ask::Poll(reply) => {
-            reply.send(false).unwrap();
-            "poll".into()
+        Ask::Poll(force, reply) => {
+            reply.send(true).unwrap();
+            format!("poll {force}")
         }
         Ask::Metrics(reply) => {
             reply.send(Metrics { manifest_generation: 7, ..Metrics::default() }).unwrap();
@@ -181,6 +181,8 @@ async fn what_is_told_is_passed_on() {
         "resume?id=web",
         "reconcile",
         "forget-generation",
+        "source/poll",
+        "update",
     ];
     for path in paths {
         assert_eq!(rig.post(&format!("/v1/{path}")).await, (StatusCode::NO_CONTENT, String::new()), "{path}");
@@ -194,8 +196,13 @@ async fn what_is_told_is_passed_on() {
         "pause Some(web) None",
         "reconcile",
         "forget",
+        "poll false",
+        "poll false",
     ];
     assert_eq!(rig.asked(), asked);
+    let forced = rig.send(Method::POST, "/v1/update", b"{\"force\": true, \"cancel\": false}").await;
+    assert_eq!(forced.0, StatusCode::NO_CONTENT);
+    assert_eq!(rig.asked(), ["poll true"]);
 }
 
 #[tokio::test]
@@ -212,6 +219,7 @@ async fn what_is_wrong_is_told_with_a_fitting_code() {
         (Method::POST, "/v1/pause?for=soon", StatusCode::BAD_REQUEST, "BadTime"),
         (Method::POST, "/v1/resume?id=db", StatusCode::NOT_FOUND, "UnknownResource"),
         (Method::GET, "/v1/plan", StatusCode::METHOD_NOT_ALLOWED, "WrongMethod"),
+        (Method::GET, "/v1/update", StatusCode::METHOD_NOT_ALLOWED, "WrongMethod"),
         (Method::POST, "/v1/resume?for=1h", StatusCode::BAD_REQUEST, "BadQuery"),
         (Method::GET, "/v1/resources/", StatusCode::NOT_FOUND, "UnknownPath"),
         (Method::GET, "/v1/resources/web/x", StatusCode::NOT_FOUND, "UnknownPath"),

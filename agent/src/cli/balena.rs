@@ -42,8 +42,12 @@ pub enum BalenaRequest {
         place: Place,
     },
     /// Ask for the target state now, without waiting for the next time
-    #[command(after_help = "Example:\n  holdfast balena poll")]
-    Poll,
+    #[command(after_help = "Examples:\n  holdfast balena poll\n  holdfast balena poll --force")]
+    Poll {
+        /// Ignore the locks of services until it is asked again
+        #[arg(long)]
+        force: bool,
+    },
     /// Register this device, before an agent runs
     #[command(
         after_help = "A running agent does that by itself. Uuid and key are kept before the API is told of them: called again, also after a lost answer, it registers the same device.\n\nExample:\n  HOLDFAST_BALENA_PROVISIONING_KEY=… holdfast balena register --balena-api-endpoint https://api.balena-cloud.com --balena-fleet 1745210 --balena-device-type raspberrypi4-64"

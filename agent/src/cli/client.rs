@@ -135,9 +135,11 @@ impl Client {
         self.read(code, &body)
     }
 
-    /// Lets the source ask now.
-    pub async fn poll(&self) -> Result<(), ClientError> {
-        self.tell("/v1/source/poll").await
+    /// Lets the source ask now, ignoring locks if so told.
+    pub async fn poll(&self, force: bool) -> Result<(), ClientError> {
+        let body = serde_json::json!({ "force": force }).to_string().into_bytes();
+        let (code, body) = self.send(Method::POST, "/v1/source/poll", body).await?;
+        if code.is_success() { Ok(()) } else { Err(self.failure(code, &body)) }
     }
 
     async fn tell(&self, path: &str) -> Result<(), ClientError> {

@@ -130,8 +130,8 @@ impl Session {
                 self.show(&told, || balena::render(&told, Now::read().wall))?;
                 Ok(ExitCode::SUCCESS)
             }
-            BalenaRequest::Poll => {
-                self.client(&Place::default()).poll().await?;
+            BalenaRequest::Poll { force } => {
+                self.client(&Place::default()).poll(force).await?;
                 self.done("The target state is asked for now.\n")?;
                 Ok(ExitCode::SUCCESS)
             }

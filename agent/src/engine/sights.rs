@@ -163,8 +163,13 @@ impl Engine {
                 resource.look.not_before = Some(now.boot + delay);
             }
         }
+        let holder = |sight: &Sight| sight.seen.as_ref().ok().and_then(|seen| seen.holder.clone());
+        let opens_or_closes = resource.sight.as_ref().and_then(holder) != holder(&sight);
         resource.sight = Some(sight);
         self.touch(id);
+        if opens_or_closes {
+            self.touch_all();
+        }
     }
 }
 

@@ -159,6 +159,7 @@ pub(crate) fn right(fingerprint: u64) -> Observation {
         health: Health::Healthy,
         details: None,
         running: false,
+        holder: None,
         marked_ours: false,
         keeps_original: false,
         fingerprint,

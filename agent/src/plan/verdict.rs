@@ -2,7 +2,12 @@
 
 use std::sync::Arc;
 
-use manifest_types::{digest::Digest, kinds::Spec, name::ResourceId, status::Phase};
+use manifest_types::{
+    digest::Digest,
+    kinds::Spec,
+    name::{GroupName, ResourceId},
+    status::Phase,
+};
 use reconcilers::{
     error::Failure,
     observation::{Health, Observation},
@@ -251,12 +256,21 @@ fn held_back(
     waits.then(|| Verdict::rest(standing).until(trouble.until))
 }
 
+/// The group that a resource is in, or was in last.
+fn group_of(me: &Resource) -> Option<&GroupName> {
+    let wanted = me.wanted.as_ref().and_then(|wanted| wanted.edges.group.as_ref());
+    wanted.or(me.row.as_ref().and_then(|row| row.edges.group.as_ref()))
+}
+
 /// Who holds the gate of a resource closed, if a change would disrupt something that runs.
 fn closed_gate(engine: &Engine, id: &ResourceId, me: &Resource, phase: Phase) -> Option<Verdict> {
-    let group = me.wanted.as_ref().and_then(|wanted| wanted.edges.group.as_ref());
-    let group = group.or(me.row.as_ref().and_then(|row| row.edges.group.as_ref()));
+    let group = group_of(me);
     let gate = group.map_or(id.as_str(), |group| group.as_str());
-    let holder = engine.gates.get(gate)?;
+    let of_group = |other: &&Resource| group.is_some() && group_of(other) == group;
+    let members = engine.resources.values().filter(of_group).chain([me]);
+    // What was seen last counts, also where it was held against another spec.
+    let held = members.filter_map(|other| other.sight.as_ref()?.seen.as_ref().ok()?.holder.as_ref());
+    let holder = engine.gates.get(gate).or_else(|| held.into_iter().next())?;
     let message = format!("{gate} may not be disrupted: {holder}");
     Some(Verdict::rest(Standing::of(phase).because("Locked", message)))
 }

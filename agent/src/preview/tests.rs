@@ -48,6 +48,7 @@ fn seen(present: bool, differences: &[(&str, &str, &str)]) -> Result<Observation
         health: Health::Healthy,
         details: None,
         running: false,
+        holder: None,
         marked_ours: false,
         keeps_original: false,
         fingerprint: 0,

@@ -197,8 +197,8 @@ impl Sink {
             if flag(&translation.config, "SUPERVISOR_HARDWARE_METRICS") == Some(false) {
                 device::forget_measurements(&mut report);
             }
-            if let Some(status) = &self.status {
-                let (told, now_running) = apps::apps(translation, status, &running);
+            let told = self.status.as_ref().and_then(|status| apps::apps(translation, status, &running));
+            if let Some((told, now_running)) = told {
                 report.0.insert("apps".into(), told);
                 running = now_running;
             }

@@ -54,6 +54,21 @@ pub enum ContainerError {
         /// Why; never what is in it.
         why: String,
     },
+    /// Somebody forbids to disrupt it.
+    #[error("{} is there, and forbids to disrupt it", path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// A lock cannot be taken.
+    #[error("the lock {} cannot be taken", path.display())]
+    CannotLock {
+        /// The lock.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
     /// The image is larger than what is left of the disk.
     #[error(
         "{image} needs {} MiB at least, and {} MiB are free where the engine keeps its images; make room there",
@@ -87,6 +102,8 @@ impl Fault for ContainerError {
             Self::NotKept { .. } => "NotKeptByEngine",
             Self::Credentials { .. } => "CredentialsUnusable",
             Self::NoRoom { .. } => "InsufficientStorage",
+            Self::Locked { .. } => "Locked",
+            Self::CannotLock { .. } => "CannotLock",
             Self::NotRemembered(error) => error.reason(),
             Self::Contended { .. } => "Contended",
         }

@@ -115,6 +115,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let sight = Sight {
             beside: beside.collect(),
             image_id: self.image_id(&spec.image.canonical()).await?,
+            locked_by: self.locks.holder(id, &spec.update.locks).await,
             ..Sight::absent(&name)
         };
         let Some(listed) = listed else { return Ok(sight) };

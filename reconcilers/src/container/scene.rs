@@ -260,6 +260,12 @@ impl Scene {
         may_have_another || own.is_none_or(rests) || spec.may_rest()
     }
 
+    /// Whether a move ends something that runs.
+    pub(super) fn is_disrupted_by(&self, next: &Move) -> bool {
+        let (Move::Stop(id) | Move::Restart(id) | Move::Remove(id)) = next else { return false };
+        self.members().into_iter().flatten().any(|member| member.container.id == *id && member.is_up())
+    }
+
     /// The ids of what is ours.
     pub(super) fn own_ids(&self) -> Vec<String> {
         self.members().into_iter().flatten().filter(|member| member.is_ours).map(Member::id).collect()

@@ -1,5 +1,7 @@
 //! What was seen of a container, and how it is compared with its spec. Pure.
 
+use std::path::PathBuf;
+
 use manifest_types::kinds::{
     ResourceDetails,
     container::{ContainerDetails, ContainerHealth, ContainerSpec, Desired},
@@ -31,6 +33,8 @@ pub struct Sight {
     pub image_id: Option<String>,
     /// The digest by which registries know its image, if they do.
     pub image_digest: Option<String>,
+    /// The lock that somebody has on it.
+    pub locked_by: Option<PathBuf>,
     /// What its probes have said.
     pub said: Said,
     /// How it fares.
@@ -47,6 +51,7 @@ impl Sight {
             beside: Vec::new(),
             image_id: None,
             image_digest: None,
+            locked_by: None,
             said: Said::default(),
             health: Health::Starting("it is not there"),
         }
@@ -55,7 +60,8 @@ impl Sight {
 
 impl std::hash::Hash for Sight {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
-        (&self.name, self.is_ours, &self.beside, &self.image_id, self.said, &self.health).hash(state);
+        (&self.name, self.is_ours, &self.beside, &self.image_id, &self.locked_by, self.said, &self.health)
+            .hash(state);
         if let Some(found) = &self.found {
             (&found.id, &found.image_id, &found.state, &found.shape).hash(state);
         }
@@ -180,6 +186,10 @@ impl Observed<ContainerSpec> for Sight {
 
     fn is_running(&self) -> bool {
         self.is_ours && self.found.as_ref().is_some_and(|found| found.state.activity.is_up())
+    }
+
+    fn holder(&self) -> Option<String> {
+        Some(format!("{} is there", self.locked_by.as_ref()?.display()))
     }
 
     fn is_marked_ours(&self) -> bool {

@@ -56,6 +56,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         let mut before = self.link.moment();
         let mut news = self.link.news_of(own_names(name));
         let mut scene = self.scene(put, name).await?;
+        let mut locked = None;
         loop {
             if let Err(cancelled) = cx.check() {
                 self.leave(put, name, &memory).await;
@@ -103,6 +104,9 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     scene = self.scene(put, name).await?;
                 }
                 other => {
+                    if locked.is_none() && scene.is_disrupted_by(&other) {
+                        locked = Some(self.lock(&put.spec.update.locks).await?);
+                    }
                     let who = scene.ids();
                     let made = self.make(cx, put, &scene, &other, &mut memory).await?;
                     before = self.link.moment();

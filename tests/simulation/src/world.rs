@@ -115,6 +115,7 @@ impl World {
             },
             details: None,
             running: runs(path) && thing.is_some(),
+            holder: None,
             marked_ours: false,
             keeps_original: self.kept.contains_key(path),
             fingerprint: hasher.finish(),

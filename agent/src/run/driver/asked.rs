@@ -48,7 +48,10 @@ impl Driver {
             }
             Ask::Logs(id, lines, reply) => self.logs(&id, lines, reply),
             Ask::Source(reply) => self.ask_source(source::Order::Tell, None, Some, reply),
-            Ask::Poll(reply) => self.ask_source(source::Order::Poll, false, |()| true, reply),
+            Ask::Poll(force, reply) => {
+                let order = move |reply| source::Order::Poll { force, reply };
+                self.ask_source(order, false, |()| true, reply);
+            }
             Ask::Metrics(reply) => {
                 let _ = reply.send(self.metrics(now));
             }
@@ -58,7 +61,7 @@ impl Driver {
     /// Passes a question on to a source that asks; `none` is the answer where there is no such source.
     fn ask_source<T: Send + 'static, A: Send + 'static>(
         &self,
-        order: fn(Sender<T>) -> source::Order,
+        order: impl FnOnce(Sender<T>) -> source::Order + Send + 'static,
         none: A,
         some: fn(T) -> A,
         reply: Sender<A>,

@@ -70,11 +70,15 @@ struct Held<'a> {
     is_former: bool,
 }
 
-/// What is reported of all apps, with the releases that are whole from now on.
-pub(super) fn apps(translation: &Translation, status: &AgentStatus, running: &Running) -> (Value, Running) {
+/// What is reported of all apps, with the releases that are whole from now on; nothing while the status does not speak of what is wanted yet.
+pub(super) fn apps(
+    translation: &Translation,
+    status: &AgentStatus,
+    running: &Running,
+) -> Option<(Value, Running)> {
     let (mut told, mut whole) = (Map::new(), Running::default());
     for (uuid, outcome) in &translation.apps {
-        let held = held(translation, outcome, status);
+        let held = held(translation, outcome, status)?;
         let former = running.0.get(uuid);
         let is_whole = held.values().all(|service| service.is_done);
         let now_running = match &outcome.held {
@@ -88,7 +92,7 @@ pub(super) fn apps(translation: &Translation, status: &AgentStatus, running: &Ru
             whole.0.insert(uuid.clone(), release);
         }
     }
-    (told.into(), whole)
+    Some((told.into(), whole))
 }
 
 fn app(
@@ -139,13 +143,12 @@ fn held<'a>(
     translation: &Translation,
     outcome: &'a Outcome,
     status: &AgentStatus,
-) -> BTreeMap<&'a str, Held<'a>> {
+) -> Option<BTreeMap<&'a str, Held<'a>>> {
     let one = |(name, line): (&'a String, &'a Line)| {
         let digest = wanted_digest(translation, line);
-        // A status that does not speak of this spec yet says nothing of it.
-        let own = status.resources.get(&line.resource);
-        let own = own.filter(|own| digest.is_some() && own.spec_digest == digest);
-        (name.as_str(), service(line, own))
+        let own = status.resources.get(&line.resource)?;
+        let speaks_of_it = digest.is_some() && own.spec_digest == digest;
+        speaks_of_it.then(|| (name.as_str(), service(line, own)))
     };
     outcome.services.iter().map(one).collect()
 }
@@ -155,16 +158,7 @@ fn wanted_digest(translation: &Translation, line: &Line) -> Option<Digest> {
     Some(Digest::of_json(&resource["spec"]))
 }
 
-fn service<'a>(line: &'a Line, own: Option<&ResourceStatus>) -> Held<'a> {
-    let Some(own) = own else {
-        return Held {
-            line,
-            word: Word::Downloading(None),
-            is_done: false,
-            is_failed: false,
-            is_former: true,
-        };
-    };
+fn service<'a>(line: &'a Line, own: &ResourceStatus) -> Held<'a> {
     let container = container(own);
     let is_of_image = container.is_some_and(|container| is_same_image(&container.image, &line.image));
     let is_done = own.phase == Phase::Ready;

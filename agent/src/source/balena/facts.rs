@@ -45,6 +45,9 @@ pub struct Facts {
     /// Which of the paths that features share with a service are there.
     #[serde(default)]
     pub present: BTreeSet<String>,
+    /// Whether locks of services are ignored.
+    #[serde(default)]
+    pub ignores_locks: bool,
     /// The file that has the credentials for registries.
     #[serde(default)]
     pub registry_credentials: Option<AbsolutePath>,

@@ -52,6 +52,7 @@ fn about(
         l4t: l4t(kernel),
         engine_socket,
         present,
+        ignores_locks: false,
         registry_credentials: None,
     }
 }

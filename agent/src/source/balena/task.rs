@@ -64,6 +64,10 @@ struct Task {
     revision: u64,
     /// What was brought last.
     brought: Option<Vec<u8>>,
+    /// Whether locks are to be ignored with the next answer.
+    forced: bool,
+    /// Whether they are now.
+    ignores_locks: bool,
     /// Whether the API could be reached, and why not, as it was told last.
     away: Option<Option<String>>,
 }
@@ -75,8 +79,18 @@ pub async fn run(
     orders: mpsc::Receiver<Order>,
     known: watch::Sender<Known>,
 ) {
-    let mut task =
-        Task { options, news, orders, known, told: Told::default(), revision: 0, brought: None, away: None };
+    let mut task = Task {
+        options,
+        news,
+        orders,
+        known,
+        told: Told::default(),
+        revision: 0,
+        brought: None,
+        forced: false,
+        ignores_locks: false,
+        away: None,
+    };
     // It ends when nobody listens.
     let Err(Ended) = task.live().await;
 }
@@ -94,10 +108,7 @@ impl Task {
         };
         let mut cached = self.cached(&session).await;
         self.begin(session.clone());
-        if let Some(document) = cached.document.take() {
-            self.bring(&session, &document, &mut cached).await?;
-            cached.document = Some(document);
-        }
+        self.bring_cached(&session, &mut cached).await?;
         let session = self.registered(session, provisioning).await?;
         self.begin(session.clone());
         let config = self.known.borrow().translation.as_ref().map(|known| known.config.clone());
@@ -107,10 +118,17 @@ impl Task {
             self.until_due(&mut cadence).await?;
             let now = Now::read();
             cadence.begun(now.boot);
+            let is_forced = std::mem::take(&mut self.forced);
+            let changes_locks = std::mem::replace(&mut self.ignores_locks, is_forced) != is_forced;
             let etag = cached.etag.as_deref().filter(|_| cached.document.is_some());
             let asked = session.api.state(&session.identity, etag);
             let (answer, again) = self.meanwhile(asked).await?;
+            let is_new = matches!(answer, State::New { .. });
             self.answered(&session, answer, &mut cached, &mut cadence).await?;
+            // Whether locks count is not for the API to say.
+            if changes_locks && !is_new {
+                self.bring_cached(&session, &mut cached).await?;
+            }
             if again {
                 cadence.hurry(Now::read().boot);
             }
@@ -127,6 +145,7 @@ impl Task {
     ) -> Result<(), Ended> {
         let now = Now::read();
         self.told.polled(now.wall, &answer);
+
         match answer {
             State::New { document, etag } => {
                 cached.uuid.clone_from(&session.identity.uuid);
@@ -241,6 +260,15 @@ impl Task {
         Ok(session)
     }
 
+    /// Brings what was accepted last once more: what it is made to may be another now.
+    async fn bring_cached(&mut self, session: &Session, cached: &mut Cached) -> Result<(), Ended> {
+        if let Some(document) = cached.document.take() {
+            self.bring(session, &document, cached).await?;
+            cached.document = Some(document);
+        }
+        Ok(())
+    }
+
     /// Translates a target state and brings the manifest. Whether it could be translated.
     async fn bring(
         &mut self,
@@ -250,11 +278,13 @@ impl Task {
     ) -> Result<bool, Ended> {
         let (who, places) = (session.identity.clone(), self.options.engine_places.clone());
         let file = session.dir.join("registries.json");
+        let ignores_locks = self.ignores_locks;
         let facts = tokio::task::spawn_blocking(move || {
             let mut facts = host::facts(&who.uuid, &places);
             facts.api_endpoint.clone_from(&who.endpoint);
             facts.device_key = Some(who.key.clone());
             facts.device_type = who.device_type.clone().or(facts.device_type);
+            facts.ignores_locks = ignores_locks;
             facts.registry_credentials = file.to_str().and_then(|file| file.parse().ok());
             facts
         });
@@ -341,14 +371,15 @@ impl Task {
     }
 
     /// Does what was asked; whether a request is wanted.
-    fn obey(&self, order: Option<Order>) -> Result<bool, Ended> {
+    fn obey(&mut self, order: Option<Order>) -> Result<bool, Ended> {
         match order {
             None => Err(Ended),
             Some(Order::Tell(reply)) => {
                 drop(reply.send(self.told.document()));
                 Ok(false)
             }
-            Some(Order::Poll(reply)) => {
+            Some(Order::Poll { force, reply }) => {
+                self.forced |= force;
                 // Who asked and went away is not told.
                 let _ = reply.send(());
                 Ok(true)

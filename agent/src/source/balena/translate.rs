@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::{
+    cadence::flag,
     document::{Notes, Read},
     facts::Facts,
     target::{App, Role, target_state},
@@ -132,6 +133,10 @@ fn manifest(resources: &[Value]) -> Value {
 pub fn translate(document: &Value, facts: &Facts, former: &Kept) -> Read<Translation> {
     let notes = Notes::default();
     let target = target_state(document, &facts.uuid, &notes)?;
+    let overrides = ["SUPERVISOR_OVERRIDE_LOCK", "OVERRIDE_LOCK"];
+    let ignores_locks =
+        facts.ignores_locks || overrides.iter().any(|name| flag(&target.config, name) == Some(true));
+    let facts = &Facts { ignores_locks, ..facts.clone() };
     let mut translation = Translation {
         name: target.name.clone(),
         config: target.config.clone(),

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ContainerSpec;
 use crate::{
-    kinds::{engine::Texts, is_default},
+    kinds::{engine::Texts, file::AbsolutePath, is_default},
     problem::{JsonPath, Problem},
     quantity::{Size, Span},
     text::{read_as_text, schema_as, write_as_text},
@@ -128,6 +128,10 @@ pub struct Update {
     /// The time that the new one has to become healthy; otherwise the old one comes back. Default: 1m; 20m at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_within: Option<Span>,
+    /// Files or directories that forbid, while they are there, to stop, restart, replace or remove it, or any other of its group. Those of the user 65534 are the
+    /// agent's own: it makes them while it does such a thing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locks: Vec<AbsolutePath>,
 }
 
 /// What comes first when a container is replaced.

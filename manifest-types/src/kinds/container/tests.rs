@@ -43,7 +43,7 @@ pub(crate) fn full() -> Value {
         "securityOpt": ["no-new-privileges"], "readOnlyRootFilesystem": true, "shmSize": "32Mi", "ipc": "private", "pid": "host", "uts": "host", "userns": "host", "cgroup": "Private", "cgroupParent": "/plant", "runtime": "runc",
         "oomScoreAdj": -500, "oomKillDisable": true, "storageOpt": { "size": "1G" },
         "logging": { "driver": "json-file", "options": { "max-size": "1m" } }, "labels": { "tier": "front" }, "annotations": { "a.b/c": "d" }, "takeOver": { "labels": { "made-by": "hand" } },
-        "update": { "strategy": "StopFirst", "healthyWithin": "30s" }, "desired": "Running"
+        "update": { "strategy": "StopFirst", "healthyWithin": "30s", "locks": ["/run/web/updates.lock"] }, "desired": "Running"
     })
 }
 

@@ -1,6 +1,6 @@
 //! The variables that a service is told about its device.
 
-use manifest_types::kinds::engine::Texts;
+use manifest_types::kinds::{engine::Texts, file::AbsolutePath};
 
 use crate::source::balena::facts::Facts;
 
@@ -13,6 +13,8 @@ pub(super) struct About<'a> {
     pub(super) app: &'a str,
     pub(super) service: &'a str,
     pub(super) device: &'a str,
+    /// The locks of the app: all that forbid to disrupt any of its services.
+    pub(super) locks: &'a [AbsolutePath],
 }
 
 /// Adds a variable in both spellings.

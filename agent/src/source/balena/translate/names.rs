@@ -58,6 +58,11 @@ impl<'a> Names<'a> {
         format!("{}_{network}", self.uuid)
     }
 
+    /// The locks with which a service forbids to be disrupted, in both forms.
+    pub(super) fn lock_files(&self, service: &str) -> [String; 2] {
+        ["updates.lock", "resin-updates.lock"].map(|file| format!("{}/{file}", self.locks(service)))
+    }
+
     /// The directory of the device that a service sees as `/tmp/balena`.
     pub(super) fn locks(&self, service: &str) -> String {
         format!("/tmp/balena-supervisor/services/{}/{service}", self.id)

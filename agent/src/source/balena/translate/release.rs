@@ -233,6 +233,9 @@ impl Content<'_> {
     }
 
     fn containers(&self, app: &App<'_>, device: &str, facts: &Facts) -> Read<Vec<Part>> {
+        let files = self.services.keys().flat_map(|name| self.names.lock_files(name));
+        let locks: Vec<_> =
+            files.filter_map(|file| file.parse().ok()).filter(|_| !facts.ignores_locks).collect();
         all(self.services.iter().map(|(name, told)| {
             let about = About {
                 facts,
@@ -241,6 +244,7 @@ impl Content<'_> {
                 app: &app.name,
                 service: name,
                 device,
+                locks: &locks,
             };
             let spec = told.spec(self.names, &about)?;
             let edges = self.edges(told)?;

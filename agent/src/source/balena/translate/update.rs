@@ -6,6 +6,7 @@ use manifest_types::{
     kinds::{
         container::{ContainerSpec, Update},
         engine::Texts,
+        file::AbsolutePath,
     },
     quantity::Span,
 };
@@ -20,7 +21,7 @@ const MOST: Duration = Duration::from_secs(20 * 60);
 const USUAL: (Duration, u32) = (Duration::from_secs(30), 3);
 
 /// How a service with these labels is replaced.
-pub(super) fn update(own: &Texts, spec: &ContainerSpec, node: &Node<'_>) -> Update {
+pub(super) fn update(own: &Texts, spec: &ContainerSpec, locks: &[AbsolutePath], node: &Node<'_>) -> Update {
     let strategy = labels::own(own, "update.strategy").unwrap_or("download-then-kill");
     match strategy {
         "download-then-kill" => {}
@@ -31,7 +32,7 @@ pub(super) fn update(own: &Texts, spec: &ContainerSpec, node: &Node<'_>) -> Upda
         }
         _ => node.note("asks for a strategy that is not known here; it is download-then-kill"),
     }
-    Update { healthy_within: healthy_within(spec).map(Span), ..Update::default() }
+    Update { healthy_within: healthy_within(spec).map(Span), locks: locks.to_vec(), ..Update::default() }
 }
 
 /// As long as its healthcheck may take until it knows, where that is longer than usual.

@@ -1,0 +1,87 @@
+//! Locks of services: while one is there, nothing of its app is disrupted.
+
+use std::{fs, path::PathBuf};
+
+use e2e::{agent::LONG, parts, until};
+use serde_json::{Value, json};
+
+use super::Rig;
+use crate::IMAGE;
+
+fn two(mode: &str) -> Value {
+    let service = json!({ "image": IMAGE, "command": "sleep 10000", "environment": { "MODE": mode }, "stop_grace_period": 0, "network_mode": "none" });
+    json!({ "services": { "one": service, "two": service } })
+}
+
+impl Rig {
+    /// Whether the agent says that all of its services wait for a lock.
+    async fn is_locked(&self) -> bool {
+        let mut status = self.device.ask(["-o", "json", "status"]).start();
+        status.wait(LONG).await;
+        let Ok(status) = serde_json::from_str::<Value>(&status.stdout()) else { return false };
+        let resources = status["resources"].as_object().unwrap();
+        resources.len() == 2
+            && resources.values().all(|own| {
+                own["reason"] == "Locked" && own["message"].as_str().unwrap().contains("updates.lock")
+            })
+    }
+
+    fn lock_of(&self, service: &str, file: &str) -> PathBuf {
+        PathBuf::from(format!("/tmp/balena-supervisor/services/{}/{service}/{file}", self.cloud.fleet))
+    }
+}
+
+#[tokio::test]
+async fn while_one_service_is_locked_nothing_of_its_app_is_disrupted() {
+    let rig = Rig::on(&parts::docker()).await;
+    let first = rig.cloud.release(two("first")).await;
+    rig.poll().await;
+    rig.cloud.runs(&first).await;
+    let runs = rig.containers().await;
+    // A service makes it where it sees it, in either form.
+    for (service, inside, file) in [
+        ("one", "/tmp/balena/updates.lock", "updates.lock"),
+        ("two", "/tmp/resin/resin-updates.lock", "resin-updates.lock"),
+    ] {
+        assert!(rig.agrees(service, &format!("touch {inside}")).await);
+        assert!(rig.lock_of(service, file).exists());
+        let next = rig.cloud.release(two(&format!("after {service}"))).await;
+        rig.poll().await;
+        until("both are locked", LONG, async || rig.is_locked().await).await;
+        let told = rig.cloud.told("the download", |told| told["updates"][&next] == "downloaded").await;
+        assert_eq!(told["running"], first.as_str());
+        assert_eq!(rig.containers().await, runs, "{service}");
+        rig.cloud.change_fleet(json!({ "target": first })).await;
+        rig.poll().await;
+        until("all is as it was wanted before", LONG, async || rig.is_ready().await).await;
+        assert!(rig.agrees(service, &format!("rm {inside}")).await);
+    }
+
+    // Released, it goes on at once.
+    assert!(rig.agrees("one", "mkdir /tmp/balena/updates.lock").await, "a directory is one, too");
+    let second = rig.cloud.release(two("second")).await;
+    rig.poll().await;
+    until("both are locked", LONG, async || rig.is_locked().await).await;
+    assert!(rig.agrees("one", "rmdir /tmp/balena/updates.lock").await);
+    rig.cloud.runs(&second).await;
+    assert!(!rig.lock_of("one", "updates.lock").exists(), "the agent's own is gone again");
+
+    // A person may go over it, and so may the configuration.
+    assert!(rig.agrees("two", "touch /tmp/balena/updates.lock").await);
+    let third = rig.cloud.release(two("third")).await;
+    rig.poll().await;
+    until("both are locked", LONG, async || rig.is_locked().await).await;
+    let mut forced = rig.device.ask(["balena", "poll", "--force"]).start();
+    assert!(forced.wait(LONG).await.success());
+    rig.cloud.runs(&third).await;
+    assert!(rig.lock_of("two", "updates.lock").exists(), "it is its own");
+    rig.poll().await;
+    let fourth = rig.cloud.release(two("fourth")).await;
+    rig.poll().await;
+    until("both are locked", LONG, async || rig.is_locked().await).await;
+    rig.cloud.change_fleet(json!({ "config": { "BALENA_SUPERVISOR_OVERRIDE_LOCK": "1" } })).await;
+    rig.poll().await;
+    rig.cloud.runs(&fourth).await;
+    fs::remove_file(rig.lock_of("two", "updates.lock")).unwrap();
+    rig.clear().await;
+}
