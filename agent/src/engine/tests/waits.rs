@@ -1,6 +1,10 @@
 //! Who goes before whom, and who keeps nobody waiting.
 
 use manifest_types::status::{Phase, Progress};
+use reconcilers::{
+    observation::{Difference, Observation},
+    reconciler::Hint,
+};
 use serde_json::json;
 
 use super::{Bench, absent, file, right};
@@ -94,4 +98,45 @@ fn dependants_wait_and_go_first() {
     bench.converge();
     bench.wait(2.0);
     assert!(bench.engine.resources.is_empty());
+}
+
+#[test]
+fn while_one_of_a_group_is_locked_none_of_it_is_disrupted() {
+    let in_group = |id: &str, content: &str, group: &str| {
+        let mut entry = file(id, &format!("/{id}"), content);
+        entry["group"] = json!(group);
+        entry
+    };
+    let manifest = |content| {
+        [in_group("a", content, "shop"), in_group("b", content, "shop"), in_group("c", content, "yard")]
+    };
+    let disrupted = |holder: Option<&str>| {
+        let difference = Difference { in_place: false, ..Difference::in_place("image", "2", "1") };
+        let holder = holder.map(str::to_owned);
+        Observation { differences: vec![difference], running: true, holder, ..right(2) }
+    };
+    let mut bench = Bench::new();
+    bench.bring(1, &manifest("1"));
+    bench.converge();
+    bench.bring(2, &manifest("2"));
+    bench.see(|id| Ok(disrupted(Some("/run/lock is there").filter(|_| id == "a"))));
+    for id in ["a", "b"] {
+        assert_eq!(bench.phase(id), (Phase::Pending, "Locked".into()), "{id}");
+    }
+    let message = bench.engine.resources["b"].standing.message.clone().unwrap();
+    assert_eq!(message, "shop may not be disrupted: /run/lock is there");
+    assert_eq!(bench.phase("c").0, Phase::Reconciling, "another group is not concerned");
+    // What is taken away is disrupted, too.
+    bench.converge();
+    bench.bring(3, &[in_group("a", "2", "shop")]);
+    while bench.told().iter().any(|told| told.starts_with("observe")) {
+        bench.see(|id| Ok(disrupted(Some("/run/lock is there").filter(|_| id == "a"))));
+    }
+    assert_eq!(bench.phase("b"), (Phase::Deleting, "Locked".into()));
+    // Released, all of it goes on.
+    bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("a".parse().unwrap()) });
+    bench.see(|_| Ok(disrupted(None)));
+    bench.converge();
+    assert_eq!(bench.phase("a").0, Phase::Ready);
+    assert!(!bench.engine.resources.contains_key("b"));
 }
