@@ -29,8 +29,8 @@ pub use health::{ExecProbe, Healthcheck, HttpProbe, Probe, Probes, TcpProbe};
 pub use mounts::{Mount, MountType, Propagation};
 pub use ports::{Attachment, NetworkMode, Port, PortRange, Protocol};
 pub use running::{
-    Capabilities, CgroupNamespace, CpuSet, Desired, Device, DeviceRequest, Limits, Logging, PullPolicy,
-    RestartPolicy, Strategy, Ulimit, Update,
+    Capabilities, CgroupNamespace, CpuSet, Desired, Device, DeviceRequest, HandOver, Limits, Logging,
+    PullOrder, PullPolicy, RestartPolicy, Strategy, Ulimit, Update,
 };
 
 /// What a manifest wants of a container.
@@ -372,15 +372,39 @@ impl ResourceSpec for ContainerSpec {
         let patience = [
             (at.key("update").key("healthyWithin"), self.update.healthy_within),
             (at.key("stopGracePeriod"), self.stop_grace_period),
+            (
+                at.key("update").key("handOver").key("within"),
+                self.update.hand_over.as_ref().and_then(|hand_over| hand_over.within),
+            ),
         ];
         for (path, _) in
             patience.into_iter().filter(|(_, span)| span.is_some_and(|span| span > MOST_PATIENCE))
         {
             problems.push(Problem::new(path, format!("is longer than {MOST_PATIENCE}: a step that goes on for so long without progress is given up")));
         }
+        let starts_first = self.update.strategy == Strategy::StartFirst;
+        for (key, is_wrong, other) in [
+            (
+                "handOver",
+                self.update.hand_over.is_some() && !starts_first,
+                "goes with strategy StartFirst only",
+            ),
+            (
+                "pull",
+                self.update.pull != PullOrder::BeforeStop && starts_first,
+                "does not go with strategy StartFirst",
+            ),
+        ] {
+            if is_wrong {
+                problems.push(Problem::new(at.key("update").key(key), other));
+            }
+        }
+        if self.update.hand_over.as_ref().is_some_and(|hand_over| hand_over.files.is_empty()) {
+            problems.push(Problem::new(at.key("update").key("handOver").key("files"), "is empty"));
+        }
         if self.update.strategy == Strategy::StartFirst {
             let fixed = self.ports.iter().any(|port| port.host.is_some())
-                || self.network_mode == Some(NetworkMode::Host);
+                || (self.network_mode == Some(NetworkMode::Host) && self.update.hand_over.is_none());
             let addressed = self.networks.iter().any(|network| !network.ip.is_empty());
             if fixed || addressed {
                 let message = "StartFirst needs ports and addresses that two can have at once: no host ports, no fixed ip, no host network";

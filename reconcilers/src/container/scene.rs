@@ -7,7 +7,9 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use manifest_types::kinds::container::{Attachment, ContainerSpec, Desired, PullPolicy, Strategy};
+use manifest_types::kinds::container::{
+    Attachment, ContainerSpec, Desired, HandOver, PullOrder, PullPolicy, Strategy,
+};
 use serde_json::Value;
 
 use super::{fare, probes::Said, sight};
@@ -26,7 +28,7 @@ mod proof;
 pub(super) use cast::{Part, own_names};
 use cast::{next_name, prior_name};
 pub(super) use memory::Memory;
-use proof::{Proof, prove};
+use proof::{Proof, has_run_for, prove};
 
 /// So often it is waited for something to go, before it is sent away again.
 const PATIENCE: u32 = 20;
@@ -88,6 +90,8 @@ pub(super) enum Move {
     /// Nothing: the old one is back, and this is why; or, without an old one, the new one is left as it is.
     GiveUp(String),
     Pull,
+    /// Remove an image, by its id, if nothing else uses it.
+    RemoveImage(String),
     Create(String),
     Start(String),
     Unpause(String),
@@ -102,6 +106,8 @@ pub(super) enum Move {
     Wait,
     /// Wait a little: the candidate has not proved well yet.
     Await(String),
+    /// Wait a little: the candidate has not said yet that the old one is to go.
+    AwaitHandOver(String),
     /// The candidate has not proved well.
     Fail(String, String),
 }
@@ -179,6 +185,18 @@ impl Scene {
             return Move::Rename(next.id(), goal.name.to_owned());
         };
         let starts_first = goal.spec.update.strategy == Strategy::StartFirst && main.is_up();
+        if let Some(within) = goal.spec.update.hand_over.as_ref().map(HandOver::wanted_within)
+            && starts_first
+        {
+            return match prove(next, goal, memory) {
+                Proof::ToStart => set_going(next),
+                Proof::Bad(why) if !next.is_up() => Move::Fail(next.id(), why),
+                _ if memory.is_handed_over || has_run_for(next, within, goal, memory) => {
+                    Move::Rename(main.id(), prior_name(goal.name))
+                }
+                _ => Move::AwaitHandOver(next.id()),
+            };
+        }
         match prove(next, goal, memory) {
             Proof::ToStart if starts_first => set_going(next),
             Proof::NotYet if starts_first => Move::Await(next.id()),
@@ -199,7 +217,7 @@ impl Scene {
             (None, Some(former)) => Move::Rename(former.id(), goal.name.to_owned()),
             (Some(_), Some(former)) if former.is_up() => halt(former),
             (Some(_), Some(former)) => Move::Remove(former.id()),
-            (None, None) if pulls => Move::Pull,
+            (None, None) if pulls => memory.old_image.clone().map_or(Move::Pull, Move::RemoveImage),
             (None, None) => Move::Create(goal.name.to_owned()),
             (Some(main), None) => self.mend(main, pulls, goal, memory),
         }
@@ -211,7 +229,11 @@ impl Scene {
         let starts = must_start(main, goal);
         let restarts = (goal.restart || main.said.is_dead) && !memory.has_restarted;
         if pulls && (replaces || starts || restarts) {
-            return Move::Pull;
+            return match goal.spec.update.pull {
+                PullOrder::AfterStop | PullOrder::AfterRemoval if replaces && main.is_up() => halt(main),
+                PullOrder::AfterRemoval if replaces => Move::Remove(main.id()),
+                _ => Move::Pull,
+            };
         }
         if replaces {
             return match memory.made.contains(&main.id()) {
@@ -258,6 +280,13 @@ impl Scene {
         let own = own.and_then(|member| member.container.shape.get("restartPolicy")?.as_str());
         let may_have_another = spec.desired == Desired::Stopped;
         may_have_another || own.is_none_or(rests) || spec.may_rest()
+    }
+
+    /// The image of what is removed, where it is to go with it.
+    pub(super) fn image_to_go(&self, removed: &str, spec: &ContainerSpec) -> Option<String> {
+        let main = self.main.as_ref().filter(|main| main.container.id == removed)?;
+        let goes = spec.update.pull == PullOrder::AfterRemoval && self.image_id.is_none();
+        goes.then(|| main.container.image_id.clone())
     }
 
     /// Whether a move ends something that runs.

@@ -97,6 +97,13 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     scene = self.scene(put, name).await?;
                     continue;
                 }
+                Move::AwaitHandOver(_) => {
+                    self.news(cx, &mut news).await;
+                    memory.is_handed_over = self.is_handed_over(put.spec).await;
+                    before = self.link.moment();
+                    scene = self.scene(put, name).await?;
+                    continue;
+                }
                 Move::Wait => {
                     memory.waits += 1;
                     self.news(cx, &mut news).await;
@@ -108,7 +115,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                         locked = Some(self.lock(&put.spec.update.locks).await?);
                     }
                     let who = scene.ids();
-                    let made = self.make(cx, put, &scene, &other, &mut memory).await?;
+                    let made = self.make(cx, put, &scene, &other, &mut memory).await;
+                    if made.is_err() && matches!(other, Move::Pull) {
+                        // What was stopped for an image that cannot be had goes on.
+                        self.leave(put, name, &memory).await;
+                    }
+                    let made = made?;
                     before = self.link.moment();
                     if made == Made::AsMeant {
                         self.look_again(&mut scene, put.spec, &other).await?;
@@ -278,6 +290,16 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         is_gone && self.link.engine.remove(left).await.is_ok()
     }
 
+    /// Whether the new one has said that the old one is to go.
+    async fn is_handed_over(&self, spec: &ContainerSpec) -> bool {
+        for file in spec.update.hand_over.iter().flat_map(|hand_over| &hand_over.files) {
+            if tokio::fs::symlink_metadata(file.as_str()).await.is_ok() {
+                return true;
+            }
+        }
+        false
+    }
+
     /// Starts a container: whatever it is to be restarted for, it has seen.
     async fn start(&self, id: &str, memory: &mut Memory) -> Result<(), EngineError> {
         self.link.engine.start(id).await?;
@@ -319,7 +341,19 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                     Err(error) => Err(error),
                 }
             }
-            Move::Start(id) => self.start(id, memory).await,
+            Move::RemoveImage(id) => {
+                memory.old_image = None;
+                match engine.remove_image(id).await {
+                    Err(error) if error.cause() == Some(Cause::InConflict) => Ok(()),
+                    removed => removed,
+                }
+            }
+            Move::Start(id) => {
+                if scene.next.as_ref().is_some_and(|next| next.container.id == *id) {
+                    forget_hand_over(put.spec).await;
+                }
+                self.start(id, memory).await
+            }
             Move::Unpause(id) => engine.unpause(id).await,
             Move::Stop(id) => {
                 match (scene.may_rest(id, put.spec), put.spec.desired) {
@@ -342,6 +376,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 }
             }
             Move::Remove(id) => {
+                memory.old_image = scene.image_to_go(id, put.spec).or(memory.old_image.take());
                 let removed = engine.remove(id).await;
                 if removed.is_ok() {
                     self.halts.ends(&self.link, id).await;
@@ -364,6 +399,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             | Move::GiveUp(_)
             | Move::Wait
             | Move::Await(_)
+            | Move::AwaitHandOver(_)
             | Move::Fail(..) => Ok(()),
         };
         match made {
@@ -390,6 +426,14 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             }
             Err(error) => failed(scene, put.spec, next, error, memory).map(|()| Made::AsMeant),
         }
+    }
+}
+
+/// Takes away what an earlier container has said: it counts for that one.
+async fn forget_hand_over(spec: &ContainerSpec) {
+    for file in spec.update.hand_over.iter().flat_map(|hand_over| &hand_over.files) {
+        // What is not there, or is no file, says nothing.
+        drop(tokio::fs::remove_file(file.as_str()).await);
     }
 }
 

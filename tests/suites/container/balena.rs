@@ -16,6 +16,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 mod away;
 mod locks;
 mod moving;
+mod strategies;
 mod updates;
 
 /// The API, and what belongs to one fleet there.

@@ -128,10 +128,46 @@ pub struct Update {
     /// The time that the new one has to become healthy; otherwise the old one comes back. Default: 1m; 20m at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub healthy_within: Option<Span>,
+    /// When the image is pulled that the new one needs.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub pull: PullOrder,
+    /// With `StartFirst`: the new one says itself when the old one is to go.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hand_over: Option<HandOver>,
     /// Files or directories that forbid, while they are there, to stop, restart, replace or remove it, or any other of its group. Those of the user 65534 are the
     /// agent's own: it makes them while it does such a thing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub locks: Vec<AbsolutePath>,
+}
+
+/// When the image is pulled that a new container needs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum PullOrder {
+    /// While the old one runs.
+    #[default]
+    BeforeStop,
+    /// When the old one has stopped, which starts again if the image cannot be had: for what needs all of the network, or of the memory.
+    AfterStop,
+    /// When the old one and its image are removed: for disks that have no room for both. There is no way back then.
+    AfterRemoval,
+}
+
+/// How a new container says that the old one is to go.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HandOver {
+    /// Files of the device of which it makes one. They are removed before it is started.
+    pub files: Vec<AbsolutePath>,
+    /// After so long the old one goes nevertheless. Default: 1m; 20m at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<Span>,
+}
+
+impl HandOver {
+    /// After so long the old one goes nevertheless.
+    pub fn wanted_within(&self) -> std::time::Duration {
+        self.within.map_or(std::time::Duration::from_secs(60), |span| span.0)
+    }
 }
 
 /// What comes first when a container is replaced.

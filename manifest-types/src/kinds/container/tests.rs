@@ -74,6 +74,17 @@ fn what_types_do_not_rule_out_is_found() {
         (json!({ "networkOf": "db", "ports": [{ "container": 80 }] }), "$.ports"),
         (json!({ "networkOf": "db", "networkMode": "Host" }), "$.networkMode"),
         (json!({ "takeOver": {} }), "$.takeOver.labels"),
+        (json!({ "update": { "handOver": { "files": ["/run/done"] } } }), "$.update.handOver"),
+        (
+            json!({ "update": { "strategy": "StartFirst", "handOver": { "files": [] } } }),
+            "$.update.handOver.files",
+        ),
+        (
+            json!({ "update": { "strategy": "StartFirst", "handOver": { "files": ["/run/done"], "within": "1h" } } }),
+            "$.update.handOver.within",
+        ),
+        (json!({ "update": { "strategy": "StartFirst", "pull": "AfterStop" } }), "$.update.pull"),
+        (json!({ "networkMode": "Host", "update": { "strategy": "StartFirst" } }), "$.update.strategy"),
         (json!({ "env": { "A": "b" }, "initialEnv": { "A": "b" } }), "$.initialEnv.A"),
         (
             json!({ "resources": { "cpuRealtimePeriod": "1ms", "cpuRealtimeRuntime": "1s" } }),
@@ -150,6 +161,10 @@ fn what_types_do_not_rule_out_is_found() {
     }
     assert!(problems(json!({ "ports": [{ "container": 80, "host": "8000-8010" }, { "container": 81, "host": "8000-8010" }] })).is_empty());
     assert!(problems(json!({ "mounts": [{ "type": "Volume", "target": "/data" }] })).is_empty());
+    let hands_over =
+        json!({ "strategy": "StartFirst", "handOver": { "files": ["/run/done"], "within": "2m" } });
+    assert!(problems(json!({ "networkMode": "Host", "update": hands_over })).is_empty());
+    assert!(problems(json!({ "update": { "pull": "AfterRemoval" } })).is_empty());
     assert!(problems(json!({ "ports": [{ "container": 80, "host": 80 }, { "container": 80, "host": 80, "protocol": "Udp" }] })).is_empty());
 }
 

@@ -108,8 +108,10 @@ impl Scene {
             | Move::NotKept(_)
             | Move::GiveUp(_)
             | Move::Pull
+            | Move::RemoveImage(_)
             | Move::Wait
             | Move::Await(_)
+            | Move::AwaitHandOver(_)
             | Move::Fail(..) => (None, None),
         };
         let is_touched = |part: Part, member: &Option<Member>| {

@@ -22,6 +22,10 @@ pub(in crate::container) struct Memory {
     pub(in crate::container) deadline: Option<Duration>,
     /// Since when each run of a candidate is known of, counted as `Goal::elapsed`. A run is a container and its start.
     pub(in crate::container) runs: BTreeMap<(String, Option<Timestamp>), Duration>,
+    /// Whether the new one has said that the old one is to go.
+    pub(in crate::container) is_handed_over: bool,
+    /// The image of what was removed to make room for another one.
+    pub(in crate::container) old_image: Option<String>,
     /// What this step has stopped.
     pub(in crate::container) halted: Vec<String>,
     /// What this step has made.

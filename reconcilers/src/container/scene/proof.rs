@@ -25,6 +25,17 @@ fn has_ended_by_itself(state: &State) -> bool {
     has_ended && state.started_at.is_some() && !is_killed
 }
 
+/// Whether it has run for so long, without an end.
+pub(super) fn has_run_for(
+    member: &Member,
+    time: std::time::Duration,
+    goal: &Goal<'_>,
+    memory: &Memory,
+) -> bool {
+    let since = memory.runs.get(&(member.id(), member.container.state.started_at));
+    since.is_some_and(|since| goal.elapsed.saturating_sub(*since) >= time)
+}
+
 /// Whether a candidate has proved well. One without a healthcheck has when it ran for a while and was not started again.
 pub(super) fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Proof {
     let state = &candidate.container.state;
@@ -37,8 +48,7 @@ pub(super) fn prove(candidate: &Member, goal: &Goal<'_>, memory: &Memory) -> Pro
         if is_late { Proof::Bad(format!("after {within}, {why}")) } else { Proof::NotYet }
     };
     let is_asked = state.healthcheck.is_some() || goal.spec.probes.readiness.is_some();
-    let since = memory.runs.get(&(candidate.id(), state.started_at));
-    let has_settled = since.is_some_and(|since| goal.elapsed.saturating_sub(*since) >= goal.settle);
+    let has_settled = has_run_for(candidate, goal.settle, goal, memory);
     match fare::health(goal.spec, state, candidate.said, "", goal.now) {
         Health::Completed => Proof::Well,
         Health::Healthy if is_asked || has_settled => Proof::Well,

@@ -2,6 +2,7 @@
 
 use manifest_types::{
     digest::Digest,
+    kinds::file::AbsolutePath,
     name::{GroupName, ResourceId},
 };
 
@@ -61,6 +62,13 @@ impl<'a> Names<'a> {
     /// The locks with which a service forbids to be disrupted, in both forms.
     pub(super) fn lock_files(&self, service: &str) -> [String; 2] {
         ["updates.lock", "resin-updates.lock"].map(|file| format!("{}/{file}", self.locks(service)))
+    }
+
+    /// The files of which a service makes one when it has taken over from the one before it, in both forms.
+    pub(super) fn hand_over_files(&self, service: &str) -> Vec<AbsolutePath> {
+        let files =
+            ["handover-complete", "resin-kill-me"].map(|file| format!("{}/{file}", self.locks(service)));
+        files.iter().filter_map(|file| file.parse().ok()).collect()
     }
 
     /// The directory of the device that a service sees as `/tmp/balena`.

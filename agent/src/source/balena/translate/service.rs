@@ -150,7 +150,8 @@ impl<'a> Told<'a> {
         let by_labels = [("app-uuid", names.app_uuid()), ("service-name", about.service)];
         let labels = by_labels.map(|(name, value)| (format!("io.balena.{name}"), value.to_owned())).into();
         spec.take_over = Some(TakeOver { labels });
-        spec.update = update(&self.labels, &spec, about.locks, &self.node);
+        spec.update =
+            update(&self.labels, &spec, about.locks, &names.hand_over_files(about.service), &self.node);
         spec.desired = if self.is_to_run { Desired::Running } else { Desired::Stopped };
         spec.registry_credentials = about.facts.registry_credentials.clone();
         Ok(spec)

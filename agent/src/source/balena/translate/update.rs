@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use manifest_types::{
     kinds::{
-        container::{ContainerSpec, Update},
+        container::{ContainerSpec, HandOver, PullOrder, Strategy, Update},
         engine::Texts,
         file::AbsolutePath,
     },
@@ -21,18 +21,50 @@ const MOST: Duration = Duration::from_secs(20 * 60);
 const USUAL: (Duration, u32) = (Duration::from_secs(30), 3);
 
 /// How a service with these labels is replaced.
-pub(super) fn update(own: &Texts, spec: &ContainerSpec, locks: &[AbsolutePath], node: &Node<'_>) -> Update {
-    let strategy = labels::own(own, "update.strategy").unwrap_or("download-then-kill");
-    match strategy {
-        "download-then-kill" => {}
-        "kill-then-download" | "delete-then-download" | "hand-over" => {
-            node.note(format!(
-                "asks for the strategy {strategy}, which is not supported; it is download-then-kill"
-            ));
+pub(super) fn update(
+    own: &Texts,
+    spec: &ContainerSpec,
+    locks: &[AbsolutePath],
+    hand_over: &[AbsolutePath],
+    node: &Node<'_>,
+) -> Update {
+    let update =
+        Update { healthy_within: healthy_within(spec).map(Span), locks: locks.to_vec(), ..Update::default() };
+    match labels::own(own, "update.strategy").unwrap_or("download-then-kill") {
+        "download-then-kill" => update,
+        "kill-then-download" => Update { pull: PullOrder::AfterStop, ..update },
+        "delete-then-download" => Update { pull: PullOrder::AfterRemoval, ..update },
+        "hand-over" if needs_a_place_of_its_own(spec) => {
+            node.note("asks for the strategy hand-over, and has ports or addresses that two cannot have at once; it is download-then-kill");
+            update
         }
-        _ => node.note("asks for a strategy that is not known here; it is download-then-kill"),
+        "hand-over" => {
+            let hand_over = HandOver { files: hand_over.to_vec(), within: timeout(own, node).map(Span) };
+            Update { strategy: Strategy::StartFirst, hand_over: Some(hand_over), ..update }
+        }
+        _ => {
+            node.note("asks for a strategy that is not known here; it is download-then-kill");
+            update
+        }
     }
-    Update { healthy_within: healthy_within(spec).map(Span), locks: locks.to_vec(), ..Update::default() }
+}
+
+/// Whether two of it could not be there at once.
+fn needs_a_place_of_its_own(spec: &ContainerSpec) -> bool {
+    spec.ports.iter().any(|port| port.host.is_some())
+        || spec.networks.iter().any(|network| !network.ip.is_empty())
+}
+
+/// The time that a service has to say that it has taken over; a value that is none is as if it were not there.
+fn timeout(own: &Texts, node: &Node<'_>) -> Option<Duration> {
+    let millis: u64 = match labels::own(own, "update.handover-timeout")?.trim().parse() {
+        Ok(millis) => millis,
+        Err(_) => {
+            node.note("has a timeout of its hand-over that is no number of milliseconds; it is a minute");
+            return None;
+        }
+    };
+    Some(Duration::from_millis(millis).min(MOST))
 }
 
 /// As long as its healthcheck may take until it knows, where that is longer than usual.

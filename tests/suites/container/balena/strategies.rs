@@ -1,0 +1,83 @@
+//! The four ways in which a service is replaced: what comes after what, and what is left.
+
+use e2e::{Registry, agent::LONG, parts, until};
+use reconcilers::engine::ContainerEngine;
+use serde_json::{Value, json};
+
+use super::Rig;
+use crate::IMAGE;
+
+fn service(image: &str, strategy: &str, command: &str) -> Value {
+    let labels =
+        json!({ "io.balena.update.strategy": strategy, "io.balena.update.handover-timeout": "1500" });
+    let service = json!({ "image": image, "command": ["sh", "-c", command], "labels": labels, "stop_grace_period": 0, "network_mode": "none" });
+    json!({ "services": { "main": service } })
+}
+
+const RESTS: &str = "exec sleep 10000";
+
+impl Rig {
+    /// The moves that the agent has made since it had told so much, each sort in a row once.
+    fn moves(&self, told: usize) -> Vec<String> {
+        let log = self.agent.stderr();
+        let lines = log[told..].lines().filter_map(|line| line.split("next=").nth(1));
+        let mut moves: Vec<String> =
+            lines.map(|next| next.split('(').next().unwrap().trim().to_owned()).collect();
+        moves.dedup();
+        moves
+    }
+
+    /// Has a fleet of one service replaced in some way: the moves.
+    async fn replaced(&self, release: Value) -> Vec<String> {
+        let told = self.agent.stderr().len();
+        let commit = self.cloud.release(release).await;
+        self.poll().await;
+        self.cloud.runs(&commit).await;
+        self.moves(told)
+    }
+}
+
+#[tokio::test]
+async fn each_strategy_has_its_order() {
+    let registry = Registry::open().await;
+    let mut images = Vec::new();
+    for tag in 1..=5 {
+        let name = format!("shop/strategies:{tag}");
+        registry.push_variant(&parts::docker(), IMAGE, &name).await;
+        images.push(registry.image(&name));
+    }
+    let rig = Rig::on(&parts::docker()).await;
+    let has_image = async |image: &str| rig.engine.image(image).await.unwrap().is_some();
+    let first = rig.replaced(service(&images[0], "download-then-kill", RESTS)).await;
+    assert_eq!(first, ["Pull", "Create", "Start", "Done"]);
+
+    let moves = rig.replaced(service(&images[1], "download-then-kill", RESTS)).await;
+    assert_eq!(moves, ["Pull", "Create", "Stop", "Rename", "Start", "Await", "Remove", "Done"]);
+    let moves = rig.replaced(service(&images[2], "kill-then-download", RESTS)).await;
+    assert_eq!(moves, ["Stop", "Pull", "Create", "Rename", "Start", "Await", "Remove", "Done"]);
+    let moves = rig.replaced(service(&images[3], "delete-then-download", RESTS)).await;
+    assert_eq!(moves, ["Stop", "Remove", "RemoveImage", "Pull", "Create", "Start", "Done"]);
+    assert!(!has_image(&images[2]).await && has_image(&images[3]).await);
+
+    // The new one says that it has taken over; until then both run.
+    let says = "sleep 1; touch /tmp/balena/handover-complete; exec sleep 10000";
+    let moves = rig.replaced(service(&images[4], "hand-over", says)).await;
+    assert_eq!(
+        moves,
+        ["Pull", "Create", "Start", "AwaitHandOver", "Rename", "Await", "Stop", "Remove", "Done"]
+    );
+    // One that says nothing takes over after its time.
+    let moves = rig.replaced(service(&images[4], "hand-over", "exec sleep 10001")).await;
+    assert_eq!(moves, ["Create", "Start", "AwaitHandOver", "Rename", "Await", "Stop", "Remove", "Done"]);
+    assert_eq!(rig.containers().await.len(), 1);
+
+    // An image that cannot be had: what was stopped for it runs again.
+    let commit = rig
+        .cloud
+        .release(service(&registry.image("shop/strategies:none"), "kill-then-download", RESTS))
+        .await;
+    rig.poll().await;
+    rig.cloud.told("the failure", |told| told["updates"][&commit] == "aborted").await;
+    until("the old one runs again", LONG, async || rig.agrees("main", "true").await).await;
+    rig.clear().await;
+}
