@@ -130,7 +130,10 @@ fn host(config: &Config, link: Option<Link>) -> Host {
         reach: match config.source {
             SourceKind::Nats => Arc::new(Reach { options: config.nats.clone(), link }),
             SourceKind::File => Arc::new(AlwaysThere),
-            SourceKind::Balena => Arc::new(AlwaysThere),
+            SourceKind::Balena => match config.balena.clone() {
+                Some(options) => Arc::new(source::balena::reach::Reach { options }),
+                None => Arc::new(AlwaysThere),
+            },
         },
     }
 }

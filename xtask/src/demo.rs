@@ -15,6 +15,8 @@ use crate::{
     setup, test,
 };
 
+mod balena;
+mod engine;
 mod shop;
 
 /// How to show it.
@@ -23,6 +25,18 @@ pub(crate) struct Args {
     /// End when everything has happened, with success only if it has.
     #[arg(long)]
     once: bool,
+    /// Where the manifests come from.
+    #[arg(long, value_enum, default_value = "nats")]
+    source: Source,
+}
+
+/// Where the manifests come from.
+#[derive(Clone, Copy, PartialEq, clap::ValueEnum)]
+enum Source {
+    /// A NATS server.
+    Nats,
+    /// A simulation of balena's API.
+    Balena,
 }
 
 /// The device of the demo.
@@ -34,14 +48,16 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 /// Runs the demo.
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let parts = setup::run()?;
-    let [holdfast, control_plane] = test::build(["holdfast", "control-plane-sim"])?;
     let home = workspace().join("target/demo");
     if home.exists() {
         fs::remove_dir_all(&home).with_context(|| format!("cannot empty {}", home.display()))?;
     }
     fs::create_dir_all(home.join("root")).with_context(|| format!("cannot make {}", home.display()))?;
-
+    if args.source == Source::Balena {
+        return balena::run(&home, args.once);
+    }
+    let parts = setup::run()?;
+    let [holdfast, control_plane] = test::build(["holdfast", "control-plane-sim"])?;
     say("a NATS server with JetStream");
     let (server, url) = nats(&parts.nats_server, &home)?;
     let stage = Stage { home, url, holdfast, control_plane, server };

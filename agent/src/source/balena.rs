@@ -13,6 +13,7 @@ pub mod identity;
 pub mod keep;
 pub mod options;
 pub mod provision;
+pub mod reach;
 pub mod register;
 pub mod registries;
 pub mod target;

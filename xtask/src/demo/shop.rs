@@ -7,54 +7,16 @@ use std::{
 
 use anyhow::{Context, Result, bail};
 
-use super::{Stage, say};
+use super::{Stage, engine::Engine, say};
 use crate::{
-    engines::{self, IMAGE},
-    process::{Background, Program, workspace},
-    setup,
+    engines::IMAGE,
+    process::{Background, workspace},
 };
 
 /// A manifest that wants nothing.
 const NOTHING: &str = "apiVersion: holdfast/v1\nkind: AgentManifest\nresources: []\n";
 /// The device that runs the shop.
 const SHOP: &str = "demo-shop";
-
-/// An engine, and the command line that speaks with it.
-struct Engine {
-    place: String,
-    command: Vec<String>,
-}
-
-impl Engine {
-    /// The first that answers: the one that DOCKER_HOST names, else one of those at the usual sockets.
-    fn find() -> Option<Self> {
-        let named = setup::given("DOCKER_HOST").map(|place| place.to_string_lossy().into_owned());
-        let usual = ["/run/docker.sock", "/run/podman/podman.sock"].map(|path| format!("unix://{path}"));
-        let places = named.map_or(usual.to_vec(), |named| vec![named]);
-        let commands = |place: &str| {
-            [["docker", "--host", place], ["podman", "--url", place]]
-                .map(|words| words.map(str::to_owned).to_vec())
-        };
-        let mut engines = places
-            .iter()
-            .flat_map(|place| commands(place).map(|command| Self { place: place.clone(), command }));
-        engines.find(|engine| engine.run(["version"]).succeeds())
-    }
-
-    fn run<const N: usize>(&self, arguments: [&str; N]) -> Program {
-        let (program, first) = self.command.split_first().expect("a command line begins with its program");
-        Program::new(program).args(first).args(arguments)
-    }
-
-    /// Makes the image that the example names, if it is not there.
-    fn bring_image(&self, folder: &Path) -> Result<()> {
-        if self.run(["image", "inspect", IMAGE]).succeeds() {
-            return Ok(());
-        }
-        let image = engines::image(folder)?;
-        self.run(["import"]).arg(&image).arg(IMAGE).run()
-    }
-}
 
 /// The example, with an image that needs no registry, and the folder where this device's files are.
 fn example(home: &Path) -> Result<String> {

@@ -118,6 +118,17 @@ impl Api {
         self.client.request(method, format!("{}{path}", self.endpoint)).bearer_auth(key.expose())
     }
 
+    /// Where it is.
+    pub fn endpoint(&self) -> &str {
+        &self.endpoint
+    }
+
+    /// Whether it answers anything at all; or why it does not.
+    pub async fn answers(&self) -> Result<(), String> {
+        let request = self.client.get(format!("{}/connectivity-check", self.endpoint));
+        send(request).await.map(drop).map_err(|trouble| trouble.why)
+    }
+
     /// Asks for the target state, unless it is still the one of this tag.
     pub async fn state(&self, who: &Identity, etag: Option<&str>) -> State {
         let mut request = self.request(Method::GET, &format!("/device/v3/{}/state", who.uuid), &who.key);

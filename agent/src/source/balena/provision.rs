@@ -66,6 +66,13 @@ pub fn find_kept(options: &Options) -> Result<(Arc<Session>, Option<Provisioning
     }
 }
 
+/// The API, over a connection that nobody else has.
+pub(super) fn new_connection(options: &Options) -> Result<Api, String> {
+    let config = configured(options)?;
+    let endpoint = identity::endpoint(options, &config).map_err(|error| error.to_string())?;
+    Api::new(&endpoint, config.authority().as_deref())
+}
+
 /// Registers this device, if it is not. One try: called again, it goes on where it was.
 pub async fn register(options: &Options) -> Result<Identity, String> {
     let (session, with) = find(options)?;
