@@ -90,7 +90,7 @@ pub struct ContainerSpec {
     /// Where its network is, if not in `networks`. Default: `Bridge`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_mode: Option<NetworkMode>,
-    /// The container whose network it has, by its name in the engine, instead of one of its own. When that one is made anew, so is this.
+    /// The container whose network it has, by its name in the engine, instead of one of its own. When that one is made anew, so is this. Needs Docker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub network_of: Option<EngineName>,
     /// The name servers that it asks. Default: the engine chooses.

@@ -43,8 +43,8 @@ pub struct Rig<E> {
     pub adjusts: bool,
     /// Whether it knows annotations.
     pub annotates: bool,
-    /// Whether it chooses one port out of some that are told.
-    pub chooses_ports: bool,
+    /// Whether it does what only Docker does: chooses one port out of some, and gives a container the network of another one.
+    pub is_docker: bool,
     /// How somebody else pauses a container there.
     pub pause: Pause,
 }

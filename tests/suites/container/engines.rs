@@ -21,7 +21,7 @@ fn engine(place: String, is_docker: bool) -> Rig<Docker> {
         image: IMAGE.into(),
         adjusts: is_docker,
         annotates: false,
-        chooses_ports: is_docker,
+        is_docker,
         pause: Pause(Box::new(pause)),
     }
 }

@@ -90,3 +90,33 @@ async fn a_former_network_goes_once_nobody_is_in_it_on_docker() {
 async fn a_former_network_goes_once_nobody_is_in_it_on_podman() {
     a_former_network_goes_once_nobody_is_in_it(parts::podman()).await;
 }
+
+/// Who has another one's network follows when that one is made anew, and has the new one's. Podman has no such thing.
+#[tokio::test]
+async fn who_has_anothers_network_follows_it() {
+    let rig = Rig::on(parts::docker()).await;
+    let name = |who: &str| format!("{}-{who}", rig.device.id);
+    let apply = async |mode: &str| {
+        let net = json!({ "name": name("net"), "internal": true });
+        let host = json!({
+            "name": name("host"), "image": IMAGE, "stopGracePeriod": "0s", "networks": [{ "name": name("net") }], "env": { "MODE": mode }
+        });
+        let guest = json!({ "name": name("guest"), "image": IMAGE, "stopGracePeriod": "0s", "networkOf": name("host") });
+        rig.apply_all(json!([
+            { "id": "net", "kind": "ContainerNetwork", "spec": net },
+            { "id": "host", "kind": "Container", "dependsOn": ["net"], "spec": host },
+            { "id": "guest", "kind": "Container", "restartOn": ["host"], "dependsUntil": { "host": "Started" }, "spec": guest }
+        ]))
+        .await;
+    };
+    let see = async |who: &str| rig.engine.container(&name(who)).await.unwrap().unwrap();
+    for generation in 1..4 {
+        apply(&generation.to_string()).await;
+        rig.device.ready(&rig.fleet, generation).await;
+        assert!(see("guest").await.state.activity.is_up());
+        let mode = see("guest").await.shape.get("networkMode").cloned();
+        assert_eq!(mode, Some(json!(format!("container:{}", name("host")))), "generation {generation}");
+        assert!(rig.engine.container(&format!("{}.holdfast-prior", name("host"))).await.unwrap().is_none());
+    }
+    rig.clear().await;
+}

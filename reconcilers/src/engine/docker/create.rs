@@ -27,6 +27,8 @@ pub(super) fn unsupported(
     let unknown_to_podman = [
         (spec.domainname.is_some(), "domainname"),
         (spec.runtime.is_some(), "runtime"),
+        // It does not remove a container whose network others have, so that one could not be replaced.
+        (spec.network_of.is_some(), "networkOf"),
         (
             spec.ports.iter().any(|port| port.chooses_of().is_some()),
             "a range of ports for one port of the container",
@@ -392,6 +394,8 @@ mod tests {
             ),
             (json!({ "domainname": "example" }), (1, 41), true, Some("domainname")),
             (json!({ "runtime": "runc" }), (1, 41), true, Some("runtime")),
+            (json!({ "networkOf": "db" }), (1, 41), true, Some("networkOf")),
+            (json!({ "networkOf": "db" }), (1, 41), false, None),
             (
                 json!({ "ports": [{ "container": 80, "host": "8000-8010" }] }),
                 (1, 41),

@@ -21,7 +21,7 @@ async fn rig() -> Rig<FakeEngine> {
         image: "localhost/holdfast/busybox:1".into(),
         adjusts: true,
         annotates: true,
-        chooses_ports: true,
+        is_docker: true,
         pause: Pause(Box::new(pause)),
     }
 }
