@@ -78,13 +78,16 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// The file is not what it should be.
-    #[error("{} is no configuration", path.display())]
+    #[error("{} is no configuration: line {line}, column {column}: {why}", path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// Why, with the place.
-        #[source]
-        source: Box<toml::de::Error>,
+        /// The line, from 1.
+        line: usize,
+        /// The column, from 1.
+        column: usize,
+        /// Why, without the line itself: it may hold a key.
+        why: String,
     },
     /// One flag needs another.
     #[error("{flag} needs {other}")]

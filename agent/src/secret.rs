@@ -2,14 +2,13 @@
 
 use std::{convert::Infallible, fmt, str::FromStr};
 
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 /// What stands for a secret where it would be told.
 const HIDDEN: &str = "(hidden)";
 
 /// A key, a password. It is read; printed, logged and shown is that there is one.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
 
 impl Secret {
@@ -21,6 +20,15 @@ impl Secret {
     /// The text itself.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Secret {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // The error of a text's own would quote what stands there.
+        String::deserialize(from)
+            .map(Self)
+            .map_err(|_| de::Error::custom("a secret must be a text, in quotes"))
     }
 }
 
@@ -54,5 +62,7 @@ mod tests {
         assert_eq!(secret.expose(), "hunter2");
         let told = format!("{secret:?} {}", serde_json::to_string(&secret).unwrap());
         assert!(!told.contains("hunter2"), "{told}");
+        let error = serde_json::from_str::<Secret>("12345").unwrap_err().to_string();
+        assert!(!error.contains("12345"), "{error}");
     }
 }

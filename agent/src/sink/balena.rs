@@ -48,10 +48,27 @@ const LATEST: Duration = Duration::from_secs(900);
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 struct Memory {
-    /// What was accepted last.
+    /// The device that it is about.
+    uuid: String,
+    /// What was accepted last. What was sent since, and is not known to have arrived, is not in it.
     accepted: Report,
     /// The releases that were whole last.
     running: Running,
+}
+
+impl Memory {
+    /// What is remembered of this device: nothing, if it is another's.
+    fn of(self, uuid: &str) -> Self {
+        match self.uuid == uuid {
+            true => self,
+            false => Self { uuid: uuid.to_owned(), ..Self::default() },
+        }
+    }
+
+    /// Whether it arrives may never be known: until it is, the API may have the new as well as the old.
+    fn is_sent(&mut self, changes: &Changes) {
+        self.accepted.0.retain(|name, _| !changes.report.contains_key(name));
+    }
 }
 
 /// What is to be done.
@@ -65,8 +82,6 @@ enum Next {
 /// A report that was sent, and what became of it.
 struct Sent {
     changes: Changes,
-    /// The releases that are whole, if it is accepted.
-    running: Running,
     answer: Reported,
 }
 
@@ -187,37 +202,46 @@ impl Sink {
             return Next::Wait(MEASURED);
         };
         let path = session.dir.join("report.json");
-        if self.of.as_ref() != Some(&path) {
-            self.memory = load(path.clone()).await;
+        let uuid = &session.identity.uuid;
+        if self.of.as_ref() != Some(&path) || self.memory.uuid != *uuid {
+            self.memory = load(path.clone()).await.of(uuid);
             self.of = Some(path);
         }
         let mut report = Report(self.device.clone());
-        let mut running = self.memory.running.clone();
+        let former = self.memory.clone();
         if let Some(translation) = &known.translation {
             if flag(&translation.config, "SUPERVISOR_HARDWARE_METRICS") == Some(false) {
                 device::forget_measurements(&mut report);
             }
-            let told = self.status.as_ref().and_then(|status| apps::apps(translation, status, &running));
-            if let Some((told, now_running)) = told {
+            let told =
+                self.status.as_ref().and_then(|status| apps::apps(translation, status, &former.running));
+            if let Some((told, running)) = told {
                 report.0.insert("apps".into(), told);
-                running = now_running;
+                self.memory.running = running;
             }
         }
         let now = Now::read().boot;
         let mut due = changes(&self.memory.accepted, &report);
         self.hold_back_refused(&mut due, now);
         let at = match due {
-            _ if due.report.is_empty() => return Next::Wait(MEASURED),
-            Changes { is_urgent: true, .. } => self.cadence.due(),
-            Changes { .. } => self.cadence.due().max(self.sent.map_or(now, |sent| sent + MEASUREMENTS)),
+            _ if due.report.is_empty() => None,
+            Changes { is_urgent: true, .. } => Some(self.cadence.due()),
+            Changes { .. } => Some(self.cadence.due().max(self.sent.map_or(now, |sent| sent + MEASUREMENTS))),
         };
-        if at > now {
-            return Next::Wait((at - now).min(MEASURED));
+        let is_due = at.is_some_and(|at| at <= now);
+        if is_due {
+            self.memory.is_sent(&due);
+        }
+        if self.memory != former {
+            self.save().await;
+        }
+        if !is_due {
+            return Next::Wait(at.map_or(MEASURED, |at| (at - now).min(MEASURED)));
         }
         self.cadence.begun(now);
         let request = async move {
             let answer = session.api.report(&session.identity, &due.report.clone().into()).await;
-            Sent { changes: due, running, answer }
+            Sent { changes: due, answer }
         };
         Next::Send(request.boxed())
     }
@@ -231,7 +255,7 @@ impl Sink {
         }
     }
 
-    async fn answered(&mut self, Sent { changes: sent, running, answer }: Sent) {
+    async fn answered(&mut self, Sent { changes: sent, answer }: Sent) {
         let now = Now::read().boot;
         match answer {
             Reported::Taken => {
@@ -239,7 +263,6 @@ impl Sink {
                     self.sent = Some(now);
                 }
                 self.memory.accepted.0.extend(sent.report.clone());
-                self.memory.running = running;
                 self.cadence.answered(now, 0.0);
                 // What changes meanwhile need not wait for longer than the spacing.
                 self.cadence.hurry(now);
@@ -247,17 +270,18 @@ impl Sink {
                     self.refused = None;
                 }
                 self.trouble = None;
-                if let Some(path) = self.of.clone() {
-                    save(path, self.memory.clone()).await;
-                }
+                self.save().await;
             }
             // It may be the apps that it does not know: without them it is told whether it is the key.
             Reported::Refused(refusal) if sent.report.contains_key("apps") => {
                 let wait = LATEST;
                 self.refused = sent.report.get("apps").map(|apps| (apps.clone(), now + wait));
                 self.tell(format!("the API refuses the report with its apps: {refusal}"));
-                self.cadence.answered(now, 0.0);
-                self.cadence.hurry(now);
+                // Apps that change all the time do not make it ask all the time.
+                self.cadence.failed(now, None, 1.0);
+                if self.cadence.failures == 1 {
+                    self.cadence.hurry(now);
+                }
             }
             Reported::Refused(refusal @ (Refusal::Unauthorized | Refusal::Other { .. })) => {
                 self.tell(format!("the API refuses the report: {refusal}"));
@@ -267,6 +291,12 @@ impl Sink {
                 self.tell(format!("the report is not delivered: {why}"));
                 self.cadence.failed(now, wait, 1.0);
             }
+        }
+    }
+
+    async fn save(&self) {
+        if let Some(path) = self.of.clone() {
+            save(path, self.memory.clone()).await;
         }
     }
 

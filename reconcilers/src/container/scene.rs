@@ -28,7 +28,7 @@ mod proof;
 pub(super) use cast::{Part, own_names};
 use cast::{next_name, prior_name};
 pub(super) use memory::Memory;
-use proof::{Proof, has_run_for, prove};
+use proof::{Proof, has_been_there_for, prove};
 
 /// So often it is waited for something to go, before it is sent away again.
 const PATIENCE: u32 = 20;
@@ -190,8 +190,8 @@ impl Scene {
         {
             return match prove(next, goal, memory) {
                 Proof::ToStart => set_going(next),
-                Proof::Bad(why) if !next.is_up() => Move::Fail(next.id(), why),
-                _ if memory.is_handed_over || has_run_for(next, within, goal, memory) => {
+                Proof::Bad(why) if has_ended(next) => Move::Fail(next.id(), why),
+                _ if memory.is_handed_over || has_been_there_for(next, within, goal, memory) => {
                     Move::Rename(main.id(), prior_name(goal.name))
                 }
                 _ => Move::AwaitHandOver(next.id()),
@@ -377,6 +377,11 @@ fn halt(member: &Member) -> Move {
         Activity::Paused => Move::Unpause(member.id()),
         _ => Move::Stop(member.id()),
     }
+}
+
+/// Whether one that was started is down, or was started again by its engine.
+fn has_ended(member: &Member) -> bool {
+    !member.is_up() || member.container.state.restarts > 0
 }
 
 /// What takes a candidate away that is not to be: it may be in the middle of something, and is asked to end first.

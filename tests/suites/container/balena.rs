@@ -116,6 +116,7 @@ pub(crate) struct Rig {
     pub(crate) cloud: Cloud,
     pub(crate) device: Device,
     pub(crate) engine: Docker,
+    place: String,
     pub(crate) agent: Running,
 }
 
@@ -135,7 +136,7 @@ impl Rig {
         let cloud = Cloud::open().await;
         let device = Self::device_of(&cloud, place);
         let agent = device.start();
-        Self { cloud, device, engine: Docker::new(vec![place.to_owned()]), agent }
+        Self { cloud, device, engine: Docker::new(vec![place.to_owned()]), place: place.to_owned(), agent }
     }
 
     /// Another agent for the same device, which knows nothing of the first one but who the device is.
@@ -159,6 +160,24 @@ impl Rig {
             place,
         ];
         Device::with_flags(&fresh("pump"), &flags)
+    }
+
+    /// The device as it is to be another API's.
+    pub(crate) fn at(&self, endpoint: &str) -> Device {
+        let uuid = "a".repeat(32);
+        let flags = [
+            "--source",
+            "balena",
+            "--balena-api-endpoint",
+            endpoint,
+            "--balena-uuid",
+            &uuid,
+            "--balena-api-key",
+            "none",
+            "--docker-host",
+            &self.place,
+        ];
+        Device::with_flags(self.device.id.as_str(), &flags)
     }
 
     /// The device's key.

@@ -66,6 +66,8 @@ struct Held<'a> {
     is_done: bool,
     /// Whether it failed, and waits.
     is_failed: bool,
+    /// Whether it has its image, and waits to be changed.
+    is_waiting: bool,
     /// Whether something else runs in its place still.
     is_former: bool,
 }
@@ -170,13 +172,22 @@ fn service<'a>(line: &'a Line, own: &ResourceStatus) -> Held<'a> {
                 .filter(|total| *total > 0)
                 .map(|total| (progress.done.min(total) * 100).checked_div(total).unwrap_or(0)),
         ),
-        (Phase::Pending, None) => Word::Downloaded,
+        (Phase::Pending, None) if is_of_image => container.map_or(Word::Downloaded, state),
+        // Nothing is pulled before it may be changed.
+        (Phase::Pending, None) => Word::Downloading(None),
         (Phase::Deleting, None) => Word::Stopping,
         (_, None) if is_of_image => container.map_or(Word::Starting, state),
         (Phase::Failed, None) if is_pull(own) => Word::Downloading(None),
         (_, None) => Word::Installing,
     };
-    Held { line, word, is_done, is_failed: own.phase == Phase::Failed, is_former: !is_done && !is_of_image }
+    Held {
+        line,
+        word,
+        is_done,
+        is_failed: own.phase == Phase::Failed,
+        is_waiting: own.phase == Phase::Pending && is_of_image,
+        is_former: !is_done && !is_of_image,
+    }
 }
 
 /// Whether what failed is the image.
@@ -226,7 +237,7 @@ fn update_status(services: &BTreeMap<&str, Held<'_>>) -> &'static str {
         "downloading"
     } else if services.values().all(|service| service.is_done) {
         "done"
-    } else if services.values().all(|service| service.word == Word::Downloaded) {
+    } else if services.values().all(|service| service.is_done || service.is_waiting) {
         "downloaded"
     } else {
         "applying changes"

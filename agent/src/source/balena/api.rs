@@ -5,6 +5,7 @@ use std::{fmt, time::Duration};
 use reqwest::{
     Certificate, Client, Method, RequestBuilder, Response, StatusCode,
     header::{ETAG, HeaderMap, IF_NONE_MATCH, RETRY_AFTER},
+    redirect::Policy,
 };
 use serde_json::{Value, json};
 
@@ -100,6 +101,8 @@ impl Api {
         let mut builder = Client::builder()
             .timeout(LIMIT)
             .connect_timeout(CONNECT)
+            // A key is told to whom it is for, and a page that asks for a login is no answer.
+            .redirect(Policy::none())
             // One connection is enough, and a device that sleeps most of the time needs none meanwhile.
             .pool_max_idle_per_host(1)
             .pool_idle_timeout(Duration::from_secs(30))
@@ -129,9 +132,10 @@ impl Api {
         send(request).await.map(drop).map_err(|trouble| trouble.why)
     }
 
-    /// Asks for the target state, unless it is still the one of this tag.
-    pub async fn state(&self, who: &Identity, etag: Option<&str>) -> State {
-        let mut request = self.request(Method::GET, &format!("/device/v3/{}/state", who.uuid), &who.key);
+    /// Asks for the target state, unless it is still the one of this tag. It has so long to come.
+    pub async fn state(&self, who: &Identity, etag: Option<&str>, within: Duration) -> State {
+        let path = format!("/device/v3/{}/state", who.uuid);
+        let mut request = self.request(Method::GET, &path, &who.key).timeout(within);
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }

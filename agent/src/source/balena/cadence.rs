@@ -75,6 +75,17 @@ pub fn interval(config: &Texts) -> Duration {
         .map_or(USUAL, |millis| Duration::from_millis(millis).clamp(BOUNDS.0, BOUNDS.1))
 }
 
+/// A request has so long, unless the target state says otherwise; within these bounds.
+pub const PATIENCE: Duration = Duration::from_secs(59);
+const PATIENCE_BOUNDS: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(300));
+
+/// How long a request may take, as a target state's configuration says.
+pub fn patience(config: &Texts) -> Duration {
+    variable(config, "SUPERVISOR_API_REQUEST_TIMEOUT")
+        .and_then(|value| value.trim().parse().ok())
+        .map_or(PATIENCE, |millis| Duration::from_millis(millis).clamp(PATIENCE_BOUNDS.0, PATIENCE_BOUNDS.1))
+}
+
 /// A variable of the configuration: in the new spelling, in the old one, or bare.
 pub fn variable<'a>(config: &'a Texts, name: &str) -> Option<&'a str> {
     let spelt = ["BALENA_", "RESIN_", ""].into_iter().map(|prefix| format!("{prefix}{name}"));
@@ -141,5 +152,12 @@ mod tests {
         assert_eq!(of(&[("RESIN_SUPERVISOR_POLL_INTERVAL", "1")]), 60);
         assert_eq!(of(&[("RESIN_SUPERVISOR_POLL_INTERVAL", "often")]), 900);
         assert_eq!(of(&[("SUPERVISOR_POLL_INTERVAL", "99999999999")]), 86_400);
+        let within = |value: &str| {
+            patience(&[("RESIN_SUPERVISOR_API_REQUEST_TIMEOUT".to_owned(), value.to_owned())].into())
+        };
+        assert_eq!(
+            (within("2000"), within("0"), within("x")),
+            (Duration::from_secs(2), Duration::from_secs(1), PATIENCE)
+        );
     }
 }

@@ -123,6 +123,15 @@ pub struct Fresh {
 }
 
 impl ConfigJson {
+    /// What it says of an API: nothing, if it speaks of another one.
+    #[must_use]
+    pub fn of(&self, endpoint: &str) -> Self {
+        match self.api_endpoint.as_deref().is_none_or(|own| own.trim_end_matches('/') == endpoint) {
+            true => self.clone(),
+            false => Self::default(),
+        }
+    }
+
     /// The authority to trust beside the system's, PEM.
     pub fn authority(&self) -> Option<Vec<u8>> {
         STANDARD.decode(self.root_ca.as_ref()?.trim()).ok()
@@ -195,11 +204,7 @@ pub fn identity(
     kept: Option<Kept>,
     fresh: Fresh,
 ) -> Result<Identity, IdentityError> {
-    // What a balena device says of another API is nothing here.
-    let is_of_this = |config: &ConfigJson| {
-        config.api_endpoint.as_deref().is_none_or(|own| own.trim_end_matches('/') == endpoint)
-    };
-    let config = if is_of_this(config) { config.clone() } else { ConfigJson::default() };
+    let config = config.of(endpoint);
     let device_type = options.device_type.clone().or(config.device_type.clone());
     let given = options.uuid.clone().or(config.uuid.clone()).filter(|uuid| !uuid.is_empty());
     if let Some(wrong) = given.as_ref().filter(|uuid| !is_uuid(uuid)) {

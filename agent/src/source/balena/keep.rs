@@ -18,7 +18,7 @@ pub fn directory(of: &Path, endpoint: &str) -> PathBuf {
 /// Keeps a value: it is there, whole, when this returns.
 pub fn save(path: &Path, value: &impl Serialize) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    make(folder)?;
     let mut beside = path.as_os_str().to_owned();
     beside.push(".new");
     let beside = PathBuf::from(beside);
@@ -29,13 +29,31 @@ pub fn save(path: &Path, value: &impl Serialize) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-/// Reads it again; nothing if it was never kept. What cannot be read is an error: it is not as if it were not there.
+/// Makes a folder that stays: each above it that is new is in its own folder for good.
+fn make(folder: &Path) -> io::Result<()> {
+    let new: Vec<_> = folder.ancestors().take_while(|path| !path.exists()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    for path in new {
+        File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+    }
+    Ok(())
+}
+
+/// Reads it again; nothing if it was never kept. What cannot be read is an error: it is not as if it were not there. It is told without what stands there, which may be a key.
 pub fn load<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T>> {
     match fs::read(path) {
-        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(io::Error::other),
+        Ok(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| unreadable(&error)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+fn unreadable(error: &serde_json::Error) -> io::Error {
+    let what = match error.classify() {
+        serde_json::error::Category::Data => "a value has the wrong type",
+        _ => "it is no JSON",
+    };
+    io::Error::other(format!("{what}, line {}, column {}", error.line(), error.column()))
 }
 
 /// Forgets it.
@@ -67,6 +85,9 @@ mod tests {
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         fs::write(&path, "{").unwrap();
         assert!(load::<Vec<u8>>(&path).is_err(), "it is not as if it were not there");
+        fs::write(&path, "[1, \"s3cret\"]").unwrap();
+        let error = load::<Vec<u8>>(&path).unwrap_err().to_string();
+        assert_eq!(error, "a value has the wrong type, line 1, column 12");
         assert!(forget(&path).unwrap() && !forget(&path).unwrap());
     }
 }

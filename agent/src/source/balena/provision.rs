@@ -12,7 +12,7 @@ use super::{
     identity::{self, ConfigJson, Fresh, Identity, Provisioning},
     keep,
     options::Options,
-    register::{Answered, Next, Question, next},
+    register::{Answered, Next, Question, first, next},
     translate::SUPERVISOR_VERSION,
 };
 use crate::secret::Secret;
@@ -34,16 +34,17 @@ fn identity_file(dir: &Path) -> PathBuf {
 }
 
 /// One try to be registered: all questions in a row. The error is what follows otherwise.
-pub(super) async fn try_once(session: &Session, with: &Provisioning) -> Result<Identity, Next> {
+pub(super) async fn try_once(session: &Session, with: Option<&Provisioning>) -> Result<Identity, Next> {
     let Session { api, identity, .. } = session;
     let about = About { supervisor_version: SUPERVISOR_VERSION.to_owned(), os_version: host::os_version() };
-    let mut question = Question::Register;
+    let mut question = first(with.is_some());
     loop {
-        let answer: Answered = match question {
-            Question::Register => api.register(identity, with, &about).await,
-            Question::WhoAmI => api.find(identity, &identity.key).await,
-            Question::WhoIsIt => api.find(identity, &with.key).await,
-            Question::Exchange(id) => api.exchange(identity, with, id).await,
+        let answer: Answered = match (question, with) {
+            (Question::WhoAmI, _) => api.find(identity, &identity.key).await,
+            (_, None) => Answered::NoKey,
+            (Question::Register, Some(with)) => api.register(identity, with, &about).await,
+            (Question::WhoIsIt, Some(with)) => api.find(identity, &with.key).await,
+            (Question::Exchange(id), Some(with)) => api.exchange(identity, with, id).await,
         };
         match next(question, answer, identity.is_made_here) {
             Next::Ask(another) => question = another,
@@ -79,16 +80,15 @@ pub async fn register(options: &Options) -> Result<Identity, String> {
     if session.identity.is_registered {
         return Ok(session.identity.clone());
     }
-    let with = with.ok_or("there is nothing to register with: say --balena-provisioning-key, --balena-fleet and --balena-device-type")?;
-    match try_once(&session, &with).await {
+    match try_once(&session, with.as_ref()).await {
         Ok(identity) => {
             let kept = keep_identity(&session.dir, &identity).await;
             kept.map_err(|error| format!("cannot keep the identity: {error}"))?;
             Ok(identity)
         }
         Err(Next::Retry { why, .. }) => Err(why),
-        Err(_) => {
-            let identity = session.identity.renewed(fresh());
+        Err(renewal) => {
+            let identity = other(&session.identity, &renewal);
             let kept = keep_identity(&session.dir, &identity).await;
             kept.map_err(|error| format!("cannot keep the identity: {error}"))?;
             Err("its uuid or key belongs to another device; other ones are made: try again".to_owned())
@@ -148,18 +148,27 @@ pub fn find(options: &Options) -> Result<(Arc<Session>, Option<Provisioning>), S
     let endpoint = identity::endpoint(options, &config).map_err(|error| error.to_string())?;
     let dir = keep::directory(&options.dir, &endpoint);
     let file = identity_file(&dir);
-    let kept = keep::load(&file).map_err(|error| unreadable(&file, &error))?;
-    let is_kept = kept.is_some();
+    let kept = keep::load::<identity::Kept>(&file).map_err(|error| unreadable(&file, &error))?;
+    let was_kept = kept.clone();
     let identity =
         identity::identity(&endpoint, options, &config, kept, fresh()).map_err(|error| error.to_string())?;
-    if !is_kept || identity.is_registered {
+    if was_kept != Some(identity.keep()) {
         keep::save(&file, &identity.keep())
             .map_err(|error| format!("cannot keep {}: {error}", file.display()))?;
     }
     let api = Api::new(&endpoint, config.authority().as_deref())
         .map_err(|error| format!("cannot speak with {endpoint}: {error}"))?;
-    let provisioning = identity::provisioning(options, &config);
+    let provisioning = identity::provisioning(options, &config.of(&endpoint));
     Ok((Arc::new(Session { api, identity, dir }), provisioning))
+}
+
+/// The same device with another key, or with another uuid and another key.
+pub(super) fn other(identity: &Identity, renewal: &Next) -> Identity {
+    let fresh = fresh();
+    match renewal {
+        Next::RenewKey => Identity { key: fresh.key, ..identity.clone() },
+        _ => identity.renewed(fresh),
+    }
 }
 
 pub(super) async fn keep_identity(dir: &Path, identity: &Identity) -> io::Result<()> {

@@ -31,6 +31,8 @@ pub enum Answered {
     Found(Option<u64>),
     /// The key is taken.
     Exchanged,
+    /// It was not asked: there is no key to ask with.
+    NoKey,
     /// It was refused.
     Refused(Refusal),
     /// There was no answer, or none that means anything.
@@ -73,6 +75,11 @@ pub enum Next {
     },
 }
 
+/// What is asked first. Without the key of a fleet a device may be registered all the same: the answer that said so was lost.
+pub fn first(has_key: bool) -> Question {
+    if has_key { Question::Register } else { Question::WhoAmI }
+}
+
 /// What follows from an answer. `is_made_here` says whether the uuid is one that nobody else can have meant.
 pub fn next(question: Question, answer: Answered, is_made_here: bool) -> Next {
     match (question, answer) {
@@ -81,15 +88,20 @@ pub fn next(question: Question, answer: Answered, is_made_here: bool) -> Next {
         (Question::Register, Answered::Taken(Unique::Key)) => Next::RenewKey,
         // Was it an earlier try of ours?
         (Question::Register, Answered::Taken(Unique::Uuid)) => Next::Ask(Question::WhoAmI),
+        // The key of the fleet may have been taken away since an earlier try.
+        (Question::Register, Answered::Refused(Refusal::Unauthorized)) => Next::Ask(Question::WhoAmI),
         (Question::WhoAmI, Answered::Found(Some(id))) => Next::Done(id),
         // The API does not know the key: it was not.
         (Question::WhoAmI, Answered::Found(None) | Answered::Refused(Refusal::Unauthorized)) => {
             Next::Ask(Question::WhoIsIt)
         }
-        // The record that a person means with this uuid, before its device was made anew.
-        (Question::WhoIsIt, Answered::Found(Some(id))) if !is_made_here => Next::Ask(Question::Exchange(id)),
-        (Question::WhoIsIt, Answered::Found(_)) if is_made_here => Next::Renew,
-        (Question::WhoIsIt, Answered::Found(_)) => fault("the uuid belongs to a device of another fleet"),
+        (_, Answered::NoKey) => fault(
+            "this device is not registered, and there is nothing to register it with: say --balena-provisioning-key, --balena-fleet and --balena-device-type",
+        ),
+        // Our own, or the record that a person means with this uuid, before its device was made anew.
+        (Question::WhoIsIt, Answered::Found(Some(id))) => Next::Ask(Question::Exchange(id)),
+        (Question::WhoIsIt, Answered::Found(None)) if is_made_here => Next::Renew,
+        (Question::WhoIsIt, Answered::Found(None)) => fault("the uuid belongs to a device of another fleet"),
         (Question::Exchange(id), Answered::Exchanged) => Next::Done(id),
         (question, Answered::Refused(refusal)) => {
             let what = match question {
@@ -132,6 +144,7 @@ mod tests {
                 Answered::Found(None),
                 Answered::Found(Some(7)),
                 Answered::Exchanged,
+                Answered::NoKey,
             ];
             refused.chain(rest).collect::<Vec<_>>()
         };
@@ -149,7 +162,6 @@ mod tests {
             (Question::Register, Answered::Taken(Unique::Key), false),
             (Question::Register, Answered::Taken(Unique::Key), true),
             (Question::WhoIsIt, Answered::Found(None), true),
-            (Question::WhoIsIt, Answered::Found(Some(7)), true),
         ];
         assert_eq!(renewing, expected);
     }
@@ -161,6 +173,14 @@ mod tests {
             Next::Ask(Question::WhoAmI)
         );
         assert_eq!(next(Question::WhoAmI, Answered::Found(Some(7)), true), Next::Done(7));
+        let refused = Answered::Refused(Refusal::Unauthorized);
+        assert_eq!(next(Question::Register, refused.clone(), true), Next::Ask(Question::WhoAmI));
+        assert_eq!(first(false), Question::WhoAmI);
+        // A refusal on the way does not make another device of one that is registered.
+        assert_eq!(next(Question::WhoAmI, refused, true), Next::Ask(Question::WhoIsIt));
+        let found = Answered::Found(Some(7));
+        assert_eq!(next(Question::WhoIsIt, found, true), Next::Ask(Question::Exchange(7)));
+        assert!(matches!(next(Question::WhoIsIt, Answered::NoKey, true), Next::Retry { is_fault: true, .. }));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The credentials with which an engine pulls: those of the device, for registries of the same owner as the API. Pure.
 
-use std::{collections::BTreeSet, net::IpAddr};
+use std::collections::BTreeSet;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use manifest_types::kinds::engine::ImageRef;
@@ -19,17 +19,18 @@ pub fn credentials(who: &Identity, translation: &Translation) -> Value {
     json!({ "auths": auths })
 }
 
-/// Whether a registry and an API have the same root domain, or are one host.
+/// Whether a registry is the API's host, or is below the domain that the API is the `api.` of. What is shared by more than one owner, such as `co.uk`, is no such domain.
 fn is_of_one_owner(registry: &str, endpoint: &str) -> bool {
     let api = endpoint.split("://").nth(1).unwrap_or(endpoint);
     let (registry, api) = (host(registry), host(api));
     if registry == api {
         return true;
     }
-    let is_address = |host: &str| host.parse::<IpAddr>().is_ok();
-    let root =
-        |host: &str| -> Vec<String> { host.rsplit('.').take(2).map(str::to_ascii_lowercase).collect() };
-    !is_address(registry) && !is_address(api) && root(registry).len() == 2 && root(registry) == root(api)
+    let (registry, api) = (registry.to_ascii_lowercase(), api.to_ascii_lowercase());
+    let domain = api.strip_prefix("api.").filter(|domain| domain.contains('.'));
+    domain.is_some_and(|domain| {
+        registry.strip_suffix(domain).is_some_and(|host| host.is_empty() || host.ends_with('.'))
+    })
 }
 
 /// A host without its port and without what follows.
@@ -57,6 +58,11 @@ mod tests {
             ("[::1]:5000", "http://[::1]:8080", true),
             ("localhost:5000", "http://localhost:1", true),
             ("registry", "http://api", false),
+            ("registry2.fleet.co.uk", "https://api.fleet.co.uk", true),
+            ("registry.other.co.uk", "https://api.fleet.co.uk", false),
+            ("evilfleet.co.uk", "https://api.fleet.co.uk", false),
+            ("registry.com", "https://api.com", false),
+            ("registry.example.org", "https://balena.example.org", false),
         ] {
             assert_eq!(is_of_one_owner(registry, api), is_told, "{registry} {api}");
         }

@@ -11,13 +11,12 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     api::{State, Trouble},
-    cadence::{Cadence, USUAL, interval},
+    cadence::{Cadence, PATIENCE, USUAL, interval, patience},
     host,
-    identity::{Identity, Provisioning},
+    identity::Provisioning,
     keep,
     options::Options,
-    provision::{self, Session, blocking, find, fresh, keep_identity, try_once},
-    register::Next,
+    provision::{self, Session, blocking, find},
     registries,
     told::Told,
     translate::{self, Translation, translate},
@@ -40,6 +39,8 @@ pub struct Known {
     /// What is wanted.
     pub translation: Option<Arc<Translation>>,
 }
+
+mod registered;
 
 /// The target state as it was received last, and what was accepted of it and of those before.
 #[derive(Default, Serialize, Deserialize)]
@@ -64,9 +65,9 @@ struct Task {
     revision: u64,
     /// What was brought last.
     brought: Option<Vec<u8>>,
-    /// Whether locks are to be ignored with the next answer.
-    forced: bool,
-    /// Whether they are now.
+    /// What was asked of locks, and has not been answered yet: whether they are to be ignored.
+    asked_to_ignore: Option<bool>,
+    /// Whether they are now: until another target state comes, or it is asked to mind them.
     ignores_locks: bool,
     /// Whether the API could be reached, and why not, as it was told last.
     away: Option<Option<String>>,
@@ -87,7 +88,7 @@ pub async fn run(
         told: Told::default(),
         revision: 0,
         brought: None,
-        forced: false,
+        asked_to_ignore: None,
         ignores_locks: false,
         away: None,
     };
@@ -118,15 +119,19 @@ impl Task {
             self.until_due(&mut cadence).await?;
             let now = Now::read();
             cadence.begun(now.boot);
-            let is_forced = std::mem::take(&mut self.forced);
-            let changes_locks = std::mem::replace(&mut self.ignores_locks, is_forced) != is_forced;
             let etag = cached.etag.as_deref().filter(|_| cached.document.is_some());
-            let asked = session.api.state(&session.identity, etag);
+            let config = self.known.borrow().translation.as_ref().map(|known| known.config.clone());
+            let within = config.as_ref().map_or(PATIENCE, patience);
+            let asked = session.api.state(&session.identity, etag, within);
             let (answer, again) = self.meanwhile(asked).await?;
             let is_new = matches!(answer, State::New { .. });
+            let (now, left) = locks(self.ignores_locks, self.asked_to_ignore, &answer);
+            let changes_locks = std::mem::replace(&mut self.ignores_locks, now) != now;
+            self.asked_to_ignore = left;
+            let is_unusable = matches!(answer, State::Unchanged) && self.brought.is_none();
             self.answered(&session, answer, &mut cached, &mut cadence).await?;
-            // Whether locks count is not for the API to say.
-            if changes_locks && !is_new {
+            // Whether locks count is not for the API to say; and what is unchanged may have been followed by what could not be used.
+            if (changes_locks && !is_new) || is_unusable {
                 self.bring_cached(&session, &mut cached).await?;
             }
             if again {
@@ -149,10 +154,7 @@ impl Task {
         match answer {
             State::New { document, etag } => {
                 cached.uuid.clone_from(&session.identity.uuid);
-                if self.bring(session, &document, cached).await? {
-                    cached.etag = etag;
-                    cached.document = Some(document);
-                    self.save(session, cached).await;
+                if self.bring(session, &document, Some(etag), cached).await? {
                     let known = self.known.borrow().translation.clone();
                     cadence.interval = known.as_ref().map_or(USUAL, |known| interval(&known.config));
                 }
@@ -194,86 +196,21 @@ impl Task {
         self.known.send_modify(|known| known.session = Some(session));
     }
 
-    /// Becomes registered, if this device is not.
-    async fn registered(
-        &mut self,
-        session: Arc<Session>,
-        provisioning: Option<Provisioning>,
-    ) -> Result<Arc<Session>, Ended> {
-        let mut session = session;
-        let mut cadence = Cadence::new(FAULTY, Duration::from_secs(1));
-        while !session.identity.is_registered {
-            let Some(with) = &provisioning else {
-                self.away("this device is not registered, and has no key to register itself with".into())
-                    .await?;
-                self.pause(FAULTY).await?;
-                continue;
-            };
-            cadence.begun(Now::read().boot);
-            let (tried, _) = self.meanwhile(try_once(&session, with)).await?;
-            let wait = match tried {
-                Ok(identity) => {
-                    tracing::info!(uuid = identity.uuid, device = identity.device_id, "registered");
-                    match keep_identity(&session.dir, &identity).await {
-                        Ok(()) => {
-                            session = Arc::new(Session {
-                                identity,
-                                api: session.api.clone(),
-                                dir: session.dir.clone(),
-                            })
-                        }
-                        Err(error) => self.away(format!("cannot keep the identity: {error}")).await?,
-                    }
-                    continue;
-                }
-                Err(Next::Retry { why, wait, is_fault }) => {
-                    self.away(why).await?;
-                    if is_fault { Some(FAULTY) } else { wait }
-                }
-                Err(renewal) => {
-                    let fresh = fresh();
-                    let identity = match renewal {
-                        Next::RenewKey => Identity { key: fresh.key, ..session.identity.clone() },
-                        _ => session.identity.renewed(fresh),
-                    };
-                    tracing::warn!(
-                        former = session.identity.uuid,
-                        uuid = identity.uuid,
-                        "the uuid or the key belongs to another device; this one takes other ones"
-                    );
-                    match keep_identity(&session.dir, &identity).await {
-                        Ok(()) => {
-                            session = Arc::new(Session {
-                                identity,
-                                api: session.api.clone(),
-                                dir: session.dir.clone(),
-                            })
-                        }
-                        Err(error) => self.away(format!("cannot keep the identity: {error}")).await?,
-                    }
-                    None
-                }
-            };
-            cadence.failed(Now::read().boot, wait, chance());
-            self.until_due(&mut cadence).await?;
-        }
-        Ok(session)
-    }
-
     /// Brings what was accepted last once more: what it is made to may be another now.
     async fn bring_cached(&mut self, session: &Session, cached: &mut Cached) -> Result<(), Ended> {
         if let Some(document) = cached.document.take() {
-            self.bring(session, &document, cached).await?;
+            self.bring(session, &document, None, cached).await?;
             cached.document = Some(document);
         }
         Ok(())
     }
 
-    /// Translates a target state and brings the manifest. Whether it could be translated.
+    /// Translates a target state, keeps it if it is new, with its tag, and brings the manifest. Whether it could be translated.
     async fn bring(
         &mut self,
         session: &Session,
         document: &Value,
+        is_new: Option<Option<String>>,
         cached: &mut Cached,
     ) -> Result<bool, Ended> {
         let (who, places) = (session.identity.clone(), self.options.engine_places.clone());
@@ -301,6 +238,11 @@ impl Task {
             }
         };
         cached.accepted = translation.kept.clone();
+        if let Some(etag) = is_new {
+            cached.etag = etag;
+            cached.document = Some(document.clone());
+            self.save(session, cached).await;
+        }
         let credentials = registries::credentials(&session.identity, &translation);
         let registries = provision::registries(&self.options, &session.dir);
         let kept = blocking(move || match keep::load::<Value>(&registries) {
@@ -379,7 +321,7 @@ impl Task {
                 Ok(false)
             }
             Some(Order::Poll { force, reply }) => {
-                self.forced |= force;
+                self.asked_to_ignore = Some(force || self.asked_to_ignore == Some(true));
                 // Who asked and went away is not told.
                 let _ = reply.send(());
                 Ok(true)
@@ -427,8 +369,43 @@ impl Task {
     }
 }
 
+/// Whether locks are ignored from an answer on, and what of what was asked stays to be done.
+fn locks(ignored: bool, asked: Option<bool>, answer: &State) -> (bool, Option<bool>) {
+    match (asked, answer) {
+        (Some(ignore), State::New { .. } | State::Unchanged) => (ignore, None),
+        // What is known is held without locks at once, and so is what is asked for still.
+        (Some(ignore), State::Refused(_) | State::Unknown(_)) => (ignore, asked),
+        (None, State::New { .. }) => (false, None),
+        (None, _) => (ignored, None),
+    }
+}
+
 /// A number from 0 to 1 that nobody can foresee.
 fn chance() -> f64 {
     let random = ulid::Ulid::generate().random();
     (random >> 16) as f64 / (1_u64 << 63) as f64 / 2.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_asks_to_ignore_locks_is_obeyed_until_something_else_is_wanted() {
+        let new = State::New { document: Value::Null, etag: None };
+        let lost = State::Unknown(Trouble { why: "no route".into(), wait: None });
+        let mut ignored = false;
+        let mut asked = Some(true);
+        let mut seen = Vec::new();
+        for answer in [&lost, &lost, &new, &State::Unchanged, &lost, &State::Unchanged, &new] {
+            (ignored, asked) = locks(ignored, asked, answer);
+            seen.push((ignored, asked));
+        }
+        let still = (true, Some(true));
+        assert_eq!(
+            seen,
+            [still, still, (true, None), (true, None), (true, None), (true, None), (false, None)]
+        );
+        assert_eq!(locks(true, Some(false), &State::Unchanged), (false, None), "it is asked to mind them");
+    }
 }

@@ -3,11 +3,11 @@
 //! A release that cannot be understood whole is rejected; what its app has run before stays, word by word ([`Kept`]). An app whose uuid is gone is gone with its
 //! volumes; a volume that a release drops stays as long as its app.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt};
 
 use manifest_types::{
     kinds::engine::Texts,
-    manifest::{API_VERSION, AgentManifest, MANIFEST_KIND},
+    manifest::{API_VERSION, AgentManifest, MANIFEST_KIND, MANIFEST_LIMIT},
     name::ResourceId,
     problem::{JsonPath, Problem},
 };
@@ -36,7 +36,7 @@ pub use contract::SUPERVISOR_VERSION;
 pub use features::shared_paths;
 
 /// What was made of a target state.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Translation {
     /// The device's name.
@@ -94,12 +94,12 @@ pub struct Line {
 }
 
 /// What was accepted last, by app.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Kept(BTreeMap<String, KeptApp>);
 
 /// What was accepted last of one app.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 struct KeptApp {
     /// The release.
@@ -110,6 +110,23 @@ struct KeptApp {
     resources: Vec<Value>,
     /// The volumes that its releases have had so far.
     volumes: BTreeMap<String, Value>,
+}
+
+/// Resources have keys in them: what is told of them is which ones there are.
+impl fmt::Debug for Translation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let ids: Vec<_> = self.resources.iter().map(|resource| &resource["id"]).collect();
+        f.debug_struct("Translation")
+            .field("apps", &self.apps)
+            .field("resources", &ids)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Kept {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
 }
 
 impl KeptApp {
@@ -211,7 +228,13 @@ impl Translation {
             }
             _ => Problem::new(JsonPath::root(), problem.message.clone()),
         };
-        match AgentManifest::read(&manifest(&all)) {
+        let manifest = manifest(&all);
+        let bytes = manifest.to_string().len();
+        if bytes > MANIFEST_LIMIT {
+            let message = format!("with it the manifest has {bytes} bytes; it may have {MANIFEST_LIMIT}");
+            return vec![Problem::new(JsonPath::root(), message)];
+        }
+        match AgentManifest::read(&manifest) {
             Ok(read) => read.problems().map(place).collect(),
             Err(refusal) => refusal.problems.iter().map(place).collect(),
         }

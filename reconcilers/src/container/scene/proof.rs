@@ -25,13 +25,19 @@ fn has_ended_by_itself(state: &State) -> bool {
     has_ended && state.started_at.is_some() && !is_killed
 }
 
-/// Whether it has run for so long, without an end.
-pub(super) fn has_run_for(
+/// Whether it was seen running for the first time so long ago, whatever has become of it since.
+pub(super) fn has_been_there_for(
     member: &Member,
     time: std::time::Duration,
     goal: &Goal<'_>,
     memory: &Memory,
 ) -> bool {
+    let runs = memory.runs.iter().filter(|((id, _), _)| *id == member.container.id);
+    runs.map(|(_, since)| *since).min().is_some_and(|since| goal.elapsed.saturating_sub(since) >= time)
+}
+
+/// Whether it has run for so long, without an end.
+fn has_run_for(member: &Member, time: std::time::Duration, goal: &Goal<'_>, memory: &Memory) -> bool {
     let since = memory.runs.get(&(member.id(), member.container.state.started_at));
     since.is_some_and(|since| goal.elapsed.saturating_sub(*since) >= time)
 }

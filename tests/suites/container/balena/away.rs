@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use e2e::{agent::LONG, parts, until};
+use reconcilers::engine::ContainerEngine;
 use serde_json::{Value, json};
 
 use super::Rig;
@@ -23,7 +24,8 @@ async fn away(rig: &Rig) -> Option<String> {
 
 #[tokio::test]
 async fn whatever_the_api_answers_what_runs_goes_on() {
-    let rig = Rig::on(&parts::docker()).await;
+    let mut rig = Rig::on(&parts::docker()).await;
+    rig.cloud.change_fleet(json!({ "config": { "RESIN_SUPERVISOR_API_REQUEST_TIMEOUT": "1500" } })).await;
     let first = rig.cloud.release(sleeper("first")).await;
     rig.poll().await;
     rig.cloud.runs(&first).await;
@@ -38,8 +40,13 @@ async fn whatever_the_api_answers_what_runs_goes_on() {
         (json!("cutAfter"), "error sending request"),
         (json!("truncate"), "error"),
         (json!("garbage"), "no JSON"),
+        (json!("slow"), "timed out"),
     ] {
-        rig.cloud.faults(json!([{ "on": "state", "what": what }])).await;
+        let fault = match what == "slow" {
+            true => json!({ "on": "state", "delay": 5000 }),
+            false => json!({ "on": "state", "what": what }),
+        };
+        rig.cloud.faults(json!([fault])).await;
         rig.cloud.change_device(json!({ "variables": { "NOISE": what.to_string() } })).await;
         rig.poll().await;
         until(format!("{what} is told"), LONG, async || {
@@ -49,6 +56,10 @@ async fn whatever_the_api_answers_what_runs_goes_on() {
         let still = rig.container("main").await.unwrap();
         assert_eq!((still.id.as_str(), still.state.started_at), (runs.id.as_str(), started), "{what}");
     }
+    // A clock that is off is none of its business, and a report that is refused or lost is sent again.
+    rig.cloud.faults(json!([{ "on": "state", "what": { "clock": -86400 } }, { "on": "report", "times": 2, "what": { "wait": [503, 1] } }])).await;
+    rig.poll().await;
+    until("it is here again", LONG, async || away(&rig).await.is_none()).await;
     // Right within one poll of its return.
     rig.cloud.faults(json!([])).await;
     let second = rig.cloud.release(sleeper("second")).await;
@@ -56,6 +67,18 @@ async fn whatever_the_api_answers_what_runs_goes_on() {
     rig.cloud.runs(&second).await;
     assert!(rig.agrees("main", "test $MODE = second").await);
     assert_eq!(away(&rig).await, None);
+
+    // A name that nobody knows, from the start: what runs goes on, and it is told.
+    assert!(rig.agent.stop(Duration::from_secs(10)).await.success());
+    let runs = rig.containers().await;
+    let elsewhere = rig.at("http://balena.invalid");
+    rig.agent = elsewhere.command_in(&rig.device.state_dir(), &rig.device.socket()).start();
+    until("it is told", LONG, async || away(&rig).await.is_some_and(|why| why.contains("dns"))).await;
+    until("all is held", LONG, async || rig.is_ready().await).await;
+    assert_eq!(rig.containers().await, runs);
+    assert!(rig.agent.stop(Duration::from_secs(10)).await.success());
+    rig.agent = rig.device.start();
+    until("it is here again", LONG, async || away(&rig).await.is_none()).await;
     rig.clear().await;
 }
 
@@ -84,7 +107,7 @@ async fn killed_at_any_moment_of_its_registration_it_is_one_device() {
     let mut rig = Rig::starting(&parts::docker()).await;
     let release = rig.cloud.release(sleeper("first")).await;
     rig.cloud.faults(json!([{ "on": "register", "delay": 15 }, { "on": "state", "delay": 10 }])).await;
-    for round in 0..30_u64 {
+    for round in 0..50_u64 {
         // Anywhere from before the first question to after the first target state.
         tokio::time::sleep(Duration::from_millis(round * 17 % 160)).await;
         rig.agent.kill();
@@ -97,5 +120,28 @@ async fn killed_at_any_moment_of_its_registration_it_is_one_device() {
     rig.cloud.runs(&release).await;
     assert_eq!(rig.cloud.devices().await.len(), 1);
     assert_eq!(rig.containers().await.len(), 1);
+    rig.clear().await;
+}
+
+/// Killed again and again while it follows releases: it has one set of containers, and the right one.
+#[tokio::test]
+async fn killed_at_any_moment_of_an_update_it_has_one_set_of_containers() {
+    let mut rig = Rig::on(&parts::docker()).await;
+    let mut release = String::new();
+    for round in 0..50_u64 {
+        release = rig.cloud.release(sleeper(&format!("round {round}"))).await;
+        // Whoever is being started may not answer yet.
+        let mut poll = rig.device.ask(["balena", "poll"]).start();
+        poll.wait(LONG).await;
+        tokio::time::sleep(Duration::from_millis(round * 53 % 900)).await;
+        rig.agent.kill();
+        rig.agent = rig.device.start();
+    }
+    rig.cloud.runs(&release).await;
+    assert!(rig.agrees("main", "test \"$MODE\" = 'round 49'").await);
+    assert_eq!(rig.cloud.devices().await.len(), 1);
+    let all = rig.engine.containers().await.unwrap();
+    let own = all.iter().filter(|own| own.labels.get("io.balena.app-uuid") == Some(&rig.cloud.uuid));
+    assert_eq!(own.count(), 1, "nothing is left of the former ones");
     rig.clear().await;
 }

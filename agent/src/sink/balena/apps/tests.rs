@@ -75,7 +75,7 @@ fn a_release_runs_when_all_of_it_does_and_until_then_both_are_told() {
         ],
     );
     let (told, running) = apps(&first, &begun, &Running::default()).unwrap();
-    assert_eq!(words(&told, "aa"), ["db Downloaded null", "web Downloading 45"]);
+    assert_eq!(words(&told, "aa"), ["db Downloading 0", "web Downloading 45"]);
     assert_eq!(
         (&app(&told)["release_uuid"], app(&told)["releases"]["aa"]["update_status"].as_str()),
         (&Value::Null, Some("downloading"))
@@ -93,6 +93,18 @@ fn a_release_runs_when_all_of_it_does_and_until_then_both_are_told() {
         (Some("aa"), Some("done"))
     );
     assert_eq!(words(&told, "aa"), ["db Running null", "web Running null"]);
+
+    // One that is locked and has its image runs on; only what is not there is to come.
+    let locked = status(
+        &first,
+        &[
+            ("web", "Pending", "docker.io/library/web:1", json!({})),
+            ("db", "Ready", "docker.io/library/db:1", json!({})),
+        ],
+    );
+    let (told, _) = apps(&first, &locked, &running).unwrap();
+    assert_eq!(words(&told, "aa"), ["db Running null", "web Running null"]);
+    assert_eq!(app(&told)["releases"]["aa"]["update_status"], "downloaded");
 
     // The next one has another web, the same db, and a third service.
     let second = target("bb", &[("web", "web:2"), ("db", "db:1"), ("more", "more:1")], &first.kept);

@@ -227,7 +227,10 @@ impl Content<'_> {
             labels: with_marks(&told.labels, &own),
             take_over: Some(TakeOver::default()),
         };
-        let resource = json!({ "id": self.names.network_id(name), "kind": "ContainerNetwork", "spec": spec });
+        // Making it anew cuts off the app's containers: their locks forbid it.
+        let resource = json!({
+            "id": self.names.network_id(name), "kind": "ContainerNetwork", "group": self.names.group(), "spec": spec
+        });
         let origin = self.node.path().key("networks").key(name);
         Part { kind: "ContainerNetwork", resource, origin, volume: None }
     }
