@@ -320,3 +320,20 @@ async fn save(path: PathBuf, memory: Memory) {
         tracing::debug!(%error, "what was reported cannot be kept; after a restart it is reported again");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_arrived_is_told_again_and_another_device_tells_all() {
+        let report = |word: &str| Report(Map::from_iter([("apps".to_owned(), json!({ "a": word }))]));
+        let mut memory = Memory { uuid: "a".into(), accepted: report("running"), ..Memory::default() };
+        memory.is_sent(&changes(&memory.accepted, &report("exited")));
+        // No answer has come, and it is as it was before: the API may have the other.
+        assert_eq!(changes(&memory.accepted, &report("running")).report, report("running").0);
+        let memory = Memory { accepted: report("running"), ..memory };
+        assert_eq!(memory.clone().of("a"), memory);
+        assert_eq!(memory.of("b"), Memory { uuid: "b".into(), ..Memory::default() });
+    }
+}

@@ -77,6 +77,13 @@ impl Cloud {
         self.change_device(json!({ "fleet": fleet["id"] })).await;
     }
 
+    /// Deletes the device.
+    pub(crate) async fn delete_device(&self) {
+        let device = self.device().await.expect("it is registered");
+        let path = format!("/admin/devices/{}", device["uuid"].as_str().unwrap());
+        self.tell(Method::DELETE, &path, Value::Null).await;
+    }
+
     pub(crate) async fn faults(&self, faults: Value) {
         self.tell(Method::PUT, "/admin/faults", faults).await;
     }
@@ -218,6 +225,19 @@ impl Rig {
     pub(crate) async fn poll(&self) {
         let mut poll = self.device.ask(["balena", "poll"]).start();
         assert!(poll.wait(LONG).await.success(), "{}", poll.stderr());
+    }
+
+    /// Has the device ask now, and waits for the answer, which it gives.
+    pub(crate) async fn polled(&self) -> String {
+        let last = async || {
+            let mut status = self.device.ask(["-o", "json", "balena", "status"]).start();
+            status.wait(LONG).await;
+            serde_json::from_str::<Value>(&status.stdout()).unwrap()["lastPoll"].clone()
+        };
+        let before = last().await;
+        self.poll().await;
+        until("it has asked", LONG, async || last().await != before).await;
+        last().await["answer"].as_str().unwrap().to_owned()
     }
 
     /// Whether the agent says that all is as wanted.

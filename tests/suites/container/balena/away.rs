@@ -88,17 +88,31 @@ async fn a_device_that_is_deleted_or_frozen_goes_on() {
     let first = rig.cloud.release(sleeper("first")).await;
     rig.poll().await;
     rig.cloud.runs(&first).await;
+    until("it is well", LONG, async || rig.is_ready().await).await;
     let runs = rig.containers().await;
     rig.cloud.change_device(json!({ "frozen": true })).await;
     rig.cloud.release(sleeper("second")).await;
-    rig.poll().await;
-    // The question is answered, and nothing follows from it: what is asked next is asked after that.
-    rig.cloud.told("nothing", |told| told["running"] == first.as_str()).await;
-    assert_eq!(rig.containers().await, runs);
+    // The second is asked for once all that follows from the first is done.
+    assert_eq!((rig.polled().await, rig.polled().await), ("unchanged".into(), "unchanged".into()));
+    assert_eq!((rig.containers().await, rig.is_ready().await), (runs, true));
     rig.cloud.change_device(json!({ "frozen": false })).await;
     rig.poll().await;
     until("it follows again", LONG, async || rig.agrees("main", "test $MODE = second").await).await;
-    rig.clear().await;
+    until("it is well", LONG, async || rig.is_ready().await).await;
+    let runs = rig.containers().await;
+    rig.cloud.delete_device().await;
+    assert_eq!((rig.polled().await, rig.polled().await), ("unchanged".into(), "unchanged".into()));
+    assert_eq!((rig.containers().await, rig.is_ready().await), (runs.clone(), true));
+    // Nor does it forget what it was to run when it is started again.
+    let mut rig = rig;
+    rig.agent.kill();
+    rig.agent = rig.device.start();
+    until("all is held", LONG, async || rig.is_ready().await).await;
+    assert_eq!((rig.polled().await, rig.containers().await), ("unchanged".into(), runs));
+    assert!(rig.agent.stop(Duration::from_secs(10)).await.success());
+    for container in rig.containers().await.into_values() {
+        rig.engine.remove(&container).await.unwrap();
+    }
 }
 
 /// Killed again and again while it becomes somebody: it becomes one, and no more.
