@@ -16,7 +16,7 @@ use manifest_types::{
     digest::Digest,
     keys,
     kinds::{AsSpec, Spec, container::ContainerSpec},
-    name::ResourceId,
+    name::{AgentId, ResourceId},
     status::AgentStatus,
 };
 use reconcilers::{
@@ -40,7 +40,7 @@ use crate::{
 };
 
 /// The image that the tests' engines have.
-const IMAGE: &str = "localhost/holdfast/busybox:1";
+pub(crate) const IMAGE: &str = "localhost/holdfast/busybox:1";
 /// What each may use: 256 MiB.
 const MEMORY: u64 = 256 << 20;
 /// So many containers at once, and how often.
@@ -54,7 +54,7 @@ const KILL: Duration = Duration::from_secs(20);
 const REST: Duration = Duration::from_millis(500);
 
 /// A name that nothing else in the engine has.
-fn fresh(name: &str) -> String {
+pub(crate) fn fresh(name: &str) -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
@@ -116,6 +116,23 @@ impl Bench {
         tokio::time::sleep(REST).await;
     }
 
+    async fn last_start(&self, name: &str, count: usize) -> Timestamp {
+        Plain::new(&self.engine, &self.device.id).last_start(name, count).await
+    }
+}
+
+/// The engine alone.
+pub(crate) struct Plain<'a> {
+    engine: &'a Docker,
+    agent: &'a AgentId,
+}
+
+impl<'a> Plain<'a> {
+    /// As an agent would use it.
+    pub(crate) fn new(engine: &'a Docker, agent: &'a AgentId) -> Self {
+        Self { engine, agent }
+    }
+
     /// When the last of so many containers was started, by the engine's own record.
     async fn last_start(&self, name: &str, count: usize) -> Timestamp {
         let mut last = Timestamp::MIN;
@@ -129,7 +146,7 @@ impl Bench {
     }
 
     /// The same create and start calls, all at once, and nothing else.
-    async fn floor(&self, count: usize) -> f64 {
+    pub(crate) async fn floor(&self, count: usize) -> f64 {
         let name = fresh("bare");
         let begun = Timestamp::now();
         let made = (0..count).map(async |number| {
@@ -139,7 +156,7 @@ impl Bench {
                 panic!("it is a good spec")
             };
             let id: ResourceId = own.parse().expect("it is a name");
-            let marks = marks::marks(&self.device.id, &id, Digest::of(own.as_bytes()), &Shape::wanted(&spec));
+            let marks = marks::marks(self.agent, &id, Digest::of(own.as_bytes()), &Shape::wanted(&spec));
             let new = NewContainer { name: &own, spec: &spec, marks: &marks };
             let id = self.engine.create(&new).await.expect("the engine does as it is asked");
             self.engine.start(&id).await.expect("the engine does as it is asked");
@@ -155,7 +172,7 @@ impl Bench {
     }
 }
 
-fn between(from: Timestamp, to: Timestamp) -> f64 {
+pub(crate) fn between(from: Timestamp, to: Timestamp) -> f64 {
     to.duration_since(from).as_secs_f64() * 1000.0
 }
 
@@ -172,7 +189,7 @@ pub(crate) async fn converge() -> Vec<Row> {
             running.push(between(begun, bench.last_start(&name, count).await));
             ready.push(between(begun, told));
             bench.clear().await;
-            floor.push(bench.floor(count).await);
+            floor.push(Plain::new(&bench.engine, &bench.device.id).floor(count).await);
         }
         rows.push(Row::against(
             &format!("converge-containers: {count}, running"),

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: ratios against a floor measured in the same run.
 
 mod agent;
+mod balena;
 mod containers;
 mod device;
 mod floor;
@@ -14,7 +15,7 @@ use clap::Parser;
 use row::Row;
 
 /// The benchmarks, in the order of the table.
-const NAMES: [&str; 15] = [
+const NAMES: [&str; 17] = [
     "converge-file",
     "drift-file",
     "plan",
@@ -26,6 +27,8 @@ const NAMES: [&str; 15] = [
     "drift-container",
     "resync-containers",
     "idle-containers",
+    "converge-balena",
+    "balena-idle",
     "drift-unit",
     "resync-units",
     "converge-unit",
@@ -41,7 +44,7 @@ struct Arguments {
     /// Where the same is written as JSON.
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// For how many seconds `idle` and `idle-containers` look.
+    /// For how many seconds `idle`, `idle-containers` and `balena-idle` look.
     #[arg(long, default_value_t = 60)]
     idle_seconds: u64,
 }
@@ -83,6 +86,8 @@ async fn measure(name: &str, idle_seconds: u64) -> Vec<Row> {
         "drift-container" => containers::drift().await,
         "resync-containers" => containers::resync().await,
         "idle-containers" => containers::idle(idle_seconds).await,
+        "converge-balena" => balena::converge().await,
+        "balena-idle" => balena::idle(idle_seconds).await,
         "write-amplification" => agent::write_amplification().await,
         of_a_device => device::measure(of_a_device).await,
     }

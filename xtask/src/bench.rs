@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Where the same is written as JSON
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// For how many seconds `idle` and `idle-containers` look
+    /// For how many seconds `idle`, `idle-containers` and `balena-idle` look
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     idle_seconds: u64,
 }
@@ -40,7 +40,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let needs =
         |words: &[&str]| args.name.as_ref().is_none_or(|name| words.iter().any(|word| name.contains(word)));
     let needs_device = needs(&["unit", "network"]);
-    if !needs(&["container"]) && !needs_device {
+    if !needs(&["container", "balena"]) && !needs_device {
         return bench.run();
     }
     setup::engines()?;

@@ -44,7 +44,7 @@ pub enum BalenaRequest {
     /// Ask for the target state now, without waiting for the next time
     #[command(after_help = "Examples:\n  holdfast balena poll\n  holdfast balena poll --force")]
     Poll {
-        /// Ignore the locks of services until it is asked again
+        /// Ignore the locks of services: until something else is wanted, or it is asked again without this
         #[arg(long)]
         force: bool,
     },

@@ -77,7 +77,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
             match next {
                 Move::Done => {
                     self.settled(put, &scene).await;
-                    return Ok(self.told(put, name, scene, before));
+                    let mut told = self.told(put, name, scene, before);
+                    if let Some(sight) = &mut told {
+                        // The place of a lock may have come with the container: from now on it is followed.
+                        sight.locked_by = self.locks.holder(put.id, &put.spec.update.locks).await;
+                    }
+                    return Ok(told);
                 }
                 Move::Conflict(name) => return Err(ContainerError::Conflict { name }.into()),
                 Move::NotKept(fields) => {

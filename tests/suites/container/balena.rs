@@ -269,8 +269,23 @@ impl Rig {
         self.engine.run_in(&container.id, &command).await.is_ok_and(|code| code == 0)
     }
 
+    /// Nothing that the agent tells anybody has a key in it, whatever has happened.
+    async fn tells_no_key(&self) {
+        let mut told = vec![("its log", self.agent.stderr())];
+        for words in [["-o", "json", "status"].as_slice(), &["-o", "json", "balena", "status"], &["status"]] {
+            let mut asked = self.device.ask(words).start();
+            asked.wait(LONG).await;
+            told.push((words.last().unwrap(), asked.stdout() + &asked.stderr()));
+        }
+        for (what, text) in told {
+            let is_there = [&self.key(), &self.cloud.key].into_iter().any(|key| text.contains(key));
+            assert!(!is_there, "a key is in {what}");
+        }
+    }
+
     /// Takes all away, as for a device that is moved to another fleet.
     pub(crate) async fn clear(mut self) {
+        self.tells_no_key().await;
         self.cloud.change_fleet(json!({ "target": "" })).await;
         self.poll().await;
         until("no container is left", LONG, async || self.containers().await.is_empty()).await;

@@ -3,6 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use e2e::{agent::LONG, parts, until};
+use reconcilers::engine::ContainerEngine;
 use serde_json::{Value, json};
 
 use super::Rig;
@@ -83,5 +84,45 @@ async fn while_one_service_is_locked_nothing_of_its_app_is_disrupted() {
     rig.poll().await;
     rig.cloud.runs(&fourth).await;
     fs::remove_file(rig.lock_of("two", "updates.lock")).unwrap();
+    rig.clear().await;
+}
+
+/// One service in a network of these addresses.
+fn in_network(subnet: &str) -> Value {
+    json!({
+        "services": { "one": { "image": IMAGE, "command": "sleep 10000", "stop_grace_period": 0, "networks": ["inner"] } },
+        "networks": { "inner": { "ipam": { "config": [{ "subnet": subnet }] } } },
+    })
+}
+
+#[tokio::test]
+async fn a_network_is_not_made_anew_under_who_is_locked() {
+    let rig = Rig::on(&parts::docker()).await;
+    let number = std::process::id() % 200 + 20;
+    let first = rig.cloud.release(in_network(&format!("10.201.{number}.0/24"))).await;
+    rig.poll().await;
+    rig.cloud.runs(&first).await;
+    let network = async || {
+        let all = rig.engine.networks().await.unwrap();
+        let name = format!("{}_inner", rig.cloud.uuid);
+        all.into_iter().find(|network| network.name == name).unwrap().id
+    };
+    let (before, runs) = (network().await, rig.containers().await);
+    assert!(rig.agrees("one", "touch /tmp/balena/updates.lock").await);
+    let second = rig.cloud.release(in_network(&format!("10.202.{number}.0/24"))).await;
+    rig.poll().await;
+    until("the network waits", LONG, async || {
+        let mut status = rig.device.ask(["-o", "json", "status"]).start();
+        status.wait(LONG).await;
+        let Ok(status) = serde_json::from_str::<Value>(&status.stdout()) else { return false };
+        let all = status["resources"].as_object().unwrap();
+        all.iter().any(|(id, own)| id.contains(".network.") && own["reason"] == "Locked")
+    })
+    .await;
+    assert_eq!((network().await, rig.containers().await), (before.clone(), runs));
+    assert!(rig.agrees("one", "rm /tmp/balena/updates.lock").await);
+    rig.cloud.runs(&second).await;
+    until("it is another one", LONG, async || network().await != before && rig.is_ready().await).await;
+    assert!(rig.agrees("one", "ip addr | grep -q 10.202.").await);
     rig.clear().await;
 }
