@@ -128,7 +128,7 @@ pub enum Command {
 pub enum BalenaCommand {
     /// Simulate the API until Ctrl-C; its address is printed first.
     #[command(
-        after_help = "State is in memory, and gone with it. Beside what devices ask there is an admin side without any login, under /admin/: the other commands use it.\n\nExamples:\n  control-plane-sim balena serve --listen 127.0.0.1:8080\n  curl -X PUT http://127.0.0.1:8080/admin/faults -d '[{\"on\":\"state\",\"times\":3,\"what\":{\"wait\":[429,20]}}]'"
+        after_help = "State is in memory, and gone with it. Beside what devices ask there is an admin side without any login, under /admin/: the other commands use it. A registry that takes tokens (Docker's `auth.token`) is told of the realm http://…/auth/v1/token, the issuer `balena`, and the certificate that /admin/certificate shows.\n\nExamples:\n  control-plane-sim balena serve --listen 127.0.0.1:8080\n  curl -s http://127.0.0.1:8080/admin/certificate | jq -r . > issuer.pem\n  curl -X PUT http://127.0.0.1:8080/admin/faults -d '[{\"on\":\"state\",\"times\":3,\"what\":{\"wait\":[429,20]}}]'"
     )]
     Serve {
         /// Where it listens; port 0 is any free one.

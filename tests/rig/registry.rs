@@ -148,6 +148,24 @@ impl Registry {
         docker.stdout()
     }
 
+    /// From now on it asks for tokens that the API at `endpoint` gives out; `certificate` is that of its key.
+    pub async fn ask_for_tokens(&mut self, endpoint: &str, issuer: &str, certificate: &str) {
+        self.running = None;
+        let bundle = self.home.path().join("issuer.pem");
+        fs::write(&bundle, certificate).expect("the folder is ours");
+        let file = self.home.path().join("config.yml");
+        let config = fs::read_to_string(&file).expect("it was written");
+        let auth = format!(
+            "auth: {{ token: {{ realm: {endpoint}/auth/v1/token, service: registry, issuer: {issuer}, rootcertbundle: {} }} }}\n",
+            bundle.display()
+        );
+        fs::write(&file, config + &auth).expect("the folder is ours");
+        self.running = Some(Self::serve(self.home.path()));
+        let port = self.port;
+        let answers = async || std::net::TcpStream::connect(("127.0.0.1", port)).is_ok();
+        until("the registry answers", SOON, answers).await;
+    }
+
     /// Ends it; its port stays free for a while, as far as nobody takes it.
     pub fn stop(&mut self) {
         self.running = None;

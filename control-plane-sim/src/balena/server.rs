@@ -27,6 +27,7 @@ use super::{
     admin::{ChangedDevice, ChangedFleet, NewFleet},
     cloud::{Answer, Body, Cloud},
     faults::{About, Fault, Faults, What},
+    tokens::{Asked, Signer},
     told::Told,
 };
 
@@ -42,6 +43,7 @@ type Sent = Response<UnsyncBoxBody<Bytes, Broken>>;
 #[derive(Debug)]
 pub struct Server {
     world: Mutex<World>,
+    signer: Signer,
     started: Timestamp,
 }
 
@@ -54,7 +56,7 @@ struct World {
 
 impl Default for Server {
     fn default() -> Self {
-        Self { world: Mutex::default(), started: Timestamp::now() }
+        Self { world: Mutex::default(), signer: Signer::default(), started: Timestamp::now() }
     }
 }
 
@@ -164,8 +166,9 @@ impl Server {
     }
 
     fn answer(&self, method: &Method, path: &str, query: &str, headers: &HeaderMap, body: &[u8]) -> Answer {
-        let key = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let key = key.and_then(|value| value.strip_prefix("Bearer ")).unwrap_or_default();
+        let authorization = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok());
+        let authorization = authorization.unwrap_or_default();
+        let key = authorization.strip_prefix("Bearer ").unwrap_or_default();
         let now = self.now();
         let cloud = &mut self.world().cloud;
         let json = || serde_json::from_slice::<Value>(body);
@@ -188,6 +191,13 @@ impl Server {
                 Ok(body) => cloud.report(key, &body, now),
                 Err(_) => bad_request(),
             },
+            (&Method::GET, ["auth", "v1", "token"]) => {
+                let asked = Asked::of_query(query);
+                match cloud.access(authorization, &asked) {
+                    Ok(access) => Answer::json(200, self.signer.token(&asked, &access, Timestamp::now())),
+                    Err(refused) => refused,
+                }
+            }
             (&Method::GET, ["connectivity-check"]) => Answer::bare(204),
             _ => Answer::bare(404),
         }
@@ -215,6 +225,7 @@ impl Server {
                 world.faults.set(faults);
                 Answer::bare(200)
             }),
+            (&Method::GET, ["admin", "certificate"]) => Answer::json(200, json!(self.signer.certificate())),
             (&Method::GET, ["admin", "requests"]) => Answer::json(200, json!(world.told)),
             (&Method::DELETE, ["admin", "requests"]) => {
                 world.told = Told::default();

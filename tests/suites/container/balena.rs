@@ -16,6 +16,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 mod away;
 mod locks;
 mod moving;
+mod pulls;
 mod strategies;
 mod updates;
 
@@ -75,6 +76,16 @@ impl Cloud {
         let new = json!({ "name": fresh("fleet"), "deviceType": "genericx86-64-ext" });
         let fleet = self.tell(Method::POST, "/admin/fleets", new).await;
         self.change_device(json!({ "fleet": fleet["id"] })).await;
+    }
+
+    /// Where it is.
+    pub(crate) fn endpoint(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The certificate of the key that signs tokens for registries.
+    pub(crate) async fn certificate(&self) -> String {
+        self.tell(Method::GET, "/admin/certificate", Value::Null).await.as_str().unwrap().to_owned()
     }
 
     /// Deletes the device.
