@@ -28,7 +28,7 @@ mod proof;
 pub(super) use cast::{Part, own_names};
 use cast::{next_name, prior_name};
 pub(super) use memory::Memory;
-use proof::{Proof, has_been_there_for, prove};
+use proof::{Proof, has_been_there_for, has_ended, prove};
 
 /// So often it is waited for something to go, before it is sent away again.
 const PATIENCE: u32 = 20;
@@ -377,11 +377,6 @@ fn halt(member: &Member) -> Move {
         Activity::Paused => Move::Unpause(member.id()),
         _ => Move::Stop(member.id()),
     }
-}
-
-/// Whether one that was started is down, or was started again by its engine.
-fn has_ended(member: &Member) -> bool {
-    !member.is_up() || member.container.state.restarts > 0
 }
 
 /// What takes a candidate away that is not to be: it may be in the middle of something, and is asked to end first.

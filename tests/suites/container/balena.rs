@@ -17,6 +17,7 @@ mod away;
 mod locks;
 mod moving;
 mod pulls;
+mod reports;
 mod strategies;
 mod updates;
 
@@ -86,6 +87,11 @@ impl Cloud {
     /// The certificate of the key that signs tokens for registries.
     pub(crate) async fn certificate(&self) -> String {
         self.tell(Method::GET, "/admin/certificate", Value::Null).await.as_str().unwrap().to_owned()
+    }
+
+    /// How many requests about something there were, and how they were answered.
+    pub(crate) async fn requests(&self, about: &str) -> Value {
+        self.tell(Method::GET, "/admin/requests", Value::Null).await[about].clone()
     }
 
     /// Deletes the device.
@@ -198,17 +204,22 @@ impl Rig {
         Device::with_flags(self.device.id.as_str(), &flags)
     }
 
+    /// One of the files that the device keeps of this API.
+    fn kept(&self, file: &str) -> Value {
+        let folders = std::fs::read_dir(self.device.state_dir().join("balena")).unwrap();
+        let paths = folders.map(|folder| folder.unwrap().path().join(file));
+        let found: Vec<_> = paths.filter_map(|path| std::fs::read(path).ok()).collect();
+        serde_json::from_slice(&found[0]).unwrap()
+    }
+
     /// The device's key.
     fn key(&self) -> String {
-        let folder = std::fs::read_dir(self.device.state_dir().join("balena"))
-            .unwrap()
-            .next()
-            .unwrap()
-            .unwrap()
-            .path();
-        let identity: Value =
-            serde_json::from_slice(&std::fs::read(folder.join("identity.json")).unwrap()).unwrap();
-        identity["deviceKey"].as_str().unwrap().to_owned()
+        self.kept("identity.json")["deviceKey"].as_str().unwrap().to_owned()
+    }
+
+    /// What the device remembers of its reports.
+    pub(crate) fn reported(&self) -> Value {
+        self.kept("report.json")
     }
 
     fn device_of(cloud: &Cloud, place: &str) -> Device {

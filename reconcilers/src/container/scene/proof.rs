@@ -25,6 +25,11 @@ fn has_ended_by_itself(state: &State) -> bool {
     has_ended && state.started_at.is_some() && !is_killed
 }
 
+/// Whether one that was started is down, or was started again by its engine.
+pub(super) fn has_ended(member: &Member) -> bool {
+    !member.is_up() || member.container.state.restarts > 0
+}
+
 /// Whether it was seen running for the first time so long ago, whatever has become of it since.
 pub(super) fn has_been_there_for(
     member: &Member,

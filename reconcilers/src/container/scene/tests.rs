@@ -6,6 +6,8 @@ use crate::engine::{
     terms::{Checked, State},
 };
 
+mod orders;
+
 fn spec(more: Value) -> ContainerSpec {
     let mut spec = json!({ "image": "web:1" });
     spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -272,33 +274,6 @@ fn a_candidate_proves_well_within_its_time_or_the_old_one_comes_back() {
     );
     assert_eq!(says(&with(|state| state.activity = Activity::Paused), 101), Move::Unpause("new".into()));
     fails(&with(|state| state.activity = Activity::Paused), 110, "after 1m");
-}
-
-#[test]
-fn the_old_one_goes_when_the_new_one_says_so_or_in_time_and_stays_if_that_ends() {
-    let update = json!({ "strategy": "StartFirst", "handOver": { "files": ["/run/done"], "within": "30s" } });
-    let (old, new) = (spec(json!({ "env": { "A": "1" } })), spec(json!({ "update": update })));
-    let with = |change: fn(&mut State)| {
-        let mut next = member("new", &new, Activity::Running).unwrap();
-        change(&mut next.container.state);
-        Scene { main: member("old", &old, Activity::Running), next: Some(next), ..scene() }
-    };
-    let after = |scene: &Scene, memory: &Memory, elapsed| next_after(scene, &new, memory, elapsed, at(1000));
-    let mut memory = Memory::default();
-    let runs = with(|_| {});
-    memory.sees(&runs, Duration::from_secs(100));
-    let swaps = || Move::Rename("old".into(), prior_name("web"));
-    assert_eq!(after(&runs, &memory, 129), Move::AwaitHandOver("new".into()));
-    assert_eq!(after(&runs, &memory, 130), swaps());
-    // Its time counts from its first run: to be started again by the engine does not begin it anew.
-    let again = with(|state| state.started_at = Some(at(999)));
-    memory.sees(&again, Duration::from_secs(129));
-    assert_eq!(after(&again, &memory, 130), swaps());
-    let crashed =
-        with(|state| (state.activity, state.restarts, state.exit_code) = (Activity::Restarting, 1, 3));
-    assert!(matches!(after(&crashed, &memory, 110), Move::Fail(id, _) if id == "new"));
-    memory.is_handed_over = true;
-    assert_eq!(after(&runs, &memory, 101), swaps());
 }
 
 #[test]
