@@ -53,6 +53,8 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
     let made = std::path::Path::new("/var/tmp").join(name("made"));
     let created = json!({ "type": "Bind", "source": made, "target": "/mnt/made", "createSource": true });
     set["mounts"].as_array_mut().unwrap().push(created);
+    // Nobody else has any such.
+    let take_over = json!({ "labels": { "of": name("others") } });
     // Podman has no use for it.
     let is_podman = place == parts::podman();
     if !is_podman {
@@ -62,21 +64,28 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
         set,
         json!({
             "name": name("full"), "image": IMAGE, "pullPolicy": "IfNotPresent", "registryCredentials": "/etc/registry.json",
-            "probes": { "readiness": exec, "liveness": exec }, "update": { "strategy": "StopFirst", "healthyWithin": "30s" }, "desired": "Running"
+            "initialEnv": { "BORN": "once" }, "takeOver": take_over, "probes": { "readiness": exec, "liveness": exec }, "update": { "strategy": "StopFirst", "healthyWithin": "30s" }, "desired": "Running"
         }),
     );
     // What excludes something of the above; and rights that this machine may not have itself.
     let other = json!({ "name": name("other"), "image": IMAGE, "networkMode": "Host", "privileged": true, "uts": "host", "userns": "host", "cgroup": "Host", "cgroupParent": "/holdfast", "desired": "Stopped", "healthcheck": healthcheck });
+    // Docker alone can.
+    let guest = match is_podman {
+        true => json!({ "name": name("guest"), "image": IMAGE, "desired": "Stopped" }),
+        false => {
+            json!({ "name": name("guest"), "image": IMAGE, "stopGracePeriod": "0s", "networkOf": name("full") })
+        }
+    };
     assert_eq!(
-        left_out("Container", &[&full, &other]),
-        ["annotations", "deviceRequests", "domainname", "runtime", "storageOpt"]
+        left_out("Container", &[&full, &other, &guest]),
+        ["annotations", "deviceRequests", "domainname", "networkOf", "runtime", "storageOpt"]
             .into_iter()
-            .filter(|field| is_podman || *field != "domainname")
+            .filter(|field| is_podman || !["domainname", "networkOf"].contains(field))
             .collect::<Vec<_>>(),
         "what the engines here do not know, or have only where the machine is made for it"
     );
     let net = json!({
-        "name": name("net"), "driver": "bridge", "internal": false, "ipv6": true, "labels": { "tier": "front" },
+        "name": name("net"), "driver": "bridge", "internal": false, "ipv6": true, "labels": { "tier": "front" }, "takeOver": take_over,
         "options": { "com.docker.network.driver.mtu": "1400" },
         "ipam": { "driver": "default", "pools": [
             { "subnet": format!("{subnet}.0/24"), "gateway": format!("{subnet}.1"), "ipRange": format!("{subnet}.128/25") },
@@ -86,7 +95,7 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
     assert_eq!(left_out("ContainerNetwork", &[&net]), Vec::<String>::new());
     let volume = json!({
         "name": name("volume"), "driver": "local", "options": { "type": "tmpfs", "device": "tmpfs", "o": "mode=0700" },
-        "labels": { "tier": "data" }, "onDelete": "Remove"
+        "labels": { "tier": "data" }, "onDelete": "Remove", "takeOver": take_over
     });
     assert_eq!(left_out("Volume", &[&volume]), Vec::<String>::new());
     rig.apply_all(json!([
@@ -94,6 +103,7 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
         { "id": "volume", "kind": "Volume", "spec": volume },
         { "id": "full", "kind": "Container", "dependsOn": ["net", "volume"], "spec": full },
         { "id": "other", "kind": "Container", "spec": other },
+        { "id": "guest", "kind": "Container", "dependsOn": ["full"], "spec": guest },
     ]))
     .await;
     rig.device.ready(&rig.fleet, 1).await;
@@ -102,16 +112,17 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
         let found = rig.engine.container(&name(of)).await.unwrap().unwrap();
         (found.id, found.state.started_at)
     };
-    let before = [born("full").await, born("other").await];
+    let all = async || [born("full").await, born("other").await, born("guest").await];
+    let before = all().await;
     let link = Link::new(Docker::new(vec![place]), rig.device.id.clone());
-    for (id, spec) in [("full", &full), ("other", &other)] {
+    for (id, spec) in [("full", &full), ("other", &other), ("guest", &guest)] {
         stays(id, spec, || ContainerReconciler::new(&host(), Arc::clone(&link))).await;
     }
     stays("net", &net, || ContainerNetworkReconciler::new(Arc::clone(&link))).await;
     stays("volume", &volume, || VolumeReconciler::new(Arc::clone(&link))).await;
     let status = rig.device.ready(&rig.fleet, 1).await;
     assert!(status.resources.values().all(|resource| resource.drift_count == 0), "{status:?}");
-    assert_eq!([born("full").await, born("other").await], before);
+    assert_eq!(all().await, before);
     rig.clear().await;
     std::fs::remove_dir(made).unwrap();
 }
