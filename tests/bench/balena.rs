@@ -65,25 +65,9 @@ impl Bench {
         let id = u64::from(std::process::id());
         let new = json!({ "id": id, "name": fresh("fleet"), "deviceType": "genericx86-64-ext" });
         let fleet = tell(address, Method::POST, "/admin/fleets", new).await;
-        let (endpoint, number) = (format!("http://{address}"), id.to_string());
         let place = parts::docker();
-        let flags = [
-            "--source",
-            "balena",
-            "--balena-api-endpoint",
-            &endpoint,
-            "--balena-provisioning-key",
-            fleet["provisioningKey"].as_str().expect("it has one"),
-            "--balena-fleet",
-            &number,
-            "--balena-device-type",
-            "genericx86-64-ext",
-            "--balena-spacing",
-            "1",
-            "--docker-host",
-            &place,
-        ];
-        let device = Device::with_flags(&fresh("bench"), &flags);
+        let key = fleet["provisioningKey"].as_str().expect("it has one");
+        let device = Device::new_of_balena(&fresh("bench"), &format!("http://{address}"), &place, key, id);
         let agent = device.start_quietly();
         let engine = Docker::new(vec![place]);
         engine.identify().await.expect("the engine is there");

@@ -46,6 +46,19 @@ impl Device {
         Self { id, home, flags: flags.iter().map(|flag| (*flag).to_owned()).collect() }
     }
 
+    /// A device whose agent asks the API at `endpoint`, as `who`, as often as it likes, and has the engine at `place`.
+    pub fn of_balena(id: &str, endpoint: &str, place: &str, who: &[&str]) -> Self {
+        let source = ["--source", "balena", "--balena-api-endpoint", endpoint, "--balena-spacing", "1"];
+        Self::with_flags(id, &[&source, who, &["--docker-host", place]].concat())
+    }
+
+    /// One that registers itself in a fleet.
+    pub fn new_of_balena(id: &str, endpoint: &str, place: &str, key: &str, fleet: u64) -> Self {
+        let fleet = fleet.to_string();
+        let kind = ["--balena-fleet", &fleet, "--balena-device-type", "genericx86-64-ext"];
+        Self::of_balena(id, endpoint, place, &[&["--balena-provisioning-key", key], kind.as_slice()].concat())
+    }
+
     /// What the device's paths are below.
     pub fn root(&self) -> PathBuf {
         self.home.path().join("root")

@@ -223,11 +223,7 @@ impl Sink {
         let now = Now::read().boot;
         let mut due = changes(&self.memory.accepted, &report);
         self.hold_back_refused(&mut due, now);
-        let at = match due {
-            _ if due.report.is_empty() => None,
-            Changes { is_urgent: true, .. } => Some(self.cadence.due()),
-            Changes { .. } => Some(self.cadence.due().max(self.sent.map_or(now, |sent| sent + MEASUREMENTS))),
-        };
+        let at = when(&due, self.cadence.due(), self.sent);
         let is_due = at.is_some_and(|at| at <= now);
         if is_due {
             self.memory.is_sent(&due);
@@ -308,6 +304,15 @@ impl Sink {
     }
 }
 
+/// When changes are to be sent, if they are: no sooner than `due`, and measurements alone not soon after the last ones.
+fn when(changes: &Changes, due: BootTime, measured: Option<BootTime>) -> Option<BootTime> {
+    match changes {
+        Changes { report, .. } if report.is_empty() => None,
+        Changes { is_urgent: true, .. } => Some(due),
+        Changes { .. } => Some(measured.map_or(due, |measured| due.max(measured + MEASUREMENTS))),
+    }
+}
+
 /// What cannot be read is as if nothing had been reported: all is reported again.
 async fn load(path: PathBuf) -> Memory {
     let read = tokio::task::spawn_blocking(move || keep::load(&path)).await;
@@ -324,6 +329,22 @@ async fn save(path: PathBuf, memory: Memory) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn measurements_alone_wait_for_longer_than_what_has_happened() {
+        let at = |seconds| BootTime::default() + Duration::from_secs(seconds);
+        let changes = |name: &str, is_urgent| Changes {
+            report: Map::from_iter([(name.to_owned(), json!(1))]),
+            is_urgent,
+        };
+        let (status, usage) = (changes("status", true), changes("cpu_usage", false));
+        assert_eq!(when(&Changes::default(), at(10), None), None);
+        assert_eq!(when(&status, at(10), Some(at(9))), Some(at(10)));
+        assert_eq!(
+            (when(&usage, at(10), None), when(&usage, at(10), Some(at(9)))),
+            (Some(at(10)), Some(at(309)))
+        );
+    }
 
     #[test]
     fn what_may_have_arrived_is_told_again_and_another_device_tells_all() {

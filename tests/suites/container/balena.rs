@@ -21,6 +21,14 @@ mod reports;
 mod strategies;
 mod updates;
 
+use crate::IMAGE;
+
+/// A release of one service that does nothing.
+pub(crate) fn sleeper(mode: &str) -> Value {
+    let service = json!({ "image": IMAGE, "command": "sleep 10000", "environment": { "MODE": mode }, "stop_grace_period": 0, "network_mode": "none" });
+    json!({ "services": { "main": service } })
+}
+
 /// The API, and what belongs to one fleet there.
 pub(crate) struct Cloud {
     address: std::net::SocketAddr,
@@ -166,42 +174,17 @@ impl Rig {
     /// Another agent for the same device, which knows nothing of the first one but who the device is.
     pub(crate) async fn moved(&self, place: &str) -> Device {
         let device = self.cloud.device().await.expect("it is registered");
-        let endpoint = format!("http://{}", self.cloud.address);
-        let flags = [
-            "--source",
-            "balena",
-            "--balena-api-endpoint",
-            &endpoint,
-            "--balena-uuid",
-            device["uuid"].as_str().unwrap(),
-            "--balena-api-key",
-            &self.key(),
-            "--balena-device-type",
-            "genericx86-64-ext",
-            "--balena-spacing",
-            "1",
-            "--docker-host",
-            place,
-        ];
-        Device::with_flags(&fresh("pump"), &flags)
+        let (uuid, key) = (device["uuid"].as_str().unwrap(), self.key());
+        let who =
+            ["--balena-uuid", uuid, "--balena-api-key", &key, "--balena-device-type", "genericx86-64-ext"];
+        Device::of_balena(&fresh("pump"), &self.cloud.endpoint(), place, &who)
     }
 
     /// The device as it is to be another API's.
     pub(crate) fn at(&self, endpoint: &str) -> Device {
         let uuid = "a".repeat(32);
-        let flags = [
-            "--source",
-            "balena",
-            "--balena-api-endpoint",
-            endpoint,
-            "--balena-uuid",
-            &uuid,
-            "--balena-api-key",
-            "none",
-            "--docker-host",
-            &self.place,
-        ];
-        Device::with_flags(self.device.id.as_str(), &flags)
+        let who = ["--balena-uuid", &uuid, "--balena-api-key", "none"];
+        Device::of_balena(self.device.id.as_str(), endpoint, &self.place, &who)
     }
 
     /// One of the files that the device keeps of this API.
@@ -223,24 +206,14 @@ impl Rig {
     }
 
     fn device_of(cloud: &Cloud, place: &str) -> Device {
-        let (endpoint, fleet) = (format!("http://{}", cloud.address), cloud.fleet.to_string());
-        let flags = [
-            "--source",
-            "balena",
-            "--balena-api-endpoint",
-            &endpoint,
-            "--balena-provisioning-key",
-            &cloud.key,
-            "--balena-fleet",
-            &fleet,
-            "--balena-device-type",
-            "genericx86-64-ext",
-            "--balena-spacing",
-            "1",
-            "--docker-host",
-            place,
-        ];
-        Device::with_flags(&fresh("pump"), &flags)
+        Device::new_of_balena(&fresh("pump"), &cloud.endpoint(), place, &cloud.key, cloud.fleet)
+    }
+
+    /// What one of the binary's commands tells of the device, as JSON; nothing while no agent answers.
+    pub(crate) async fn told(&self, command: &[&str]) -> Option<Value> {
+        let mut asked = self.device.ask(["-o", "json"].iter().chain(command)).start();
+        asked.wait(LONG).await;
+        serde_json::from_str(&asked.stdout()).ok()
     }
 
     /// Has the device ask now.
@@ -251,11 +224,7 @@ impl Rig {
 
     /// Has the device ask now, and waits for the answer, which it gives.
     pub(crate) async fn polled(&self) -> String {
-        let last = async || {
-            let mut status = self.device.ask(["-o", "json", "balena", "status"]).start();
-            status.wait(LONG).await;
-            serde_json::from_str::<Value>(&status.stdout()).unwrap()["lastPoll"].clone()
-        };
+        let last = async || self.told(&["balena", "status"]).await.unwrap()["lastPoll"].clone();
         let before = last().await;
         self.poll().await;
         until("it has asked", LONG, async || last().await != before).await;
@@ -264,9 +233,8 @@ impl Rig {
 
     /// Whether the agent says that all is as wanted.
     pub(crate) async fn is_ready(&self) -> bool {
-        let mut status = self.device.ask(["-o", "json", "status"]).start();
-        status.wait(LONG).await;
-        let Ok(status) = serde_json::from_str::<AgentStatus>(&status.stdout()) else { return false };
+        let Some(status) = self.told(&["status"]).await else { return false };
+        let Ok(status) = serde_json::from_value::<AgentStatus>(status) else { return false };
         let ready = status.condition("Ready");
         !status.resources.is_empty() && ready.is_some_and(|ready| ready.status == ConditionStatus::True)
     }

@@ -124,14 +124,12 @@ impl Task {
             let within = config.as_ref().map_or(PATIENCE, patience);
             let asked = session.api.state(&session.identity, etag, within);
             let (answer, again) = self.meanwhile(asked).await?;
-            let is_new = matches!(answer, State::New { .. });
             let (now, left) = locks(self.ignores_locks, self.asked_to_ignore, &answer);
             let changes_locks = std::mem::replace(&mut self.ignores_locks, now) != now;
             self.asked_to_ignore = left;
-            let is_unusable = matches!(answer, State::Unchanged) && self.brought.is_none();
+            let is_brought_again = is_brought_again(&answer, changes_locks, self.brought.is_some());
             self.answered(&session, answer, &mut cached, &mut cadence).await?;
-            // Whether locks count is not for the API to say; and what is unchanged may have been followed by what could not be used.
-            if (changes_locks && !is_new) || is_unusable {
+            if is_brought_again {
                 self.bring_cached(&session, &mut cached).await?;
             }
             if again {
@@ -380,6 +378,16 @@ fn locks(ignored: bool, asked: Option<bool>, answer: &State) -> (bool, Option<bo
     }
 }
 
+/// Whether what is known is brought once more after an answer: whether locks count is not for the API to say, and what is unchanged may have been followed by what could not
+/// be used.
+fn is_brought_again(answer: &State, changes_locks: bool, is_brought: bool) -> bool {
+    match answer {
+        State::New { .. } => false,
+        State::Unchanged => changes_locks || !is_brought,
+        State::Refused(_) | State::Unknown(_) => changes_locks,
+    }
+}
+
 /// A number from 0 to 1 that nobody can foresee.
 fn chance() -> f64 {
     let random = ulid::Ulid::generate().random();
@@ -389,6 +397,22 @@ fn chance() -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_known_is_brought_again_when_locks_or_the_last_answer_say_so() {
+        let new = State::New { document: Value::Null, etag: None };
+        let lost = State::Unknown(Trouble { why: "no route".into(), wait: None });
+        for (answer, changes_locks, is_brought, again) in [
+            (&new, true, false, false),
+            (&State::Unchanged, false, true, false),
+            (&State::Unchanged, false, false, true),
+            (&State::Unchanged, true, true, true),
+            (&lost, true, true, true),
+            (&lost, false, false, false),
+        ] {
+            assert_eq!(is_brought_again(answer, changes_locks, is_brought), again, "{answer:?}");
+        }
+    }
 
     #[test]
     fn who_asks_to_ignore_locks_is_obeyed_until_something_else_is_wanted() {

@@ -91,6 +91,22 @@ impl fmt::Display for Propagation {
 }
 
 impl Mount {
+    /// A mount that says no more than what it is, and where the container sees it.
+    pub fn new(mount_type: MountType, target: AbsolutePath) -> Self {
+        Self {
+            mount_type,
+            source: None,
+            target,
+            read_only: false,
+            propagation: None,
+            create_source: false,
+            no_copy: false,
+            sub_path: None,
+            size: None,
+            mode: None,
+        }
+    }
+
     fn problems(&self, at: &JsonPath) -> Vec<Problem> {
         use MountType::{Bind, Tmpfs, Volume};
         let of = self.mount_type;

@@ -4,21 +4,13 @@ use std::time::Duration;
 
 use e2e::{agent::LONG, parts, until};
 use reconcilers::engine::ContainerEngine;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Rig;
-use crate::IMAGE;
-
-fn sleeper(mode: &str) -> Value {
-    let service = json!({ "image": IMAGE, "command": "sleep 10000", "environment": { "MODE": mode }, "stop_grace_period": 0, "network_mode": "none" });
-    json!({ "services": { "main": service } })
-}
+use super::{Rig, sleeper};
 
 /// What the source says of why it has no target state.
 async fn away(rig: &Rig) -> Option<String> {
-    let mut status = rig.device.ask(["-o", "json", "balena", "status"]).start();
-    status.wait(LONG).await;
-    let told: Value = serde_json::from_str(&status.stdout()).ok()?;
+    let told = rig.told(&["balena", "status"]).await?;
     told["away"].as_str().map(str::to_owned)
 }
 

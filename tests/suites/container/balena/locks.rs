@@ -17,9 +17,7 @@ fn two(mode: &str) -> Value {
 impl Rig {
     /// Whether the agent says that all of its services wait for a lock.
     async fn is_locked(&self) -> bool {
-        let mut status = self.device.ask(["-o", "json", "status"]).start();
-        status.wait(LONG).await;
-        let Ok(status) = serde_json::from_str::<Value>(&status.stdout()) else { return false };
+        let Some(status) = self.told(&["status"]).await else { return false };
         let resources = status["resources"].as_object().unwrap();
         resources.len() == 2
             && resources.values().all(|own| {
@@ -112,9 +110,7 @@ async fn a_network_is_not_made_anew_under_who_is_locked() {
     let second = rig.cloud.release(in_network(&format!("10.202.{number}.0/24"))).await;
     rig.poll().await;
     until("the network waits", LONG, async || {
-        let mut status = rig.device.ask(["-o", "json", "status"]).start();
-        status.wait(LONG).await;
-        let Ok(status) = serde_json::from_str::<Value>(&status.stdout()) else { return false };
+        let Some(status) = rig.told(&["status"]).await else { return false };
         let all = status["resources"].as_object().unwrap();
         all.iter().any(|(id, own)| id.contains(".network.") && own["reason"] == "Locked")
     })

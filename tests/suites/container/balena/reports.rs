@@ -1,15 +1,9 @@
 //! Reports that are refused or lost: what the API is told in the end is what is so.
 
 use e2e::{agent::LONG, parts, until};
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::Rig;
-use crate::IMAGE;
-
-fn sleeper(mode: &str) -> Value {
-    let service = json!({ "image": IMAGE, "command": "sleep 10000", "environment": { "MODE": mode }, "stop_grace_period": 0, "network_mode": "none" });
-    json!({ "services": { "main": service } })
-}
+use super::{Rig, sleeper};
 
 #[tokio::test]
 async fn a_report_that_is_refused_or_lost_is_sent_again() {

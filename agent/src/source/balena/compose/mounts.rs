@@ -27,21 +27,6 @@ pub(super) fn tmpfs(node: &Node<'_>) -> Read<Vec<Mount>> {
     Ok(vec![memory(node)?])
 }
 
-fn plain(mount_type: MountType, target: AbsolutePath) -> Mount {
-    Mount {
-        mount_type,
-        source: None,
-        target,
-        read_only: false,
-        propagation: None,
-        create_source: false,
-        no_copy: false,
-        sub_path: None,
-        size: None,
-        mode: None,
-    }
-}
-
 fn path(node: &Node<'_>, text: &str) -> Read<AbsolutePath> {
     // A path may end with a slash, and be written in roundabout ways; the manifest's may not.
     let parts: Vec<_> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
@@ -63,7 +48,7 @@ fn short(node: &Node<'_>) -> Read<Mount> {
     };
     let is_of_device = source.is_some_and(|source| source.starts_with(['/', '.', '~']));
     let mount_type = if is_of_device { MountType::Bind } else { MountType::Volume };
-    let mut mount = plain(mount_type, path(node, target)?);
+    let mut mount = Mount::new(mount_type, path(node, target)?);
     mount.source = match source {
         Some(source) if is_of_device => Some(of_device(node, source)?),
         source => source.map(str::to_owned),
@@ -134,7 +119,7 @@ fn long(node: &Node<'_>) -> Read<Mount> {
             sub_path,
             size,
             mode,
-            ..plain(mount_type, target)
+            ..Mount::new(mount_type, target)
         }
     });
     fields.end(mount)
@@ -195,7 +180,7 @@ fn bits(text: &str) -> Option<Mode> {
 fn memory(node: &Node<'_>) -> Read<Mount> {
     let text = node.text()?;
     let (target, options) = text.split_once(':').unwrap_or((text, ""));
-    let mut mount = plain(MountType::Tmpfs, path(node, target)?);
+    let mut mount = Mount::new(MountType::Tmpfs, path(node, target)?);
     for option in options.split(',').filter(|option| !option.is_empty()) {
         match option.split_once('=').unwrap_or((option, "")) {
             ("rw", "") => {}

@@ -75,7 +75,8 @@ pub(super) fn grant(
     }
     if asks("extra-firmware") {
         let target = absolute("/extra-firmware");
-        let mount = Mount { source: Some("extra-firmware".to_owned()), ..plain(MountType::Volume, target) };
+        let mount =
+            Mount { source: Some("extra-firmware".to_owned()), ..Mount::new(MountType::Volume, target) };
         put(spec, mount);
     }
 }
@@ -97,7 +98,7 @@ fn engine_socket(facts: &Facts, spec: &mut ContainerSpec, variables: &mut Texts,
 /// Shares a path of the device with a service.
 pub(super) fn share(spec: &mut ContainerSpec, host: &str, inside: &str, read_only: bool) {
     let mount =
-        Mount { source: Some(host.to_owned()), read_only, ..plain(MountType::Bind, absolute(inside)) };
+        Mount { source: Some(host.to_owned()), read_only, ..Mount::new(MountType::Bind, absolute(inside)) };
     put(spec, mount);
 }
 
@@ -105,21 +106,6 @@ pub(super) fn share(spec: &mut ContainerSpec, host: &str, inside: &str, read_onl
 pub(super) fn put(spec: &mut ContainerSpec, mount: Mount) {
     spec.mounts.retain(|other| other.target != mount.target);
     spec.mounts.push(mount);
-}
-
-pub(super) fn plain(mount_type: MountType, target: AbsolutePath) -> Mount {
-    Mount {
-        mount_type,
-        source: None,
-        target,
-        read_only: false,
-        propagation: None,
-        create_source: false,
-        no_copy: false,
-        sub_path: None,
-        size: None,
-        mode: None,
-    }
 }
 
 pub(super) fn absolute(path: &str) -> AbsolutePath {

@@ -3,14 +3,14 @@
 use std::collections::BTreeMap;
 
 use manifest_types::kinds::{
-    container::{Attachment, ContainerSpec, Desired, MountType, NetworkMode},
+    container::{Attachment, ContainerSpec, Desired, Mount, MountType, NetworkMode},
     engine::{EngineName, ImageRef, TakeOver, Texts},
 };
 use serde_json::{Value, json};
 
 use super::{
     environment::{About, always, at_birth},
-    features::{self, absolute, plain, put},
+    features::{self, absolute, put},
     labels,
     names::Names,
     update::update,
@@ -136,7 +136,7 @@ impl<'a> Told<'a> {
             mount.source = mount.source.take().map(|volume| names.volume(&volume));
         }
         for inside in ["/tmp/balena", "/tmp/resin"] {
-            let mut locks = plain(MountType::Bind, absolute(inside));
+            let mut locks = Mount::new(MountType::Bind, absolute(inside));
             locks.source = Some(names.locks(about.service));
             locks.create_source = true;
             put(&mut spec, locks);
