@@ -15,6 +15,7 @@ pub mod container;
 pub mod container_network;
 pub mod engine;
 pub mod file;
+pub mod image;
 pub mod network_config;
 pub mod systemd_unit;
 pub mod volume;
@@ -137,6 +138,8 @@ kinds! {
     File => file::FileSpec, file::FileDetails;
     /// A container of the device's engine.
     Container => container::ContainerSpec, container::ContainerDetails;
+    /// An image of the container engine.
+    Image => image::ImageSpec, image::ImageDetails;
     /// A volume of the container engine.
     Volume => volume::VolumeSpec, volume::VolumeDetails;
     /// A network of the container engine.

@@ -2,10 +2,9 @@
 //!
 //! One list tells of all (`look`); what it does not tell is inspected when something happened to a container, and now and then. What was seen
 //! (`sight`, with how it `fare`s) is compared with what is wanted field by field. `probes` ask it again and again. A `step` looks at the `scene`, which decides on the next move, and makes it,
-//! until nothing is left to do: so that a replacement that was killed anywhere is taken up by the next step. `pull` brings images, `login` finds a registry's credentials;
-//! `images` removes what was pulled and is no longer needed.
+//! until nothing is left to do: so that a replacement that was killed anywhere is taken up by the next step. Images are brought, and removed, by the engine's `images`.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use futures_util::{
     StreamExt,
@@ -20,13 +19,11 @@ use manifest_types::{
     name::ResourceId,
     status::Capability,
 };
-use tokio::sync::Semaphore;
 
 use self::{
     births::Births,
     error::ContainerError,
     halts::Halts,
-    images::{Images, tidy_beside},
     locks::{Locks, NotTaken, Taken},
     look::{Known, Looks},
     probes::Probes as Asked,
@@ -36,6 +33,7 @@ use self::{
 use crate::{
     engine::{
         ContainerEngine, held,
+        images::Images,
         link::{Link, Names, Whose},
         marks,
         terms::{Activity, Listed, Subject},
@@ -51,13 +49,10 @@ mod fare;
 #[cfg(any(test, feature = "testing"))]
 pub mod fixture;
 mod halts;
-mod images;
 mod locks;
-mod login;
 mod look;
 mod output;
 pub mod probes;
-mod pull;
 mod scene;
 pub mod sight;
 mod step;
@@ -66,9 +61,6 @@ mod turn;
 /// A replacement without a healthcheck has proved well when it ran for so long.
 pub const SETTLE: Duration = Duration::from_secs(2);
 
-/// So many images are pulled at once.
-const PULLS: usize = 8;
-
 /// The reconciler of kind `Container`.
 #[derive(Debug)]
 pub struct ContainerReconciler<E> {
@@ -76,30 +68,25 @@ pub struct ContainerReconciler<E> {
     names: Arc<Names>,
     looks: Looks,
     probes: Asked,
-    images: Arc<Images>,
+    images: Arc<Images<E>>,
     halts: Halts,
     births: Births,
     locks: Locks,
-    pulls: Semaphore,
-    /// What paths of the device are below, for the file with the credentials.
-    root: PathBuf,
     settle: Duration,
 }
 
 impl<E: ContainerEngine> ContainerReconciler<E> {
-    /// A reconciler that works in the engine at the end of `link`.
-    pub fn new(host: &Host, link: Arc<Link<E>>) -> Self {
+    /// A reconciler that works in the engine at the end of `link`, and shares `images` with others who do.
+    pub fn new(host: &Host, link: Arc<Link<E>>, images: Arc<Images<E>>) -> Self {
         Self {
             link,
             names: Arc::default(),
             looks: Looks::default(),
             probes: Asked::default(),
-            images: Arc::new(Images::new(&host.state_dir)),
+            images,
             halts: Halts::new(&host.state_dir),
             births: Births::new(&host.state_dir),
             locks: Locks::new(),
-            pulls: Semaphore::new(PULLS),
-            root: host.root.clone(),
             settle: SETTLE,
         }
     }
@@ -139,6 +126,16 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 && is_another(listed)
         });
         renamed.or_else(taken_over)
+    }
+
+    /// The images of containers that are not to be any more are not needed.
+    fn forget_strangers(&self) {
+        self.images.keep_only(|name| self.names.whose(name).is_some());
+    }
+
+    fn make_room_beside(&self) {
+        self.forget_strangers();
+        self.images.make_room_beside();
     }
 
     /// Takes the locks under which something may be disrupted.
@@ -204,8 +201,8 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
                 Ok(sight) => {
                     let (name, image) = (&sight.name, sight.image_id.as_deref());
                     match target.wanted {
-                        Some(wanted) => self.images.wants(name, wanted.image.canonical(), image),
-                        None => self.images.wants_no_more(name),
+                        Some(wanted) => self.images.needs(name, wanted.image.canonical(), image),
+                        None => self.images.needs_no_more(name),
                     }
                     sights.insert(target.id.clone(), Ok(sight));
                 }
@@ -220,7 +217,7 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
         let name = name_of(put.spec, put.id);
         let outcome = self.run(cx, put, &name).await;
         if cx.check().is_ok() {
-            tidy_beside(&self.images, &self.link, &self.names);
+            self.make_room_beside();
         }
         outcome
     }
@@ -247,9 +244,9 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
             self.link.engine.remove(&listed.id).await?;
         }
         self.names.set(take.id, None);
-        self.images.forget(&self.link, &held(take.owned)).await;
+        self.images.forget(&held(take.owned)).await;
         self.births.forget(&self.link, &held(take.owned)).await;
-        tidy_beside(&self.images, &self.link, &self.names);
+        self.make_room_beside();
         Ok(())
     }
 

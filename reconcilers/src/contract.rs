@@ -36,6 +36,9 @@ pub trait Fixture: Sized {
     /// Whether what is there and just as wanted is adopted; otherwise it is refused, too.
     const ADOPTS: bool = true;
 
+    /// Whether what somebody has put at its place is what it wants, whatever that is.
+    const SHARES: bool = false;
+
     /// Whether it can change what it has made; otherwise a second spec differs in nothing that can be seen.
     const CHANGES: bool = true;
 

@@ -1,4 +1,4 @@
-//! A container engine, in our own terms: what `Container`, `Volume` and `ContainerNetwork` need of Docker and of Podman.
+//! A container engine, in our own terms: what `Container`, `Image`, `Volume` and `ContainerNetwork` need of Docker and of Podman.
 //!
 //! [`ContainerEngine`] is the seam. Beyond it stand the real engine (`docker`, which speaks Docker's API to either of the two) and a fake;
 //! both keep the same [`contract`]. What an engine says of a container is a [`Shape`](shape::Shape): its settings by
@@ -35,6 +35,7 @@ pub mod docker;
 pub mod error;
 #[cfg(any(test, feature = "testing"))]
 pub mod fake;
+pub mod images;
 pub mod link;
 pub mod marks;
 pub mod shape;

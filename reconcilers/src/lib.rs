@@ -14,6 +14,7 @@ pub mod engine;
 pub mod error;
 pub mod file;
 pub mod host;
+pub mod image;
 pub mod network_config;
 pub mod observation;
 pub mod reconciler;

@@ -22,10 +22,11 @@ use manifest_types::{
 use crate::{
     container::ContainerReconciler,
     container_network::ContainerNetworkReconciler,
-    engine::{docker::Docker, link::Link},
+    engine::{docker::Docker, images::Images, link::Link},
     error::{Failure, ReconcileError, Unseen},
     file::FileReconciler,
     host::Host,
+    image::ImageReconciler,
     network_config::{NetworkConfigReconciler, backend::chosen::Chosen, kernel::netlink::Netlink},
     observation::{Before, Observation, Observed},
     reconciler::{Batch, Change, Hint, Lines, Owned, Printed, Put, Reconciler, StepContext, Take, Target},
@@ -115,7 +116,9 @@ impl Registry {
             host.agent_id.clone(),
         );
         registry.add(FileReconciler::new(host));
-        registry.add(ContainerReconciler::new(host, engine.clone()));
+        let images = Images::new(host, engine.clone());
+        registry.add(ContainerReconciler::new(host, engine.clone(), images.clone()));
+        registry.add(ImageReconciler::new(engine.clone(), images));
         registry.add(VolumeReconciler::new(engine.clone()));
         registry.add(ContainerNetworkReconciler::new(engine.clone()));
         let services = &host.services;

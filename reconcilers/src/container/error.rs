@@ -2,12 +2,8 @@
 
 use std::path::PathBuf;
 
-use manifest_types::quantity::Size;
-
 use crate::books::NotRemembered;
 use crate::error::Fault;
-
-const MEBI: u64 = 1024 * 1024;
 
 /// A container that cannot be brought to its spec.
 #[derive(Debug, thiserror::Error)]
@@ -46,14 +42,6 @@ pub enum ContainerError {
         /// What differs.
         fields: String,
     },
-    /// The credentials cannot be used.
-    #[error("the registry credentials {} cannot be used: {why}", path.display())]
-    Credentials {
-        /// The file.
-        path: PathBuf,
-        /// Why; never what is in it.
-        why: String,
-    },
     /// Somebody forbids to disrupt it.
     #[error("{} is there, and forbids to disrupt it", path.display())]
     Locked {
@@ -68,19 +56,6 @@ pub enum ContainerError {
         /// Why.
         #[source]
         source: std::io::Error,
-    },
-    /// The image is larger than what is left of the disk.
-    #[error(
-        "{image} needs {} MiB at least, and {} MiB are free where the engine keeps its images; make room there",
-        needs.0.div_ceil(MEBI), free.0 / MEBI
-    )]
-    NoRoom {
-        /// The image.
-        image: String,
-        /// What is known of its size.
-        needs: Size,
-        /// What is free.
-        free: Size,
     },
     /// What is about to be done cannot be written down, and nobody would know of it after a kill.
     #[error(transparent)]
@@ -100,8 +75,6 @@ impl Fault for ContainerError {
             Self::NotThere { .. } => "NotThere",
             Self::RolledBack { .. } => "UpdateRolledBack",
             Self::NotKept { .. } => "NotKeptByEngine",
-            Self::Credentials { .. } => "CredentialsUnusable",
-            Self::NoRoom { .. } => "InsufficientStorage",
             Self::Locked { .. } => "Locked",
             Self::CannotLock { .. } => "CannotLock",
             Self::NotRemembered(error) => error.reason(),

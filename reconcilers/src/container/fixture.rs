@@ -12,6 +12,7 @@ use crate::{
     engine::{
         ContainerEngine, NewContainer,
         bed::{Bed, IMAGE, Plot},
+        images::Images,
         terms::Container,
     },
     host::{Blob, BlobError, BlobSource, Blobs, Host},
@@ -84,7 +85,8 @@ impl<B: Bed> Fixture for Containers<B> {
 
     async fn new() -> Self {
         let plot = Plot::of::<B>().await;
-        let reconciler = ContainerReconciler::new(&host(), plot.link.clone());
+        let images = Images::new(&host(), plot.link.clone());
+        let reconciler = ContainerReconciler::new(&host(), plot.link.clone(), images);
         Self { reconciler: reconciler.settling(Duration::from_millis(50)), plot, bed: PhantomData }
     }
 

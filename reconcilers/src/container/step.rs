@@ -20,6 +20,7 @@ use crate::{
         ContainerEngine, NewContainer,
         error::{Cause, EngineError},
         held,
+        images::Wanted,
         link::Moment,
         marks,
         shape::Shape,
@@ -202,7 +203,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         }
         let image = put.spec.image.canonical();
         scene.image_id = self.image_id(&image).await?;
-        self.images.wants(name, image, scene.image_id.as_deref());
+        self.images.needs(name, image, scene.image_id.as_deref());
         Ok(scene)
     }
 
@@ -216,7 +217,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     async fn settled(&self, put: &Put<'_, ContainerSpec>, scene: &Scene) {
         let Some(main) = &scene.main else { return };
         let (name, image) = (&main.container.name, &main.container.image_id);
-        self.images.settled(&self.link, name, &held(put.owned), image).await;
+        self.images.settled(name, &held(put.owned), image).await;
         // A kill may have kept that from being noted.
         if main.container.state.activity.is_up() {
             self.halts.ends(&self.link, &main.container.id).await;
@@ -293,6 +294,24 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         }
         let is_gone = matches!(self.link.engine.container(left).await, Ok(None));
         is_gone && self.link.engine.remove(left).await.is_ok()
+    }
+
+    /// Pulls the image. Where one of that name is there already, it will do.
+    async fn pull(
+        &self,
+        cx: &StepContext,
+        put: &Put<'_, ContainerSpec>,
+        scene: &Scene,
+    ) -> Result<(), ReconcileError> {
+        self.forget_strangers();
+        let wanted = Wanted {
+            resource: put.id,
+            user: &scene.name,
+            image: &put.spec.image,
+            credentials: put.spec.registry_credentials.as_ref(),
+            is_there: scene.image_id.is_some(),
+        };
+        self.images.pull(cx, &wanted).await
     }
 
     /// Whether the new one has said that the old one is to go.

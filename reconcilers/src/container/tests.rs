@@ -22,6 +22,7 @@ use crate::{
         ContainerEngine, NewContainer,
         bed::FakeBed,
         fake::{Behaviour, FakeEngine},
+        images::Images,
         link::Link,
         terms::{Activity, Container},
     },
@@ -136,7 +137,8 @@ async fn reconciler(fake: &FakeEngine, state_dir: &Path) -> ContainerReconciler<
     let link = Link::new(fake.clone(), "pump-17".parse().unwrap());
     link.open().await.unwrap();
     let host = Host { state_dir: state_dir.to_owned(), ..host() };
-    ContainerReconciler::new(&host, Arc::clone(&link)).settling(Duration::ZERO)
+    let images = Images::new(&host, Arc::clone(&link));
+    ContainerReconciler::new(&host, Arc::clone(&link), images).settling(Duration::ZERO)
 }
 
 fn held(spec: &ContainerSpec, id: &ResourceId) -> BTreeMap<Claim, Before> {

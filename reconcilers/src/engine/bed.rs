@@ -20,6 +20,12 @@ pub trait Bed: 'static {
     fn engine() -> impl Future<Output = Self::Engine>;
 }
 
+/// A bed with a registry of images.
+pub trait Shelf: Bed {
+    /// Puts an image there that no engine has, under a name that nobody else uses; its reference.
+    fn offer(engine: &Self::Engine, name: &str) -> impl Future<Output = String>;
+}
+
 /// The fake: an engine of one's own.
 #[derive(Debug)]
 pub struct FakeBed;
@@ -31,6 +37,14 @@ impl Bed for FakeBed {
         let engine = FakeEngine::default();
         engine.add_image(IMAGE, "sha256:busybox", Behaviour::Runs);
         engine
+    }
+}
+
+impl Shelf for FakeBed {
+    async fn offer(engine: &FakeEngine, name: &str) -> String {
+        let reference = format!("registry.example/{name}:1");
+        engine.publish_image(&reference, &format!("sha256:{name}"), Behaviour::Runs);
+        reference
     }
 }
 

@@ -7,7 +7,7 @@ use manifest_types::name::ResourceId;
 use reconcilers::{
     container::{ContainerReconciler, fixture::host},
     container_network::ContainerNetworkReconciler,
-    engine::{ContainerEngine, contract::full, docker::Docker, link::Link},
+    engine::{ContainerEngine, contract::full, docker::Docker, images::Images, link::Link},
     observation::Observed,
     reconciler::{Reconciler, Target},
     volume::VolumeReconciler,
@@ -116,7 +116,9 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
     let before = all().await;
     let link = Link::new(Docker::new(vec![place]), rig.device.id.clone());
     for (id, spec) in [("full", &full), ("other", &other), ("guest", &guest)] {
-        stays(id, spec, || ContainerReconciler::new(&host(), Arc::clone(&link))).await;
+        let anew =
+            || ContainerReconciler::new(&host(), Arc::clone(&link), Images::new(&host(), Arc::clone(&link)));
+        stays(id, spec, anew).await;
     }
     stays("net", &net, || ContainerNetworkReconciler::new(Arc::clone(&link))).await;
     stays("volume", &volume, || VolumeReconciler::new(Arc::clone(&link))).await;

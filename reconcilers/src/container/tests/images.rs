@@ -169,9 +169,9 @@ async fn what_a_spec_names_is_not_removed_though_it_is_not_known_to_be_there() {
     let wanted = spec(VERSIONS[0], json!({}));
     rig.see(&wanted).await;
     // A pull whose end nobody has seen; and who comes next begins with making room for one.
-    drop(rig.reconciler.images.pulls(&rig.reconciler.link, "web", &wanted.image).await.unwrap());
+    rig.reconciler.images.begin_a_pull("web", &wanted.image).await;
     rig.fake.add_image(VERSIONS[0], "sha256:app1", Behaviour::Runs);
-    rig.reconciler.images.make_room(&rig.reconciler.link, &rig.reconciler.names).await;
+    rig.reconciler.images.make_room().await;
     rig.images_become(&["app1", "bad", "better", "good"]).await;
 }
 

@@ -6,39 +6,54 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use manifest_types::{kinds::container::ContainerSpec, quantity::Size, status::Progress};
+use manifest_types::{
+    kinds::{engine::ImageRef, file::AbsolutePath},
+    name::ResourceId,
+    quantity::Size,
+    status::Progress,
+};
 use nix::sys::statvfs::statvfs;
 use tokio::sync::Notify;
 
-use super::{ContainerReconciler, error::ContainerError, login, scene::Scene};
+use super::{Images, error::ImageError, login};
 use crate::{
     engine::{ContainerEngine, error::EngineError, terms::Login},
-    error::ReconcileError,
-    reconciler::{Put, StepContext},
+    error::{Cancelled, ReconcileError},
+    reconciler::StepContext,
 };
 
-impl<E: ContainerEngine> ContainerReconciler<E> {
-    /// Pulls the image. Where one of that name is there already, it will do.
-    pub(super) async fn pull(
-        &self,
-        cx: &StepContext,
-        put: &Put<'_, ContainerSpec>,
-        scene: &Scene,
-    ) -> Result<(), ReconcileError> {
-        let (image, is_there) = (&put.spec.image, scene.image_id.is_some());
+/// An image to be pulled.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The resource whose step it is.
+    pub resource: &'a ResourceId,
+    /// Who needs it.
+    pub user: &'a str,
+    /// The image.
+    pub image: &'a ImageRef,
+    /// The file with the credentials.
+    pub credentials: Option<&'a AbsolutePath>,
+    /// Whether one of that name is there already, which will do where this one cannot be pulled.
+    pub is_there: bool,
+}
+
+impl<E: ContainerEngine> Images<E> {
+    /// Pulls an image, when it is its turn.
+    pub(crate) async fn pull(&self, cx: &StepContext, wanted: &Wanted<'_>) -> Result<(), ReconcileError> {
+        let Wanted { resource, user, image, is_there, .. } = *wanted;
         let will_do = |error: &dyn fmt::Display| {
-            tracing::warn!(resource = %put.id, %image, %error, "cannot pull; the image that is there will do");
+            tracing::warn!(%resource, %image, %error, "cannot pull; the image that is there will do");
         };
-        let login = match self.login(put.spec).await {
+        let login = match self.login(wanted).await {
             Err(error) if is_there => {
                 will_do(&error.to_failure().message);
                 return Ok(());
             }
             login => login?,
         };
-        let _turn = cx.turn(put.id, &self.pulls, &format!("pulling {image}")).await?;
-        self.images.make_room(&self.link, &self.names).await;
-        let under_way = match self.images.pulls(&self.link, &scene.name, image).await {
+        let _turn = cx.turn(resource, &self.turns, &format!("pulling {image}")).await?;
+        self.make_room().await;
+        let under_way = match self.pulls(user, image).await {
             Err(error) if is_there => {
                 will_do(&error.to_failure().message);
                 return Ok(());
@@ -54,24 +69,24 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 *needs.lock().unwrap_or_else(PoisonError::into_inner) = total;
                 too_large.notify_one();
             }
-            cx.progress(put.id, progress);
+            cx.progress(resource, progress);
         };
         let pulled = tokio::select! {
             pulled = self.link.engine.pull(image, login.as_ref(), &tell) => pulled,
-            () = cx.cancelled() => return Err(crate::error::Cancelled.into()),
+            () = cx.cancelled() => return Err(Cancelled.into()),
             () = too_large.notified() => {
                 let needs = Size(*needs.lock().unwrap_or_else(PoisonError::into_inner));
                 let free = Size(free.unwrap_or_default());
-                return Err(ContainerError::NoRoom { image: image.to_string(), needs, free }.into());
+                return Err(ImageError::NoRoom { image: image.to_string(), needs, free }.into());
             }
         };
         match pulled {
-            Ok(()) => self.images.pulled(under_way, &self.link.engine).await,
+            Ok(()) => self.pulled(under_way).await,
             Err(error) if error.is_away() => return Err(error.into()),
             // Neither a refusal nor a pull that stalls is a reason not to use what is there.
             Err(error) => {
                 if matches!(error, EngineError::Refused { .. }) {
-                    self.images.not_pulled(under_way).await;
+                    self.not_pulled(under_way).await;
                 }
                 if !is_there {
                     return Err(error.into());
@@ -82,12 +97,12 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
         Ok(())
     }
 
-    async fn login(&self, spec: &ContainerSpec) -> Result<Option<Login>, ReconcileError> {
-        let Some(path) = &spec.registry_credentials else { return Ok(None) };
+    async fn login(&self, wanted: &Wanted<'_>) -> Result<Option<Login>, ReconcileError> {
+        let Some(path) = wanted.credentials else { return Ok(None) };
         let file: PathBuf = self.root.join(path.as_str().trim_start_matches('/'));
-        let image = spec.image.clone();
+        let image = wanted.image.clone();
         let read = tokio::task::spawn_blocking(move || login::login(&file, &image)).await;
-        Ok(read.map_err(|_| crate::error::Cancelled)??)
+        Ok(read.map_err(|_| Cancelled)??)
     }
 
     /// The bytes that are free where the engine keeps its images, if that is on this device.

@@ -1,6 +1,6 @@
 //! Which images our pulls brought, and which of them are still needed. Pure.
 //!
-//! Names are those of containers in the engine: they stay when only a resource's id changes.
+//! Containers are known by their names in the engine: these stay when only a resource's id changes.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,9 +14,9 @@ use crate::engine::terms::NamedImage;
 pub(super) struct Record {
     /// The images that were not there before a pull of ours, by id, and the references that were pulled.
     brought: BTreeMap<String, BTreeSet<String>>,
-    /// What each container is made of, and was made of before, where one of the two was brought.
+    /// What each container is made of, and was made of before, where one of the two was brought; and what others hold that was brought.
     made_of: BTreeMap<String, MadeOf>,
-    /// The pulls that were begun and are not known to have ended, by container.
+    /// The pulls that were begun and are not known to have ended, by who needs them.
     pulls: BTreeMap<String, Pull>,
 }
 
@@ -51,14 +51,14 @@ pub(super) struct Leftover {
 }
 
 impl Record {
-    /// A pull for a container begins.
-    pub(super) fn pull_begins(&mut self, container: &str, pull: Pull) {
-        self.pulls.insert(container.to_owned(), pull);
+    /// A pull for somebody begins.
+    pub(super) fn pull_begins(&mut self, user: &str, pull: Pull) {
+        self.pulls.insert(user.to_owned(), pull);
     }
 
-    /// The pull for a container has ended, and what was pulled is `image`, if it is there.
-    pub(super) fn pull_ended(&mut self, container: &str, image: Option<&str>) {
-        let Some(pull) = self.pulls.remove(container) else { return };
+    /// The pull for somebody has ended, and what was pulled is `image`, if it is there.
+    pub(super) fn pull_ended(&mut self, user: &str, image: Option<&str>) {
+        let Some(pull) = self.pulls.remove(user) else { return };
         let Some(image) = image else { return };
         let is_new = !pull.before.contains(image);
         if is_new || self.brought.contains_key(image) {
@@ -66,14 +66,14 @@ impl Record {
         }
     }
 
-    /// The containers for which a pull was begun and not ended.
+    /// Those for whom a pull was begun and not ended.
     pub(super) fn open_pulls(&self) -> Vec<String> {
         self.pulls.keys().cloned().collect()
     }
 
-    /// What the pull for a container was to bring, if one was begun and not ended.
-    pub(super) fn open_pull(&self, container: &str) -> Option<String> {
-        self.pulls.get(container).map(|pull| pull.reference.clone())
+    /// What the pull for somebody was to bring, if one was begun and not ended.
+    pub(super) fn open_pull(&self, user: &str) -> Option<String> {
+        self.pulls.get(user).map(|pull| pull.reference.clone())
     }
 
     /// A container is as wanted, and made of `image`. What has another name by now than it had is told by `former`.
@@ -97,10 +97,20 @@ impl Record {
         }
     }
 
-    /// The containers are gone, and nobody wants them any more.
-    pub(super) fn forget(&mut self, containers: &[String]) {
-        for container in containers {
-            self.made_of.remove(container);
+    /// Somebody who is no container has `image`, and needs nothing that it had before.
+    pub(super) fn holds(&mut self, user: &str, image: &str) {
+        match self.brought.contains_key(image) {
+            true => {
+                self.made_of.insert(user.to_owned(), MadeOf { present: image.to_owned(), previous: None });
+            }
+            false => drop(self.made_of.remove(user)),
+        }
+    }
+
+    /// They are gone, and nobody wants them any more.
+    pub(super) fn forget(&mut self, users: &[String]) {
+        for user in users {
+            self.made_of.remove(user);
         }
     }
 

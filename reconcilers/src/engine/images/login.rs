@@ -6,7 +6,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use manifest_types::kinds::engine::ImageRef;
 use serde_json::Value;
 
-use super::error::ContainerError;
+use super::error::ImageError;
 use crate::engine::terms::Login;
 
 /// A file of credentials is no longer than this.
@@ -15,8 +15,8 @@ const LONGEST: u64 = 1024 * 1024;
 const DOCKER_HUB: [&str; 3] = ["https://index.docker.io/v1/", "index.docker.io", "docker.io"];
 
 /// The login for an image's registry, if the file has one.
-pub(super) fn login(file: &Path, image: &ImageRef) -> Result<Option<Login>, ContainerError> {
-    let unusable = |why: String| ContainerError::Credentials { path: file.to_owned(), why };
+pub(super) fn login(file: &Path, image: &ImageRef) -> Result<Option<Login>, ImageError> {
+    let unusable = |why: String| ImageError::Credentials { path: file.to_owned(), why };
     let size = fs::metadata(file).map_err(|error| unusable(error.to_string()))?.len();
     if size > LONGEST {
         return Err(unusable(format!("it has {size} bytes, {LONGEST} at most")));
