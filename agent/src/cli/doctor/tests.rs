@@ -107,7 +107,7 @@ async fn a_device_is_examined_and_left_as_it_was() {
     let units = checks.iter().find(|check| check.kind.as_deref() == Some("SystemdUnit")).unwrap();
     assert!(["systemd", "SystemdAway"].contains(&units.name.as_str()), "{units:?}");
     let engine = checks.iter().find(|check| check.name == "NoEngine").unwrap();
-    assert_eq!(engine.kind.as_deref(), Some("Container, ContainerNetwork, Volume"));
+    assert_eq!(engine.kind.as_deref(), Some("Container, ContainerNetwork, Image, Volume"));
     assert_eq!(engine.verdict, Verdict::Warn, "the agent works without one");
     let agent = checks.iter().find(|check| check.name == "agent").unwrap();
     assert_eq!(agent.verdict, Verdict::Warn, "no agent is no failure: {agent:?}");

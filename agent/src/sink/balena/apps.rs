@@ -7,7 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use manifest_types::{
     digest::Digest,
     kinds::{ResourceDetails, container::ContainerDetails, engine::ImageRef},
-    status::{AgentStatus, Phase, ResourceStatus},
+    name::ResourceId,
+    status::{AgentStatus, Phase, Progress, ResourceStatus},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -146,46 +147,63 @@ fn held<'a>(
     outcome: &'a Outcome,
     status: &AgentStatus,
 ) -> Option<BTreeMap<&'a str, Held<'a>>> {
+    let of_resource = |resource: &ResourceId| {
+        let digest = wanted_digest(translation, resource);
+        let own = status.resources.get(resource)?;
+        (digest.is_some() && own.spec_digest == digest).then_some(own)
+    };
     let one = |(name, line): (&'a String, &'a Line)| {
-        let digest = wanted_digest(translation, line);
-        let own = status.resources.get(&line.resource)?;
-        let speaks_of_it = digest.is_some() && own.spec_digest == digest;
-        speaks_of_it.then(|| (name.as_str(), service(line, own)))
+        let own = of_resource(&line.resource)?;
+        let own_image = match &line.image_resource {
+            Some(image) => Some(of_resource(image)?),
+            None => None,
+        };
+        Some((name.as_str(), service(line, own, own_image)))
     };
     outcome.services.iter().map(one).collect()
 }
 
-fn wanted_digest(translation: &Translation, line: &Line) -> Option<Digest> {
-    let resource = translation.resources.iter().find(|own| own["id"] == line.resource.as_str())?;
+fn wanted_digest(translation: &Translation, resource: &ResourceId) -> Option<Digest> {
+    let resource = translation.resources.iter().find(|own| own["id"] == resource.as_str())?;
     Some(Digest::of_json(&resource["spec"]))
 }
 
-fn service<'a>(line: &'a Line, own: &ResourceStatus) -> Held<'a> {
+/// How far a service's image is, where that does not wait for its container.
+fn image(own: &ResourceStatus) -> Word {
+    match own.phase {
+        Phase::Ready => Word::Downloaded,
+        _ => Word::Downloading(own.progress.as_ref().and_then(percent)),
+    }
+}
+
+fn percent(progress: &Progress) -> Option<u64> {
+    let total = progress.total.filter(|total| *total > 0)?;
+    (progress.done.min(total) * 100).checked_div(total)
+}
+
+fn service<'a>(line: &'a Line, own: &ResourceStatus, own_image: Option<&ResourceStatus>) -> Held<'a> {
     let container = container(own);
     let is_of_image = container.is_some_and(|container| is_same_image(&container.image, &line.image));
     let is_done = own.phase == Phase::Ready;
     let word = match (own.phase, &own.progress) {
         (Phase::Ready, _) => container.map_or(Word::Running, state),
-        (_, Some(progress)) => Word::Downloading(
-            progress
-                .total
-                .filter(|total| *total > 0)
-                .map(|total| (progress.done.min(total) * 100).checked_div(total).unwrap_or(0)),
-        ),
+        (_, Some(progress)) => Word::Downloading(percent(progress)),
         (Phase::Pending, None) if is_of_image => container.map_or(Word::Downloaded, state),
-        // Nothing is pulled before it may be changed.
-        (Phase::Pending, None) => Word::Downloading(None),
+        // One that pulls its image itself does so once it may be stopped.
+        (Phase::Pending, None) => own_image.map_or(Word::Downloading(None), image),
         (Phase::Deleting, None) => Word::Stopping,
         (_, None) if is_of_image => container.map_or(Word::Starting, state),
         (Phase::Failed, None) if is_pull(own) => Word::Downloading(None),
         (_, None) => Word::Installing,
     };
+    let is_failed = |own: Option<&ResourceStatus>| own.is_some_and(|own| own.phase == Phase::Failed);
+    let has_image = is_of_image || own_image.is_some_and(|image| image.phase == Phase::Ready);
     Held {
         line,
         word,
         is_done,
-        is_failed: own.phase == Phase::Failed,
-        is_waiting: own.phase == Phase::Pending && is_of_image,
+        is_failed: is_failed(Some(own)) || (!is_done && is_failed(own_image)),
+        is_waiting: own.phase == Phase::Pending && has_image,
         is_former: !is_done && !is_of_image,
     }
 }

@@ -87,6 +87,9 @@ pub struct Outcome {
 pub struct Line {
     /// Its resource.
     pub resource: ResourceId,
+    /// The resource that brings its image, if the container does not pull it itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub image_resource: Option<ResourceId>,
     /// Its image, as the API calls it.
     pub image: String,
     /// The service's id.

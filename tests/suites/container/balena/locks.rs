@@ -19,10 +19,11 @@ impl Rig {
     async fn is_locked(&self) -> bool {
         let Some(status) = self.told(&["status"]).await else { return false };
         let resources = status["resources"].as_object().unwrap();
-        resources.len() == 2
-            && resources.values().all(|own| {
-                own["reason"] == "Locked" && own["message"].as_str().unwrap().contains("updates.lock")
-            })
+        let containers: Vec<_> = resources.values().filter(|own| own["kind"] == "Container").collect();
+        let is_locked = |own: &&Value| {
+            own["reason"] == "Locked" && own["message"].as_str().unwrap().contains("updates.lock")
+        };
+        containers.len() == 2 && containers.iter().all(is_locked)
     }
 
     fn lock_of(&self, service: &str, file: &str) -> PathBuf {

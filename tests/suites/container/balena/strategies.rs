@@ -49,10 +49,11 @@ async fn each_strategy_has_its_order() {
     let rig = Rig::on(&parts::docker()).await;
     let has_image = async |image: &str| rig.engine.image(image).await.unwrap().is_some();
     let first = rig.replaced(service(&images[0], "download-then-kill", RESTS)).await;
-    assert_eq!(first, ["Pull", "Create", "Start", "Done"]);
+    // Where the image is there before, that is not the container's work.
+    assert_eq!(first, ["Create", "Start", "Done"]);
 
     let moves = rig.replaced(service(&images[1], "download-then-kill", RESTS)).await;
-    assert_eq!(moves, ["Pull", "Create", "Stop", "Rename", "Start", "Await", "Remove", "Done"]);
+    assert_eq!(moves, ["Create", "Stop", "Rename", "Start", "Await", "Remove", "Done"]);
     let moves = rig.replaced(service(&images[2], "kill-then-download", RESTS)).await;
     assert_eq!(moves, ["Stop", "Pull", "Create", "Rename", "Start", "Await", "Remove", "Done"]);
     let moves = rig.replaced(service(&images[3], "delete-then-download", RESTS)).await;
@@ -62,10 +63,7 @@ async fn each_strategy_has_its_order() {
     // The new one says that it has taken over; until then both run.
     let says = "sleep 1; touch /tmp/balena/handover-complete; exec sleep 10000";
     let moves = rig.replaced(service(&images[4], "hand-over", says)).await;
-    assert_eq!(
-        moves,
-        ["Pull", "Create", "Start", "AwaitHandOver", "Rename", "Await", "Stop", "Remove", "Done"]
-    );
+    assert_eq!(moves, ["Create", "Start", "AwaitHandOver", "Rename", "Await", "Stop", "Remove", "Done"]);
     // One that says nothing takes over after its time.
     let moves = rig.replaced(service(&images[4], "hand-over", "exec sleep 10001")).await;
     assert_eq!(moves, ["Create", "Start", "AwaitHandOver", "Rename", "Await", "Stop", "Remove", "Done"]);
@@ -79,5 +77,44 @@ async fn each_strategy_has_its_order() {
     rig.poll().await;
     rig.cloud.told("the failure", |told| told["updates"][&commit] == "aborted").await;
     until("the old one runs again", LONG, async || rig.agrees("main", "true").await).await;
+    rig.clear().await;
+}
+
+#[tokio::test]
+async fn no_service_is_stopped_before_the_images_of_all_are_there() {
+    let registry = Registry::open().await;
+    let name = |service: &str, tag: u8| format!("shop/{service}:{tag}");
+    for (service, tag) in [("one", 1), ("two", 1), ("one", 2)] {
+        registry.push_variant(&parts::docker(), IMAGE, &name(service, tag)).await;
+    }
+    let release = |tag: u8| {
+        let service = |service: &str| json!({ "image": registry.image(&name(service, tag)), "command": "sleep 10000", "stop_grace_period": 0, "network_mode": "none" });
+        json!({ "services": { "one": service("one"), "two": service("two") } })
+    };
+    let rig = Rig::on(&parts::docker()).await;
+    let first = rig.cloud.release(release(1)).await;
+    rig.poll().await;
+    rig.cloud.runs(&first).await;
+    let runs = rig.containers().await;
+
+    // A lock keeps no image away, and one that cannot be had keeps all as it is.
+    assert!(rig.agrees("one", "touch /tmp/balena/updates.lock").await);
+    let second = rig.cloud.release(release(2)).await;
+    rig.poll().await;
+    let aborted = rig.cloud.told("the failure", |told| told["updates"][&second] == "aborted").await;
+    assert_eq!(aborted["running"], first.as_str());
+    let has = async |name: String| rig.engine.image(&registry.image(&name)).await.unwrap().is_some();
+    until("the image that can be had is there", LONG, async || has(name("one", 2)).await).await;
+    assert_eq!(rig.containers().await, runs);
+
+    registry.push_variant(&parts::docker(), IMAGE, &name("two", 2)).await;
+    let retried = rig.told(&["retry", &format!("{}.image.two", rig.cloud.fleet)]).await;
+    assert!(retried.is_some(), "a person need not wait for the next try");
+    let downloaded = rig.cloud.told("the download", |told| told["updates"][&second] == "downloaded").await;
+    assert_eq!(downloaded["running"], first.as_str());
+    assert!(has(name("two", 2)).await);
+    assert_eq!(rig.containers().await, runs);
+    assert!(rig.agrees("one", "rm /tmp/balena/updates.lock").await);
+    rig.cloud.runs(&second).await;
     rig.clear().await;
 }

@@ -19,10 +19,14 @@ fn target(commit: &str, services: &[(&str, &str)], kept: &Kept) -> Translation {
         .unwrap()
 }
 
-/// The status of what a translation wants: each service's phase, the image that its container is of, and more.
+/// The status of what a translation wants: each service's phase, the image that its container is of, and more. Images that are not told of are there.
 fn status(of: &Translation, services: &[(&str, &str, &str, Value)]) -> AgentStatus {
-    let resources: Map<_, _> = services
+    let ids = of.resources.iter().filter(|own| own["kind"] == "Image").filter_map(|own| own["id"].as_str());
+    let images = ids.filter_map(|id| id.strip_prefix("7.")).map(|name| (name, "Ready", "", json!({})));
+    let resources: Map<_, _> = images
+        .collect::<Vec<_>>()
         .iter()
+        .chain(services)
         .map(|(name, phase, image, more)| {
             let id = format!("7.{name}");
             let resource = of.resources.iter().find(|own| own["id"] == id.as_str());
@@ -62,24 +66,23 @@ fn words(told: &Value, commit: &str) -> Vec<String> {
 fn a_release_runs_when_all_of_it_does_and_until_then_both_are_told() {
     let none = Kept::default();
     let first = target("aa", &[("web", "web:1"), ("db", "db:1")], &none);
-    let begun = status(
-        &first,
-        &[
-            (
-                "web",
-                "Reconciling",
-                "",
-                json!({ "progress": { "message": "pulling", "done": 45, "total": 100, "unit": "bytes" } }),
-            ),
-            ("db", "Pending", "", json!({})),
-        ],
-    );
-    let (told, running) = apps(&first, &begun, &Running::default()).unwrap();
+    let waiting = [("web", "Pending", "", json!({})), ("db", "Pending", "", json!({}))];
+    let pulling = json!({ "progress": { "message": "pulling", "done": 45, "total": 100, "unit": "bytes" } });
+    let begun = [("image.web", "Reconciling", "", pulling), ("image.db", "Pending", "", json!({}))];
+    let (told, _) =
+        apps(&first, &status(&first, &[&waiting[..], &begun].concat()), &Running::default()).unwrap();
     assert_eq!(words(&told, "aa"), ["db Downloading 0", "web Downloading 45"]);
     assert_eq!(
         (&app(&told)["release_uuid"], app(&told)["releases"]["aa"]["update_status"].as_str()),
         (&Value::Null, Some("downloading"))
     );
+    let half = [&waiting[..], &begun[1..]].concat();
+    let (told, _) = apps(&first, &status(&first, &half), &Running::default()).unwrap();
+    assert_eq!(words(&told, "aa"), ["db Downloading 0", "web Downloaded null"]);
+    assert_eq!(app(&told)["releases"]["aa"]["update_status"], "downloading");
+    let (told, running) = apps(&first, &status(&first, &waiting), &Running::default()).unwrap();
+    assert_eq!(words(&told, "aa"), ["db Downloaded null", "web Downloaded null"]);
+    assert_eq!(app(&told)["releases"]["aa"]["update_status"], "downloaded");
     let whole = status(
         &first,
         &[
@@ -178,7 +181,8 @@ fn what_cannot_be_pulled_is_aborted_and_what_runs_is_told() {
     let (_, running) = apps(&first, &whole, &Running::default()).unwrap();
     let second = target("bb", &[("web", "web:2")], &first.kept);
     let failed = json!({ "error": { "reason": "ImageNotFound", "message": "no such image", "attempts": 3 } });
-    let failed = status(&second, &[("web", "Failed", "docker.io/library/web:1", failed)]);
+    let waiting = ("web", "Pending", "docker.io/library/web:1", json!({}));
+    let failed = status(&second, &[("image.web", "Failed", "", failed), waiting]);
     let (told, _) = apps(&second, &failed, &running).unwrap();
     assert_eq!(app(&told)["releases"]["bb"]["update_status"], "aborted");
     assert_eq!(

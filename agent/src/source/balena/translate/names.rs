@@ -38,6 +38,10 @@ impl<'a> Names<'a> {
         self.resource("", service)
     }
 
+    pub(super) fn image_id(&self, service: &str) -> ResourceId {
+        self.resource("image.", service)
+    }
+
     pub(super) fn volume_id(&self, volume: &str) -> ResourceId {
         self.resource("volume.", volume)
     }

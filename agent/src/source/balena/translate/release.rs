@@ -75,12 +75,18 @@ impl Release {
         let (services, left_out) = fields.end(Some(services)).and_then(|services| choose(services, facts))?;
         let told = Content { names, services, left_out: &left_out, volumes, networks, node };
         told.undefined()?;
-        let mut parts = told.volumes();
+        let mut parts = told.images(facts);
+        parts.extend(told.volumes());
         parts.extend(told.networks());
         parts.extend(told.containers(app, device, facts)?);
         let line = |(name, told): (&String, &Told<'_>)| {
-            let resource = names.service_id(name);
-            (name.clone(), Line { resource, image: told.image.clone(), service_id: told.id })
+            let line = Line {
+                resource: names.service_id(name),
+                image_resource: told.is_pulled_first().then(|| names.image_id(name)),
+                image: told.image.clone(),
+                service_id: told.id,
+            };
+            (name.clone(), line)
         };
         let services = told.services.iter().map(line).collect();
         Ok(Self { commit: Some(commit.to_owned()), parts, left_out, services })
@@ -179,6 +185,24 @@ impl Content<'_> {
         if problems.is_empty() { Ok(()) } else { Err(problems) }
     }
 
+    /// The services whose images are there before anything of the app is stopped, or cut off, for the release.
+    fn pulled_first(&self) -> impl Iterator<Item = (&String, &Told<'_>)> {
+        self.services.iter().filter(|(_, told)| told.is_pulled_first())
+    }
+
+    fn image_ids(&self) -> impl Iterator<Item = ResourceId> {
+        self.pulled_first().map(|(name, _)| self.names.image_id(name))
+    }
+
+    fn images(&self, facts: &Facts) -> Vec<Part> {
+        let part = |(name, told): (&String, &Told<'_>)| {
+            let (id, spec) = (self.names.image_id(name), told.image(facts));
+            let resource = json!({ "id": id, "kind": "Image", "spec": spec });
+            Part { kind: "Image", resource, origin: told.node.path().clone(), volume: None }
+        };
+        self.pulled_first().map(part).collect()
+    }
+
     fn volumes(&self) -> Vec<Part> {
         let part = |(name, told): (&String, &Volume)| {
             let own = [("supervised", "true"), ("app-uuid", self.names.app_uuid())];
@@ -227,9 +251,10 @@ impl Content<'_> {
             labels: with_marks(&told.labels, &own),
             take_over: Some(TakeOver::default()),
         };
-        // Making it anew cuts off the app's containers: their locks forbid it.
+        // Making it anew cuts off the app's containers: their locks forbid it, and it is done once the images are there.
         let resource = json!({
-            "id": self.names.network_id(name), "kind": "ContainerNetwork", "group": self.names.group(), "spec": spec
+            "id": self.names.network_id(name), "kind": "ContainerNetwork", "group": self.names.group(),
+            "dependsOn": self.image_ids().collect::<Vec<_>>(), "spec": spec
         });
         let origin = self.node.path().key("networks").key(name);
         Part { kind: "ContainerNetwork", resource, origin, volume: None }
@@ -267,9 +292,10 @@ impl Content<'_> {
         }))
     }
 
-    /// What a container stands on: networks, volumes, and the services that it names.
+    /// What a container stands on: the images of all, networks, volumes, and the services that it names.
     fn edges(&self, told: &Told<'_>) -> Read<Edges> {
         let mut edges = Edges::default();
+        edges.until.extend(self.image_ids().map(|id| (id, Until::Ready)));
         let mut unknown = Vec::new();
         for name in told.networks() {
             edges.until.insert(self.names.network_id(&name), Until::Ready);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use manifest_types::kinds::{
     container::{Attachment, ContainerSpec, Desired, Mount, MountType, NetworkMode},
     engine::{EngineName, ImageRef, TakeOver, Texts},
+    image::ImageSpec,
 };
 use serde_json::{Value, json};
 
@@ -13,7 +14,7 @@ use super::{
     features::{self, absolute, put},
     labels,
     names::Names,
-    update::update,
+    update::{self, update},
 };
 use crate::source::balena::{
     compose::{
@@ -23,6 +24,7 @@ use crate::source::balena::{
         texts::{scalar, texts},
     },
     document::{Fields, Node, Read},
+    facts::Facts,
     target::number,
 };
 
@@ -88,6 +90,17 @@ impl<'a> Told<'a> {
     /// Whether the device may do without it.
     pub(super) fn is_optional(&self) -> bool {
         labels::has_feature(&self.labels, "optional")
+    }
+
+    /// Whether its image is there before it is stopped for it.
+    pub(super) fn is_pulled_first(&self) -> bool {
+        update::is_pulled_first(&self.labels)
+    }
+
+    /// What brings its image.
+    pub(super) fn image(&self, facts: &Facts) -> ImageSpec {
+        let registry_credentials = facts.registry_credentials.clone();
+        ImageSpec { image: self.composed.spec.image.clone(), registry_credentials }
     }
 
     /// The networks that it is in, by the release's names.

@@ -170,7 +170,7 @@ fn a_volume_that_a_release_drops_stays_as_long_as_its_app() {
     let first =
         translate(&with(&json!({ "release": { "volumes": { "data": {} } } })), &facts(), &Kept::default())
             .unwrap();
-    assert_eq!(ids(&first), ["42.network.default", "42.main", "42.volume.data"]);
+    assert_eq!(ids(&first), ["42.image.main", "42.network.default", "42.main", "42.volume.data"]);
     let second = translate(&with(&json!({})), &facts(), &first.kept).unwrap();
     assert_eq!(ids(&second), ids(&first));
     let mut without = with(&json!({}));
@@ -182,7 +182,7 @@ fn a_volume_that_a_release_drops_stays_as_long_as_its_app() {
     let app = another[UUID]["apps"].as_object_mut().unwrap().remove(APP).unwrap();
     another[UUID]["apps"]["0000"] = app;
     let fourth = translate(&another, &facts(), &third.kept).unwrap();
-    assert_eq!(ids(&fourth), ["42.network.default", "42.main"]);
+    assert_eq!(ids(&fourth), ["42.image.main", "42.network.default", "42.main"]);
 }
 
 #[test]

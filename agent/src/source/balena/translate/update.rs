@@ -30,7 +30,7 @@ pub(super) fn update(
 ) -> Update {
     let update =
         Update { healthy_within: healthy_within(spec).map(Span), locks: locks.to_vec(), ..Update::default() };
-    match labels::own(own, "update.strategy").unwrap_or("download-then-kill") {
+    match strategy(own) {
         "download-then-kill" => update,
         "kill-then-download" => Update { pull: PullOrder::AfterStop, ..update },
         "delete-then-download" => Update { pull: PullOrder::AfterRemoval, ..update },
@@ -47,6 +47,15 @@ pub(super) fn update(
             update
         }
     }
+}
+
+fn strategy(own: &Texts) -> &str {
+    labels::own(own, "update.strategy").unwrap_or("download-then-kill")
+}
+
+/// Whether the image of a service with these labels is there before it is stopped for it.
+pub(super) fn is_pulled_first(own: &Texts) -> bool {
+    !["kill-then-download", "delete-then-download"].contains(&strategy(own))
 }
 
 /// Whether two of it could not be there at once.
