@@ -104,6 +104,13 @@ async fn no_service_is_stopped_before_the_images_of_all_are_there() {
     assert_eq!(aborted["running"], first.as_str());
     let has = async |name: String| rig.engine.image(&registry.image(&name)).await.unwrap().is_some();
     until("the image that can be had is there", LONG, async || has(name("one", 2)).await).await;
+    let both_wait = async || {
+        let Some(status) = rig.told(&["status"]).await else { return false };
+        ["one", "two"].iter().all(|service| {
+            status["resources"][format!("{}.{service}", rig.cloud.fleet)]["reason"] == "Dependencies"
+        })
+    };
+    until("both wait", LONG, both_wait).await;
     assert_eq!(rig.containers().await, runs);
 
     // A lock keeps none away.
