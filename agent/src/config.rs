@@ -164,6 +164,7 @@ impl RunArgs {
                 self.balena_config.clone().unwrap_or_else(|| CONFIG_JSON.into()),
                 self.balena_config.is_some(),
             ),
+            ca: self.balena_ca,
             spacing: Duration::from_secs(self.balena_spacing.unwrap_or(10)),
             dir: state_dir.join("balena"),
             root: root.clone(),

@@ -111,6 +111,10 @@ pub struct RunArgs {
     #[arg(long, env = "HOLDFAST_BALENA_CONFIG", value_name = "FILE")]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub balena_config: Option<PathBuf>,
+    /// The certificate of the authority that signed the API's, PEM, beside those that the system trusts
+    #[arg(long, env = "HOLDFAST_BALENA_CA", value_name = "FILE")]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub balena_ca: Option<PathBuf>,
     /// So much time is between two requests for the target state at least, and between two reports [default: 10]
     #[arg(long, env = "HOLDFAST_BALENA_SPACING", value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -204,6 +208,7 @@ impl RunArgs {
             balena_fleet,
             balena_device_type,
             balena_config,
+            balena_ca,
             balena_spacing,
             state_dir,
             root,

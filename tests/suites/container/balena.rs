@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 mod away;
+mod https;
 mod locks;
 mod moving;
 mod pulls;

@@ -94,8 +94,8 @@ pub struct Api {
 }
 
 impl Api {
-    /// The API at `endpoint`. `authority` is a certificate to trust beside the system's, PEM.
-    pub fn new(endpoint: &str, authority: Option<&[u8]>) -> Result<Self, String> {
+    /// The API at `endpoint`. `authorities` are certificates to trust beside the system's, PEM.
+    pub fn new(endpoint: &str, authorities: &[Vec<u8>]) -> Result<Self, String> {
         // Somebody else may have been first.
         drop(rustls::crypto::ring::default_provider().install_default());
         let mut builder = Client::builder()
@@ -107,8 +107,11 @@ impl Api {
             .pool_max_idle_per_host(1)
             .pool_idle_timeout(Duration::from_secs(30))
             .user_agent(concat!("holdfast/", env!("CARGO_PKG_VERSION"), " (Linux)"));
-        if let Some(authority) = authority {
+        for authority in authorities {
             let certificates = Certificate::from_pem_bundle(authority).map_err(|error| chain(&error))?;
+            if certificates.is_empty() {
+                return Err("what is to be trusted has no certificate in it (PEM)".to_owned());
+            }
             for certificate in certificates {
                 builder = builder.add_root_certificate(certificate);
             }

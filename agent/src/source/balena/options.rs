@@ -24,6 +24,8 @@ pub struct Options {
     pub device_type: Option<String>,
     /// A balena device's own configuration, and whether it must be there.
     pub config: (PathBuf, bool),
+    /// A certificate to trust beside the system's, and beside that of `config`.
+    pub ca: Option<PathBuf>,
     /// The least time between two requests for the target state, and between two reports.
     pub spacing: Duration,
     /// Where what is known of it is kept.

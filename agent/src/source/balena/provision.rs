@@ -1,7 +1,7 @@
 //! Becoming somebody to an API: found in what is kept, or made, kept, and registered.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -71,7 +71,15 @@ pub fn find_kept(options: &Options) -> Result<(Arc<Session>, Option<Provisioning
 pub(super) fn new_connection(options: &Options) -> Result<Api, String> {
     let config = configured(options)?;
     let endpoint = identity::endpoint(options, &config).map_err(|error| error.to_string())?;
-    Api::new(&endpoint, config.authority().as_deref())
+    Api::new(&endpoint, &authorities(options, &config)?)
+}
+
+/// Whom to trust beside those whom the system trusts, PEM.
+fn authorities(options: &Options, config: &ConfigJson) -> Result<Vec<Vec<u8>>, String> {
+    let named = options.ca.as_ref().map(|path| {
+        fs::read(path).map_err(|error| format!("cannot read the certificate {}: {error}", path.display()))
+    });
+    named.into_iter().chain(config.authority().map(Ok)).collect()
 }
 
 /// Registers this device, if it is not. One try: called again, it goes on where it was.
@@ -156,7 +164,7 @@ pub fn find(options: &Options) -> Result<(Arc<Session>, Option<Provisioning>), S
         keep::save(&file, &identity.keep())
             .map_err(|error| format!("cannot keep {}: {error}", file.display()))?;
     }
-    let api = Api::new(&endpoint, config.authority().as_deref())
+    let api = Api::new(&endpoint, &authorities(options, &config)?)
         .map_err(|error| format!("cannot speak with {endpoint}: {error}"))?;
     let provisioning = identity::provisioning(options, &config.of(&endpoint));
     Ok((Arc::new(Session { api, identity, dir }), provisioning))

@@ -16,6 +16,7 @@ fn options() -> Options {
         fleet: None,
         device_type: None,
         config: ("/none".into(), false),
+        ca: None,
         spacing: Duration::from_secs(10),
         dir: "/none".into(),
         root: "/".into(),
