@@ -185,6 +185,10 @@ impl Sink {
             let mut fields = meter.read(storage.as_deref().unwrap_or(std::path::Path::new("/")));
             fields.extend(measure::addresses());
             fields.insert("os_version".into(), json!(host::os_version()));
+            fields.insert("os_variant".into(), json!(host::os_variant()));
+            // It is somebody by now, whatever the one before it has told of becoming so.
+            fields.insert("provisioning_state".into(), "".into());
+            fields.insert("provisioning_progress".into(), Value::Null);
             fields.insert("supervisor_version".into(), SUPERVISOR_VERSION.into());
             fields.insert("status".into(), "Idle".into());
             fields.extend(measure::processor_id().map(|id| ("cpu_id".to_owned(), id)));

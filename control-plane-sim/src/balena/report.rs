@@ -1,6 +1,9 @@
 //! What devices report: whether it is taken, and what is kept of it. Pure.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use serde::Serialize;
 use serde_json::{Map, Value};
@@ -11,6 +14,8 @@ use super::cloud::Release;
 const MEASUREMENTS: Duration = Duration::from_secs(60);
 /// The progress of a download is.
 const PROGRESS: Duration = Duration::from_secs(30);
+/// What was dropped and comes again as it was stays deleted for so long.
+const FORGOTTEN: Duration = Duration::from_secs(300);
 /// What an update may be.
 const UPDATES: [&str; 6] = ["rejected", "aborted", "downloading", "downloaded", "applying changes", "done"];
 /// What is measured.
@@ -43,6 +48,9 @@ pub struct Reported {
     pub installs: BTreeMap<String, BTreeMap<String, Install>>,
     /// How many reports were taken.
     pub count: u64,
+    /// What was dropped, by release and service, and when.
+    #[serde(skip)]
+    dropped: BTreeMap<(String, String), (Install, Duration)>,
     #[serde(skip)]
     measured: Option<Duration>,
     #[serde(skip)]
@@ -93,7 +101,7 @@ fn is_app(app: &Value) -> bool {
     })
 }
 
-/// Whether all apps, releases and images that are reported are known.
+/// Whether all apps, releases and images that are reported are known; and whether each image is there under all of the reported releases that have it.
 pub fn knows_all(apps: &Value, fleet: &str, releases: &BTreeMap<&str, &Release>) -> bool {
     let of_app = |app: &Value| {
         let is_running_known =
@@ -107,15 +115,38 @@ pub fn knows_all(apps: &Value, fleet: &str, releases: &BTreeMap<&str, &Release>)
                 release.services.get(name).is_some_and(|service| is_same(&service.image, image))
             })
         });
-        is_running_known && are_known
+        is_running_known && are_known && is_counted_right(&app["releases"], releases)
     };
     apps.as_object().is_some_and(|apps| apps.iter().all(|(uuid, app)| uuid == fleet && of_app(app)))
 }
 
+/// The API counts: of all releases that are reported, the images that are reported of any must be as many as there are lines.
+fn is_counted_right(told: &Value, releases: &BTreeMap<&str, &Release>) -> bool {
+    let told: Vec<_> = told.as_object().into_iter().flatten().collect();
+    let lines = |(commit, release): &(&String, &Value)| {
+        let services = release["services"].as_object().cloned().unwrap_or_default();
+        let locations = services.into_iter().filter_map(|(_, line)| Some(location(line["image"].as_str()?)));
+        locations.map(|image| ((*commit).clone(), image)).collect::<Vec<_>>()
+    };
+    let listed: BTreeSet<_> = told.iter().flat_map(lines).collect();
+    let images: BTreeSet<_> = listed.iter().map(|(_, image)| image.clone()).collect();
+    let known = |(commit, _): &(&String, &Value)| {
+        let services =
+            releases.get(commit.as_str()).into_iter().flat_map(|release| release.services.values());
+        let own: Vec<_> = services.map(|service| ((*commit).clone(), location(&service.image))).collect();
+        own.into_iter().filter(|(_, image)| images.contains(image)).collect::<Vec<_>>()
+    };
+    listed == told.iter().flat_map(known).collect()
+}
+
+/// Where an image is, whatever its digest.
+fn location(image: &str) -> String {
+    image.split('@').next().unwrap_or(image).to_lowercase()
+}
+
 /// The digest may be left out.
 fn is_same(known: &str, told: &str) -> bool {
-    let known = known.to_lowercase();
-    known == told || known.split('@').next() == Some(told)
+    known.to_lowercase() == told || location(known) == told
 }
 
 impl Reported {
@@ -142,6 +173,17 @@ impl Reported {
         }
     }
 
+    /// Whether an install that was dropped a little while ago is told again as it was then: the API takes it for what it knows.
+    fn stays_deleted(&mut self, commit: &str, name: &str, told: &Install, now: Duration) -> bool {
+        let key = (commit.to_owned(), name.to_owned());
+        let Some((former, at)) = self.dropped.get(&key) else { return false };
+        let is_forgotten = former.status == told.status && now.saturating_sub(*at) < FORGOTTEN;
+        if !is_forgotten {
+            self.dropped.remove(&key);
+        }
+        is_forgotten
+    }
+
     /// What is not in it is gone.
     fn snapshot(&mut self, app: &Value, since_progress: Duration, now: Duration) {
         let (mut updates, mut installs) = (BTreeMap::new(), BTreeMap::new());
@@ -165,9 +207,19 @@ impl Reported {
                 };
                 let status = line["status"].as_str().unwrap_or_default().to_owned();
                 let image = line["image"].as_str().unwrap_or_default().to_owned();
-                services.insert(name.clone(), Install { image, status, progress });
+                let install = Install { image, status, progress };
+                if !self.stays_deleted(commit, name, &install, now) {
+                    services.insert(name.clone(), install);
+                }
             }
             installs.insert(commit.clone(), services);
+        }
+        for (commit, services) in &self.installs {
+            for (name, install) in services {
+                if installs.get(commit).is_none_or(|now| !now.contains_key(name)) {
+                    self.dropped.insert((commit.clone(), name.clone()), (install.clone(), now));
+                }
+            }
         }
         (self.updates, self.installs) = (updates, installs);
         if let Some(running) = app["release_uuid"].as_str() {

@@ -122,13 +122,22 @@ fn app(
         }
     }
     if let Some(wanted) = outcome.wanted.as_ref().filter(|_| !outcome.rejected.is_empty()) {
-        releases.insert(wanted.clone(), json!({ "update_status": "rejected", "services": {} }));
+        let services = shared(&outcome.rejected_images, &releases);
+        releases.insert(wanted.clone(), json!({ "update_status": "rejected", "services": services }));
     }
     if let Some(running) = running.filter(|running| releases.contains_key(&running.commit)) {
         told["release_uuid"] = running.commit.as_str().into();
     }
     told["releases"] = releases.into();
     told
+}
+
+/// What of a rejected release is told: the images that it shares with others, as they are there. The API counts them.
+fn shared(images: &BTreeMap<String, String>, releases: &Map<String, Value>) -> Map<String, Value> {
+    let told = releases.values().filter_map(|release| release["services"].as_object());
+    let lines: Vec<_> = told.flat_map(Map::values).collect();
+    let line_of = |image: &String| lines.iter().find(|line| line["image"] == image.as_str());
+    images.iter().filter_map(|(name, image)| Some((name.clone(), (*line_of(image)?).clone()))).collect()
 }
 
 fn line(image: &str, word: Word) -> Value {

@@ -42,8 +42,18 @@ impl Meter {
         }
         let temperature = fs::read_to_string("/sys/class/thermal/thermal_zone0/temp").ok();
         set("cpu_temp", temperature.and_then(|text| Some(text.trim().parse::<u64>().ok()? / 1000)));
+        fields.extend(
+            is_undervolted(Path::new("/sys/class/hwmon")).map(|is| ("is_undervolted".to_owned(), is.into())),
+        );
         fields
     }
+}
+
+/// Whether the voltage is too low, where something watches it: on a Raspberry Pi.
+fn is_undervolted(monitors: &Path) -> Option<bool> {
+    let folders = fs::read_dir(monitors).ok()?.filter_map(|entry| Some(entry.ok()?.path()));
+    let mut alarms = folders.filter_map(|folder| fs::read_to_string(folder.join("in0_lcrit_alarm")).ok());
+    Some(alarms.next()?.trim() != "0")
 }
 
 /// The addresses by which a device is reached, and those of its hardware.
@@ -142,6 +152,19 @@ mod tests {
             Some((2048, 1024))
         );
         assert_eq!((processor_times(""), memory_of("")), (None, None));
+    }
+
+    #[test]
+    fn a_low_voltage_is_told_where_it_is_watched() {
+        let monitors = tempfile::tempdir().unwrap();
+        assert_eq!(is_undervolted(monitors.path()), None);
+        fs::create_dir_all(monitors.path().join("hwmon0")).unwrap();
+        assert_eq!(is_undervolted(monitors.path()), None);
+        for (alarm, is) in [("0\n", false), ("1\n", true)] {
+            fs::create_dir_all(monitors.path().join("hwmon1")).unwrap();
+            fs::write(monitors.path().join("hwmon1/in0_lcrit_alarm"), alarm).unwrap();
+            assert_eq!(is_undervolted(monitors.path()), Some(is));
+        }
     }
 
     #[test]

@@ -182,6 +182,9 @@ impl Api {
         if let Some(os_version) = &about.os_version {
             body["os_version"] = os_version.as_str().into();
         }
+        if let Some(os_variant) = about.os_variant {
+            body["os_variant"] = os_variant.into();
+        }
         let request = self.request(Method::POST, "/device/register", &with.key).json(&body);
         let reply = match send(request).await {
             Ok(reply) => reply,
@@ -237,6 +240,8 @@ pub struct About {
     pub supervisor_version: String,
     /// Its operating system.
     pub os_version: Option<String>,
+    /// Whether that is for development or for production.
+    pub os_variant: Option<&'static str>,
 }
 
 /// Which column is taken: the API names it in a few words.

@@ -31,6 +31,20 @@ pub fn os_version() -> Option<String> {
     value(&os, "PRETTY_NAME").map(str::to_owned)
 }
 
+/// Whether that is for development or for production, where it says so in the API's words.
+pub fn os_variant() -> Option<&'static str> {
+    let os = OS_RELEASES.iter().find_map(|path| fs::read_to_string(path).ok())?;
+    variant(&os)
+}
+
+fn variant(os: &str) -> Option<&'static str> {
+    match value(os, "VARIANT_ID")? {
+        "dev" => Some("dev"),
+        "prod" => Some("prod"),
+        _ => None,
+    }
+}
+
 fn about(
     uuid: &str,
     os: &str,
@@ -95,6 +109,10 @@ mod tests {
         assert_eq!(facts.os, Some(("balena-os".to_owned(), "6.5.39".to_owned())));
         assert_eq!(facts.device_type.as_deref(), Some("jetson-nano"));
         assert_eq!((facts.board_rev.as_deref(), facts.l4t.as_deref()), (Some("a1b2c3d"), Some("32.4.3")));
+        assert_eq!(
+            (variant("VARIANT_ID=\"prod\"\n"), variant("VARIANT_ID=server\n"), variant(os)),
+            (Some("prod"), None, None)
+        );
         let nothing = about("a", "garbage\n=\n", "", None, [].into());
         assert_eq!((nothing.os_version, nothing.kernel, nothing.l4t), (None, None, None));
     }

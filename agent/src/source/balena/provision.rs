@@ -36,7 +36,11 @@ fn identity_file(dir: &Path) -> PathBuf {
 /// One try to be registered: all questions in a row. The error is what follows otherwise.
 pub(super) async fn try_once(session: &Session, with: Option<&Provisioning>) -> Result<Identity, Next> {
     let Session { api, identity, .. } = session;
-    let about = About { supervisor_version: SUPERVISOR_VERSION.to_owned(), os_version: host::os_version() };
+    let about = About {
+        supervisor_version: SUPERVISOR_VERSION.to_owned(),
+        os_version: host::os_version(),
+        os_variant: host::os_variant(),
+    };
     let mut question = first(with.is_some());
     loop {
         let answer: Answered = match (question, with) {

@@ -71,6 +71,9 @@ pub struct Outcome {
     /// Why the wanted one was rejected; places are told from the release on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Problem>,
+    /// The images of the wanted one's services, as the API calls them, where it was rejected.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub rejected_images: BTreeMap<String, String>,
     /// What of the wanted one was read over, and why; places are told from the release on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Problem>,
@@ -202,11 +205,16 @@ impl Translation {
             Err(problems) => (former, problems, BTreeMap::new()),
         };
         self.resources.extend(kept.all().cloned());
+        let rejected_images = match (&wanted, rejected.is_empty()) {
+            (Some(commit), false) => images_of(app, commit),
+            _ => BTreeMap::new(),
+        };
         let outcome = Outcome {
             name: app.name.clone(),
             wanted,
             held: kept.commit.clone(),
             rejected,
+            rejected_images,
             left_out,
             notes: notes.into_sorted(),
             services: kept.services.clone(),
@@ -242,6 +250,14 @@ impl Translation {
             Err(refusal) => refusal.problems.iter().map(place).collect(),
         }
     }
+}
+
+/// The images of a release's services, as far as they are told.
+fn images_of(app: &App<'_>, commit: &str) -> BTreeMap<String, String> {
+    let services = app.releases.as_ref().and_then(|node| node.value()[commit]["services"].as_object());
+    let image =
+        |(name, service): (&String, &Value)| Some((name.clone(), service["image"].as_str()?.to_owned()));
+    services.into_iter().flatten().filter_map(image).collect()
 }
 
 /// The release that an app is to run, if it says so in so many words.

@@ -198,3 +198,53 @@ fn measurements_and_progress_are_written_now_and_then() {
         assert_eq!(cloud.devices[UUID].reported.installs[&commit]["web"].progress, kept, "{percent}");
     }
 }
+
+#[test]
+fn an_image_of_two_releases_is_told_under_both_or_the_report_is_refused() {
+    let mut cloud = cloud();
+    let services = |web: &str| json!({ "services": { "web": { "image": web }, "db": { "image": "db:1" } } });
+    let (old, new) = (release(&mut cloud, services("web:1")), release(&mut cloud, services("web:2")));
+    let fleet = cloud.fleets[&1].uuid.clone();
+    let told = |old_services: Value, new_services: Value| {
+        let releases =
+            json!({ old.as_str(): { "services": old_services }, new.as_str(): { "services": new_services } });
+        json!({ UUID: { "apps": { fleet.as_str(): { "releases": releases } } } })
+    };
+    let line = |image: &str| json!({ "image": image, "status": "Running" });
+    let both = json!({ "web": line("web:2"), "db": line("db:1") });
+    for (of_old, status) in [
+        (json!({ "web": line("web:1") }), 401),
+        (json!({}), 401),
+        (json!({ "web": line("web:1"), "db": line("db:1") }), 200),
+        (json!({ "db": line("db:1") }), 200),
+    ] {
+        assert_eq!(
+            cloud.report("key", &told(of_old.clone(), both.clone()), at(0)).status,
+            status,
+            "{of_old}"
+        );
+    }
+}
+
+#[test]
+fn what_was_dropped_and_comes_again_as_it_was_stays_deleted_for_a_while() {
+    let mut cloud = cloud();
+    let commit = release(&mut cloud, json!({ "services": { "web": { "image": "web:1" } } }));
+    let fleet = cloud.fleets[&1].uuid.clone();
+    let with = |services: Value| json!({ UUID: { "apps": { fleet.as_str(): { "releases": { commit.as_str(): { "services": services } } } } } });
+    let web = |status: &str| with(json!({ "web": { "image": "web:1", "status": status } }));
+    let mut seen = Vec::new();
+    for (second, body) in [
+        (0, web("Running")),
+        (10, with(json!({}))),
+        (20, web("Running")),
+        (311, web("Running")),
+        (320, with(json!({}))),
+        (330, web("Downloaded")),
+        (340, web("Running")),
+    ] {
+        assert_eq!(cloud.report("key", &body, at(second)).status, 200);
+        seen.push(cloud.devices[UUID].reported.installs[&commit].contains_key("web"));
+    }
+    assert_eq!(seen, [true, false, false, true, false, true, true]);
+}

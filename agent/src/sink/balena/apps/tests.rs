@@ -161,6 +161,13 @@ fn a_rejected_release_is_told_beside_the_one_that_runs() {
     let second = target("bb", &[("web", "rejected")], &first.kept);
     let (told, _) = apps(&second, &whole, &running).unwrap();
     assert_eq!(app(&told)["releases"]["bb"], json!({ "update_status": "rejected", "services": {} }));
+    // What it shares with the one that runs is told under both.
+    let third = target("cc", &[("bad", "rejected"), ("front", "web:1")], &first.kept);
+    let (shared, _) = apps(&third, &whole, &running).unwrap();
+    assert_eq!(
+        (words(&shared, "cc"), app(&shared)["releases"]["cc"]["update_status"].as_str()),
+        (vec!["front Running null".to_owned()], Some("rejected"))
+    );
     assert_eq!(
         (words(&told, "aa"), app(&told)["release_uuid"].as_str()),
         (vec!["web Running null".to_owned()], Some("aa"))

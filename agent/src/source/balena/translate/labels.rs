@@ -39,7 +39,8 @@ pub(super) fn features(labels: &Texts) -> impl Iterator<Item = &str> {
     named.filter(|(_, value)| is_true(value)).map(|(feature, _)| feature)
 }
 
-fn is_true(value: &str) -> bool {
+/// Whether a label's value says yes.
+pub(super) fn is_true(value: &str) -> bool {
     ["1", "true", "on"].contains(&value.to_ascii_lowercase().as_str())
 }
 

@@ -28,6 +28,9 @@ pub(super) fn update(
     hand_over: &[AbsolutePath],
     node: &Node<'_>,
 ) -> Update {
+    if labels::own(own, "update.requires-reboot").is_some_and(labels::is_true) {
+        node.note("asks to be started after a reboot only, which is not supported; it is started at once");
+    }
     let update =
         Update { healthy_within: healthy_within(spec).map(Span), locks: locks.to_vec(), ..Update::default() };
     match strategy(own) {
