@@ -237,9 +237,17 @@ impl Engine {
         }
     }
 
+    /// Whether there is anything that the ledger does not hold yet.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        !self.ledger.unsaved.is_empty() || !self.ledger.removed.is_empty() || self.manifest.unsaved.is_some()
+    }
+
     fn remembered(&mut self, seq: u64) {
         let Some(write) = self.take_write(seq) else { return };
-        self.ledger.broken = None;
+        // What came from the reserve does not say that there is room again: the rest, if there is any, is tried when that is due.
+        if !write.lets_go || !self.has_unsaved() {
+            self.ledger.broken = None;
+        }
         for id in write.rows.keys() {
             if let Some(resource) = self.resources.get_mut(id) {
                 resource.saved.committed(seq);

@@ -25,6 +25,8 @@ pub enum Rule {
     SurvivesKill = 9,
     /// The device converges offline from its ledger.
     Offline = 10,
+    /// Nothing that runs is disrupted while its gate is held closed.
+    GateHolds = 11,
 }
 
 /// Which rule is switched off.

@@ -8,16 +8,44 @@ use manifest_types::{
     name::ResourceId,
 };
 
-use crate::engine::resource::{Goal, Resource};
+use crate::{
+    engine::resource::{Goal, Resource},
+    ledger::row::Intent,
+};
 
 /// All resources, by id.
 pub(crate) type Resources = BTreeMap<ResourceId, Resource>;
 
 /// The dependencies that are not as far as they must be.
-pub(crate) fn unmet(resources: &Resources, edges: &Edges) -> Vec<ResourceId> {
+fn unmet(resources: &Resources, edges: &Edges) -> Vec<ResourceId> {
     let met =
         |id: &ResourceId, until: Until| resources.get(id).is_some_and(|resource| resource.satisfies(until));
     edges.depends_on.iter().filter(|(id, until)| !met(id, **until)).map(|(id, _)| id.clone()).collect()
+}
+
+/// Whether something that `me` restarts on has changed since its last start. Of a start that may not have come about, what it would have seen counts.
+pub(crate) fn restart_is_due(resources: &Resources, me: &Resource) -> bool {
+    let Some(row) = &me.row else { return false };
+    let saw = match (&row.applied, &row.intent) {
+        (Some(_), _) => &row.saw,
+        (None, Some(Intent::Put { saw, .. })) => saw,
+        (None, _) => return false,
+    };
+    let restart_on = me.wanted.as_ref().map_or(&[][..], |wanted| &wanted.edges.restart_on);
+    let revision = |id: &ResourceId| resources.get(id).map_or(0, Resource::revision);
+    restart_on.iter().any(|id| saw.get(id).is_some_and(|seen| *seen != revision(id)))
+}
+
+/// The dependencies that a change of `me` waits for: all of them, if it is brought to another spec; those that it restarts on, if it is only to be started
+/// again. A repair waits for none: what fails later stops nothing that runs.
+pub(crate) fn awaited(resources: &Resources, me: &Resource) -> Vec<ResourceId> {
+    let Some(wanted) = &me.wanted else { return Vec::new() };
+    let mut unmet = unmet(resources, &wanted.edges);
+    if me.is_applied() || me.is_quarantined() {
+        let restarts = restart_is_due(resources, me);
+        unmet.retain(|id| restarts && wanted.edges.restart_on.contains(id));
+    }
+    unmet
 }
 
 /// Those that must be gone, or have let go of the edge, before `id` is taken away.
@@ -171,11 +199,12 @@ fn walk(
 fn waits(resources: &Resources, id: &ResourceId) -> Vec<Wait> {
     let Some(me) = resources.get(id) else { return Vec::new() };
     let wait = |why| move |to| Wait { from: id.clone(), to, why };
-    match (me.goal(), &me.wanted, me.aim()) {
-        (Goal::Release, ..) => dependants(resources, id).into_iter().map(wait(Why::Dependant)).collect(),
-        (Goal::Hold(..), Some(wanted), Some(aim)) if !me.is_applied() => {
-            let claims = holders(resources, id, &aim.claims).into_iter().map(wait(Why::Claim));
-            claims.chain(unmet(resources, &wanted.edges).into_iter().map(wait(Why::Dependency))).collect()
+    match (me.goal(), me.aim()) {
+        (Goal::Release, _) => dependants(resources, id).into_iter().map(wait(Why::Dependant)).collect(),
+        (Goal::Hold(..), Some(aim)) => {
+            let needs = if me.is_applied() { &[][..] } else { &aim.claims };
+            let claims = holders(resources, id, needs).into_iter().map(wait(Why::Claim));
+            claims.chain(awaited(resources, me).into_iter().map(wait(Why::Dependency))).collect()
         }
         _ => Vec::new(),
     }

@@ -264,12 +264,18 @@ fn group_of(me: &Resource) -> Option<&GroupName> {
 
 /// Who holds the gate of a resource closed, if a change would disrupt something that runs.
 fn closed_gate(engine: &Engine, id: &ResourceId, me: &Resource, phase: Phase) -> Option<Verdict> {
+    if engine.breaks(Rule::GateHolds) {
+        return None;
+    }
     let group = group_of(me);
     let gate = group.map_or(id.as_str(), |group| group.as_str());
     let of_group = |other: &&Resource| group.is_some() && group_of(other) == group;
     let members = engine.resources.values().filter(of_group).chain([me]);
-    // What was seen last counts, also where it was held against another spec.
-    let held = members.filter_map(|other| other.sight.as_ref()?.seen.as_ref().ok()?.holder.as_ref());
+    // What was seen last counts, also where it was held against another spec; but not of what nobody looks at any more.
+    let is_followed = |other: &&Resource| !matches!(other.goal(), Goal::Leave) && !other.is_ignored();
+    let held = members
+        .filter(is_followed)
+        .filter_map(|other| other.sight.as_ref()?.seen.as_ref().ok()?.holder.as_ref());
     let holder = engine.gates.get(gate).or_else(|| held.into_iter().next())?;
     let message = format!("{gate} may not be disrupted: {holder}");
     Some(Verdict::rest(Standing::of(phase).because("Locked", message)))

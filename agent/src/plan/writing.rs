@@ -85,7 +85,7 @@ fn due_at(engine: &Engine, now: BootTime) -> Option<BootTime> {
         // On a full disk, what lets go of things is tried at once, from the reserve.
         return Some(if fault.full && ledger.urgent { now } else { fault.retry_at });
     }
-    if ledger.urgent || ledger.flush && has_something(engine) {
+    if ledger.urgent || ledger.flush && engine.has_unsaved() {
         return Some(now);
     }
     let outcomes = ledger.lazy_since.map(|since| since + OUTCOMES_WAIT);
@@ -95,10 +95,4 @@ fn due_at(engine: &Engine, now: BootTime) -> Option<BootTime> {
         .as_ref()
         .map(|(_, _, since)| if engine.looks.is_empty() { now } else { *since + MANIFEST_WAITS });
     [outcomes, manifest].into_iter().flatten().min()
-}
-
-fn has_something(engine: &Engine) -> bool {
-    !engine.ledger.unsaved.is_empty()
-        || !engine.ledger.removed.is_empty()
-        || engine.manifest.unsaved.is_some()
 }

@@ -79,7 +79,8 @@ fn turn(play: &mut Play) -> Result<(), String> {
         }
         90 | 91 => play.crash(),
         92 => other_agent(play),
-        93 | 94 => gate(play),
+        93 => gate(play),
+        94 => lock(play),
         95 => play.tell(Event::Retry { id: None }),
         96 => {
             let until = play.chance.percent(50).then(|| play.now + Duration::from_secs(20));
@@ -99,8 +100,9 @@ fn sleep(play: &mut Play) -> Result<(), String> {
     play.wait_until(at)
 }
 
+const PATHS: [&str; 6] = ["/run/a", "/run/b", "/etc/c", "/batch/f", "/etc/h", "/etc/d"];
+
 fn disturb(play: &mut Play) -> Result<(), String> {
-    const PATHS: [&str; 6] = ["/run/a", "/run/b", "/etc/c", "/batch/f", "/etc/h", "/etc/d"];
     let path = PATHS[play.chance.below(PATHS.len())];
     let content = play.chance.percent(60).then(|| format!("foreign-{}", play.chance.next() % 1000));
     let now = play.now;
@@ -129,7 +131,15 @@ fn other_agent(play: &mut Play) -> Result<(), String> {
 fn gate(play: &mut Play) -> Result<(), String> {
     let holder = play.chance.percent(40).then(|| "someone".to_owned());
     let group = if play.chance.percent(50) { "gate" } else { "a" };
-    play.tell(Event::Gate { group: group.into(), holder })
+    play.gate(group, holder)
+}
+
+/// Somebody forbids to disrupt something, or allows it again.
+fn lock(play: &mut Play) -> Result<(), String> {
+    let (path, is_locked) = (PATHS[play.chance.below(PATHS.len())], play.chance.percent(60));
+    play.log(|| format!("lock {path}: {is_locked}"));
+    play.world.lock(path, is_locked);
+    if play.chance.percent(70) { hint(play, path) } else { Ok(()) }
 }
 
 /// Lets everything under way end, and time go on, until nothing has happened for a while or `until` comes.
@@ -180,8 +190,11 @@ fn alive(play: &mut Play) -> Result<(), String> {
 }
 
 fn open_gates(play: &mut Play) -> Result<(), String> {
-    play.tell(Event::Gate { group: "gate".into(), holder: None })?;
-    play.tell(Event::Gate { group: "a".into(), holder: None })
+    for path in PATHS {
+        play.world.lock(path, false);
+    }
+    play.gate("gate", None)?;
+    play.gate("a", None)
 }
 
 /// Started without any link, the device converges on what the ledger remembers.

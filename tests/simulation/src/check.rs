@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use holdfast::engine::{Engine, command::Command};
+use holdfast::engine::{Engine, command::Command, resource::WantedBody};
 use holdfast::ledger::row::Intent;
 use manifest_types::{
     claim::Claim,
@@ -74,6 +74,7 @@ pub(crate) fn command(play: &Play, command: &Command) -> Result<(), String> {
                 if matches!(change.work, Work::Take) {
                     is_unwanted(play, &change.id)?;
                 }
+                gate_is_open(play, &change.id, &change.work)?;
             }
             Ok(())
         }
@@ -97,6 +98,35 @@ fn intent_is_durable(play: &Play, id: &ResourceId, work: &Work) -> Result<(), St
         _ => false,
     };
     if durable { Ok(()) } else { Err(format!("invariant 1: {id} is changed and its intent is not durable")) }
+}
+
+/// What runs is not disrupted while anybody is known to forbid that of it, or of any other of its group.
+fn gate_is_open(play: &Play, id: &ResourceId, work: &Work) -> Result<(), String> {
+    let all = play.engine.resources();
+    let sight = |id: &ResourceId| all.get(id)?.sight.as_ref()?.seen.as_ref().ok();
+    let disrupts = sight(id).is_some_and(|seen| {
+        let is_replaced = seen.differences.iter().any(|difference| !difference.in_place);
+        seen.running && (is_replaced || matches!(work, Work::Take | Work::Put { restart: true, .. }))
+    });
+    let group_of = |id: &ResourceId| {
+        let resource = all.get(id)?;
+        let wanted = resource.wanted.as_ref().and_then(|wanted| wanted.edges.group.clone());
+        wanted.or_else(|| resource.row.as_ref()?.edges.group.clone())
+    };
+    let group = group_of(id);
+    let mates = all.keys().filter(|other| *other == id || (group.is_some() && group_of(other) == group));
+    // What is left alone, or to itself, is not looked at: what was seen of it says nothing.
+    let is_followed = |id: &&ResourceId| {
+        all[*id].wanted.as_ref().is_none_or(|wanted| {
+            matches!(wanted.body, WantedBody::Spec(_)) && wanted.drift != DriftPolicy::Ignore
+        })
+    };
+    let locked = mates.filter(is_followed).filter_map(|mate| sight(mate)?.holder.as_ref()).next();
+    let gate = group.as_ref().map_or(id.as_str(), |group| group.as_str());
+    match locked.or(play.gates.get(gate)).filter(|_| disrupts) {
+        Some(holder) => Err(format!("invariant 11: {id} is disrupted, and {holder} forbids it")),
+        None => Ok(()),
+    }
 }
 
 /// What the manifest names is not taken away, unless it must move or make room.

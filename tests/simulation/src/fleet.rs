@@ -95,7 +95,7 @@ fn good(chance: &mut Chance) -> Value {
         match chance.below(10) {
             0 => entry["drift"] = json!("Report"),
             1 => entry["drift"] = json!("Ignore"),
-            2 => entry["group"] = json!("gate"),
+            2..=4 => entry["group"] = json!("gate"),
             _ => {}
         }
         before.push(id);

@@ -26,8 +26,8 @@ struct Arguments {
     /// How many moves the adversary has in each.
     #[arg(long, default_value_t = 300)]
     turns: usize,
-    /// Switches the rule with this number (1 to 10) off: a seed must fail.
-    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=10))]
+    /// Switches the rule with this number (1 to 11) off: a seed must fail.
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=11))]
     sabotage: Option<u8>,
     /// Prints every event and command.
     #[arg(long)]

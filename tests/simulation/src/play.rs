@@ -62,6 +62,8 @@ pub(crate) struct Play {
     pub(crate) calm: bool,
     /// So many statuses are lost on their way, from the next one on.
     pub(crate) losses: usize,
+    /// The gates that somebody holds closed, and who does.
+    pub(crate) gates: BTreeMap<String, String>,
     /// Whose steps hang until their deadline.
     pub(crate) stuck: Option<String>,
     pub(crate) evidence: check::Evidence,
@@ -99,6 +101,7 @@ impl Play {
             link: false,
             calm: false,
             losses: 0,
+            gates: BTreeMap::new(),
             stuck: None,
             evidence: check::Evidence::default(),
             steps: 0,
@@ -126,6 +129,15 @@ impl Play {
         let now = self.now();
         self.engine.apply(event, now);
         self.plan()
+    }
+
+    /// A gate is closed, or opened.
+    pub(crate) fn gate(&mut self, group: &str, holder: Option<String>) -> Result<(), String> {
+        match holder.clone() {
+            Some(holder) => self.gates.insert(group.to_owned(), holder),
+            None => self.gates.remove(group),
+        };
+        self.tell(Event::Gate { group: group.to_owned(), holder })
     }
 
     pub(crate) fn plan(&mut self) -> Result<(), String> {

@@ -39,6 +39,8 @@ pub(crate) struct World {
     put: BTreeSet<String>,
     ever_put: BTreeSet<String>,
     disturbed: BTreeMap<String, u64>,
+    /// Where somebody forbids to disrupt what is there.
+    locked: BTreeSet<String>,
     versions: u64,
     pub(crate) violation: Option<String>,
 }
@@ -90,6 +92,14 @@ impl World {
         }
     }
 
+    /// From now on somebody forbids to disrupt what is there, or does not any more.
+    pub(crate) fn lock(&mut self, path: &str, is_locked: bool) {
+        match is_locked {
+            true => self.locked.insert(path.to_owned()),
+            false => self.locked.remove(path),
+        };
+    }
+
     pub(crate) fn observe(&self, target: &AnyTarget, now: BootTime) -> Observation {
         let spec = target.wanted.as_ref().or(target.owned.as_ref().map(|owned| &owned.spec));
         let spec = spec.expect("a target is wanted or owned");
@@ -99,7 +109,8 @@ impl World {
         let differs = wanted.filter(|wanted| thing.is_none_or(|thing| thing.content != *wanted));
         let got = thing.map(|thing| thing.content.clone());
         let mut hasher = DefaultHasher::new();
-        (path, thing.map(|thing| (&thing.content, thing.version))).hash(&mut hasher);
+        let is_locked = self.locked.contains(path);
+        (path, thing.map(|thing| (&thing.content, thing.version)), is_locked).hash(&mut hasher);
         Observation {
             present: thing.is_some(),
             differences: differs
@@ -115,7 +126,7 @@ impl World {
             },
             details: None,
             running: runs(path) && thing.is_some(),
-            holder: None,
+            holder: is_locked.then(|| format!("the lock of {path}")),
             marked_ours: false,
             keeps_original: self.kept.contains_key(path),
             fingerprint: hasher.finish(),

@@ -40,6 +40,18 @@ fn a_full_disk_stops_changes_and_not_deletions() {
 }
 
 #[test]
+fn what_did_not_go_into_the_reserve_is_written_when_that_is_due() {
+    let (mut bench, seq) = about_to_let_go();
+    bench.tell(Event::LedgerFailed { seq, message: "no space left".into(), full: true });
+    bench.remembered();
+    assert_eq!(bench.phase("b"), (Phase::Pending, "LedgerUnwritable".into()));
+    bench.begun.clear();
+    bench.wait(10.0);
+    bench.remembered();
+    assert_eq!(bench.phase("b").0, Phase::Reconciling);
+}
+
+#[test]
 fn a_disk_too_full_even_to_let_go_is_tried_again_later() {
     let (mut bench, seq) = about_to_let_go();
     bench.tell(Event::LedgerFailed { seq, message: "no space left".into(), full: true });

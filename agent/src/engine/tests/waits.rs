@@ -2,12 +2,13 @@
 
 use manifest_types::status::{Phase, Progress};
 use reconcilers::{
+    error::Failure,
     observation::{Difference, Observation},
     reconciler::Hint,
 };
 use serde_json::json;
 
-use super::{Bench, absent, file, right};
+use super::{Bench, absent, file, right, wrong};
 use crate::engine::{command::Command, event::Event};
 
 #[test]
@@ -139,4 +140,58 @@ fn while_one_of_a_group_is_locked_none_of_it_is_disrupted() {
     bench.converge();
     assert_eq!(bench.phase("a").0, Phase::Ready);
     assert!(!bench.engine.resources.contains_key("b"));
+}
+
+#[test]
+fn a_restart_waits_for_what_it_restarts_on_and_for_nothing_else() {
+    let mut bench = Bench::new();
+    let manifest = |other: &str| {
+        let mut web = file("web", "/web", "x");
+        (web["dependsOn"], web["restartOn"]) = (json!(["config", "other"]), json!(["config"]));
+        [file("config", "/config", "x"), file("other", "/other", other), web]
+    };
+    bench.bring(1, &manifest("1"));
+    bench.converge();
+    // Another one is to be changed, and cannot be.
+    bench.bring(2, &manifest("2"));
+    bench.remembered();
+    bench.end(Err(Failure::new("Io", "it cannot be had", false)), &wrong(2));
+    assert_eq!(bench.phase("other").0, Phase::Failed);
+    // What it restarts on is repaired: it has changed.
+    bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("config".parse().unwrap()) });
+    while bench.told().iter().any(|told| told.starts_with("observe")) {
+        bench.see(|id| Ok(if id == "config" { wrong(3) } else { right(1) }));
+    }
+    bench.converge();
+    assert_eq!((bench.phase("config").0, bench.phase("web").0), (Phase::Ready, Phase::Ready));
+    assert_eq!(
+        bench.engine.resources["web"].row.as_ref().unwrap().saw.values().copied().collect::<Vec<_>>(),
+        [2]
+    );
+}
+
+#[test]
+fn what_nobody_looks_at_any_more_forbids_nothing() {
+    let in_group = |id: &str, content: &str| {
+        let mut entry = file(id, &format!("/{id}"), content);
+        entry["group"] = json!("shop");
+        entry
+    };
+    let running = |holder: Option<&str>| {
+        let difference = Difference { in_place: false, ..Difference::in_place("image", "2", "1") };
+        let holder = holder.map(str::to_owned);
+        Observation { differences: vec![difference], running: true, holder, ..right(2) }
+    };
+    let mut bench = Bench::new();
+    bench.bring(1, &[in_group("a", "1"), in_group("b", "1")]);
+    bench.converge();
+    let mut bad = in_group("a", "1");
+    bad["spec"]["colour"] = json!("red");
+    bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("a".parse().unwrap()) });
+    bench.see(|_| Ok(Observation { differences: Vec::new(), ..running(Some("/run/lock is there")) }));
+    bench.bring(2, &[bad, in_group("b", "2")]);
+    while bench.told().iter().any(|told| told.starts_with("observe")) {
+        bench.see(|_| Ok(running(None)));
+    }
+    assert_eq!(bench.phase("b").0, Phase::Reconciling);
 }

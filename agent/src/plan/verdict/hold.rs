@@ -2,9 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use manifest_types::{
-    claim::Claim, digest::Digest, kinds::Spec, manifest::Edges, name::ResourceId, status::Phase,
-};
+use manifest_types::{claim::Claim, digest::Digest, kinds::Spec, name::ResourceId, status::Phase};
 use reconcilers::{error::Failure, observation::Observation, registry::Work};
 
 use super::{Act, Verdict, closed_gate, held_back, not_durable_yet, on_health, put, quarantined, rows};
@@ -78,25 +76,15 @@ fn needs_change(case: &Case<'_>) -> bool {
     let off_target = !case.seen.on_target() && !case.me.tolerates_drift();
     let row = case.me.row.as_ref();
     let unfinished = row.is_some_and(|row| row.intent.is_some());
-    off_target || unfinished || row.is_some_and(|row| holds_more(case, row)) || restart_is_due(case)
+    off_target
+        || unfinished
+        || row.is_some_and(|row| holds_more(case, row))
+        || order::restart_is_due(&case.engine.resources, case.me)
 }
 
 fn holds_more(case: &Case<'_>, row: &Row) -> bool {
     let claims = case.spec.claims(case.id);
     row.held.keys().any(|claim| !claims.contains(claim))
-}
-
-/// Whether something that this restarts on has changed since its last start. Of a start that may not have come about, what it would have seen counts.
-fn restart_is_due(case: &Case<'_>) -> bool {
-    let Some(row) = &case.me.row else { return false };
-    let saw = match (&row.applied, &row.intent) {
-        (Some(_), _) => &row.saw,
-        (None, Some(Intent::Put { saw, .. })) => saw,
-        (None, _) => return false,
-    };
-    let restart_on = case.me.wanted.as_ref().map_or(&[][..], |wanted| &wanted.edges.restart_on);
-    let revision = |id: &ResourceId| case.engine.resources.get(id).map_or(0, Resource::revision);
-    restart_on.iter().any(|id| saw.get(id).is_some_and(|seen| *seen != revision(id)))
 }
 
 /// The device is as wanted; at most the ledger has something to learn.
@@ -127,9 +115,8 @@ fn change(case: &Case<'_>) -> Verdict {
     if let Some(verdict) = held_back(engine, me, Some(*digest), Phase::Reconciling, *now) {
         return verdict;
     }
-    let restart = restart_is_due(case);
-    let is_new = !me.is_applied() && !me.is_quarantined();
-    if let Some(verdict) = await_dependencies(case, is_new || restart) {
+    let restart = order::restart_is_due(&engine.resources, me);
+    if let Some(verdict) = await_dependencies(case) {
         return verdict;
     }
     let at = me.repairs.next();
@@ -148,9 +135,8 @@ fn change(case: &Case<'_>) -> Verdict {
     begin(case, restart)
 }
 
-fn await_dependencies(case: &Case<'_>, concerned: bool) -> Option<Verdict> {
-    let edges: &Edges = &case.me.wanted.as_ref().filter(|_| concerned)?.edges;
-    let unmet = order::unmet(&case.engine.resources, edges);
+fn await_dependencies(case: &Case<'_>) -> Option<Verdict> {
+    let unmet = order::awaited(&case.engine.resources, case.me);
     if unmet.is_empty() {
         return None;
     }

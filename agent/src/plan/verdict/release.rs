@@ -36,7 +36,16 @@ pub(super) fn release(engine: &Engine, id: &ResourceId, me: &Resource, now: Boot
 
 /// It is wanted, but must let go of something first so that others, and then itself, can go on.
 pub(super) fn make_room(engine: &Engine, id: &ResourceId, me: &Resource, now: BootTime) -> Verdict {
-    take(engine, id, me, now, Phase::Reconciling, true)
+    let verdict = take(engine, id, me, now, Phase::Reconciling, true);
+    // Who forbids it may be gone since it was seen.
+    if verdict.standing.reason != Some("Locked") || !me.look.due || me.look.hung.is_some() {
+        return verdict;
+    }
+    match me.look.not_before.filter(|at| *at > now) {
+        _ if me.look.ticket.is_some() => verdict,
+        None => Verdict::act(Act::Look, verdict.standing),
+        later => verdict.until(later),
+    }
 }
 
 fn take(
@@ -50,8 +59,10 @@ fn take(
     if let Some(verdict) = held_back(engine, me, None, phase, now) {
         return verdict;
     }
-    let running = me.observation().is_some_and(|seen| seen.running);
-    if let Some(verdict) = closed_gate(engine, id, me, phase).filter(|_| running) {
+    // Whatever it was held against: what is taken away to make room is wanted otherwise. Of what was not seen it may run.
+    let last = me.sight.as_ref().and_then(|sight| sight.seen.as_ref().ok());
+    let may_run = last.is_none_or(|seen| seen.running);
+    if let Some(verdict) = closed_gate(engine, id, me, phase).filter(|_| may_run) {
         return verdict;
     }
     let standing = Standing::of(phase).because("TakingAway", "");

@@ -55,6 +55,7 @@ impl Play {
             AgentManifest::read(&value).ok()
         });
         self.evidence.new_life();
+        self.gates.clear();
         self.plan()?;
         if self.link { self.tell(Event::Outbox(Fact::LinkUp)) } else { Ok(()) }
     }
