@@ -210,6 +210,8 @@ impl Sink {
         if self.of.as_ref() != Some(&path) || self.memory.uuid != *uuid {
             self.memory = load(path.clone()).await.of(uuid);
             self.of = Some(path);
+            // When they were sent before this start is not known: it may have been just now.
+            self.sent = self.memory.accepted.has_measurements().then(|| Now::read().boot);
         }
         let mut report = Report(self.device.clone());
         let former = self.memory.clone();

@@ -1,6 +1,7 @@
 //! What is reported of apps: which release runs, and how far the next one is. Pure.
 //!
-//! The API takes `apps` for all there is, and forgets what is not in it; so it is always whole. A release counts as running only when all of it does.
+//! The API takes `apps` for all there is, and forgets what is not in it; so it is always whole. A release counts as running when all of it does, networks and volumes
+//! included, and nothing is left of the one before it. One that ran goes on to count, however its services fare; until the next one does, both are told.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,6 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::source::balena::translate::{Line, Outcome, Translation};
+
+/// The kind whose resources are there before their services.
+const IMAGE: &str = "Image";
 
 /// The releases that were whole last, by app.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -32,6 +36,7 @@ struct RunningRelease {
 enum Word {
     Downloading(Option<u64>),
     Downloaded,
+    Idle,
     Installing,
     Installed,
     Starting,
@@ -47,6 +52,7 @@ impl Word {
         match self {
             Self::Downloading(_) => "Downloading",
             Self::Downloaded => "Downloaded",
+            Self::Idle => "Idle",
             Self::Installing => "Installing",
             Self::Installed => "Installed",
             Self::Starting => "Starting",
@@ -67,10 +73,10 @@ struct Held<'a> {
     is_done: bool,
     /// Whether it failed, and waits.
     is_failed: bool,
-    /// Whether it has its image, and waits to be changed.
+    /// Whether it waits to be changed, and for nothing that must be brought before.
     is_waiting: bool,
-    /// Whether something else runs in its place still.
-    is_former: bool,
+    /// Whether its container is of its image.
+    is_of_image: bool,
 }
 
 /// What is reported of all apps, with the releases that are whole from now on; nothing while the status does not speak of what is wanted yet.
@@ -83,14 +89,21 @@ pub(super) fn apps(
     for (uuid, outcome) in &translation.apps {
         let held = held(translation, outcome, status)?;
         let former = running.0.get(uuid);
-        let is_whole = held.values().all(|service| service.is_done);
+        let is_whole =
+            held.values().all(|service| service.is_done) && is_settled(translation, outcome, status);
         let now_running = match &outcome.held {
             Some(commit) if is_whole => {
                 Some(RunningRelease { commit: commit.clone(), services: outcome.services.clone() })
             }
             _ => former.cloned(),
         };
-        told.insert(uuid.clone(), app(outcome, &held, former, now_running.as_ref(), status));
+        let is_run = |running: &RunningRelease| Some(&running.commit) == outcome.held.as_ref();
+        let update =
+            match now_running.as_ref().is_some_and(is_run) && held.values().all(|own| own.is_of_image) {
+                true => "done",
+                false => update_status(&held, is_whole),
+            };
+        told.insert(uuid.clone(), app(outcome, (&held, update), now_running.as_ref(), status));
         if let Some(release) = now_running {
             whole.0.insert(uuid.clone(), release);
         }
@@ -100,8 +113,7 @@ pub(super) fn apps(
 
 fn app(
     outcome: &Outcome,
-    held: &BTreeMap<&str, Held<'_>>,
-    former: Option<&RunningRelease>,
+    (held, update): (&BTreeMap<&str, Held<'_>>, &str),
     running: Option<&RunningRelease>,
     status: &AgentStatus,
 ) -> Value {
@@ -112,18 +124,24 @@ fn app(
             .iter()
             .map(|(name, service)| ((*name).to_owned(), line(&service.line.image, service.word)))
             .collect();
-        releases
-            .insert(commit.clone(), json!({ "update_status": update_status(held), "services": services }));
+        releases.insert(commit.clone(), json!({ "update_status": update, "services": services }));
     }
-    if let Some(former) = former.filter(|former| Some(&former.commit) != outcome.held.as_ref()) {
+    // Until another one runs whole.
+    if let Some(former) = running.filter(|former| Some(&former.commit) != outcome.held.as_ref()) {
         let services = left(former, held, status);
         if !services.is_empty() {
             releases.insert(former.commit.clone(), json!({ "update_status": "done", "services": services }));
         }
     }
-    if let Some(wanted) = outcome.wanted.as_ref().filter(|_| !outcome.rejected.is_empty()) {
-        let services = shared(&outcome.rejected_images, &releases);
-        releases.insert(wanted.clone(), json!({ "update_status": "rejected", "services": services }));
+    if let Some(wanted) = &outcome.wanted {
+        let shared = shared(&outcome.other_images, &releases);
+        if !outcome.rejected.is_empty() {
+            releases.insert(wanted.clone(), json!({ "update_status": "rejected", "services": shared }));
+        } else if let Some(services) =
+            releases.get_mut(wanted).and_then(|own| own["services"].as_object_mut())
+        {
+            services.extend(shared);
+        }
     }
     if let Some(running) = running.filter(|running| releases.contains_key(&running.commit)) {
         told["release_uuid"] = running.commit.as_str().into();
@@ -132,7 +150,20 @@ fn app(
     told
 }
 
-/// What of a rejected release is told: the images that it shares with others, as they are there. The API counts them.
+/// Whether all of an app that is no service is as wanted, and nothing of what was before is left.
+fn is_settled(translation: &Translation, outcome: &Outcome, status: &AgentStatus) -> bool {
+    let of_app = |id: &str| id.starts_with(&outcome.prefix);
+    let wanted = translation.resources.iter().filter_map(|own| own["id"].as_str()).filter(|id| of_app(id));
+    let is_ready = |id: &str| {
+        let own = status.resources.iter().find(|(own, _)| own.as_str() == id);
+        own.is_some_and(|(_, own)| own.phase == Phase::Ready || own.kind == IMAGE)
+    };
+    let is_left =
+        |(id, own): (&ResourceId, &ResourceStatus)| of_app(id.as_str()) && own.phase == Phase::Deleting;
+    wanted.into_iter().all(is_ready) && !status.resources.iter().any(is_left)
+}
+
+/// What of a release is told that the manifest has not: the images that it shares with what is told, as they are there. The API counts them.
 fn shared(images: &BTreeMap<String, String>, releases: &Map<String, Value>) -> Map<String, Value> {
     let told = releases.values().filter_map(|release| release["services"].as_object());
     let lines: Vec<_> = told.flat_map(Map::values).collect();
@@ -199,21 +230,21 @@ fn service<'a>(line: &'a Line, own: &ResourceStatus, own_image: Option<&Resource
         (_, Some(progress)) => Word::Downloading(percent(progress)),
         (Phase::Pending, None) if is_of_image => container.map_or(Word::Downloaded, state),
         // One that pulls its image itself does so once it may be stopped.
-        (Phase::Pending, None) => own_image.map_or(Word::Downloading(None), image),
+        (Phase::Pending, None) => own_image.map_or(Word::Idle, image),
         (Phase::Deleting, None) => Word::Stopping,
         (_, None) if is_of_image => container.map_or(Word::Starting, state),
         (Phase::Failed, None) if is_pull(own) => Word::Downloading(None),
         (_, None) => Word::Installing,
     };
     let is_failed = |own: Option<&ResourceStatus>| own.is_some_and(|own| own.phase == Phase::Failed);
-    let has_image = is_of_image || own_image.is_some_and(|image| image.phase == Phase::Ready);
+    let is_there = |image: &ResourceStatus| image.phase == Phase::Ready;
     Held {
         line,
         word,
         is_done,
         is_failed: is_failed(Some(own)) || (!is_done && is_failed(own_image)),
-        is_waiting: own.phase == Phase::Pending && has_image,
-        is_former: !is_done && !is_of_image,
+        is_waiting: own.phase == Phase::Pending && (is_of_image || own_image.is_none_or(is_there)),
+        is_of_image,
     }
 }
 
@@ -255,16 +286,18 @@ fn is_same_image(one: &str, other: &str) -> bool {
 }
 
 /// How far a release is, from how far its services are: the lowest counts.
-fn update_status(services: &BTreeMap<&str, Held<'_>>) -> &'static str {
+fn update_status(services: &BTreeMap<&str, Held<'_>>, is_whole: bool) -> &'static str {
     let any = |is: fn(&Held<'_>) -> bool| services.values().any(is);
     let is_downloading = |service: &Held<'_>| matches!(service.word, Word::Downloading(_));
     if any(|service| service.is_failed) {
         "aborted"
     } else if any(is_downloading) {
         "downloading"
-    } else if services.values().all(|service| service.is_done) {
+    } else if is_whole {
         "done"
-    } else if services.values().all(|service| service.is_done || service.is_waiting) {
+    } else if any(|service| !service.is_done)
+        && services.values().all(|service| service.is_done || service.is_waiting)
+    {
         "downloaded"
     } else {
         "applying changes"
@@ -278,21 +311,20 @@ fn left(
     status: &AgentStatus,
 ) -> Map<String, Value> {
     let is_left = |name: &str, line: &Line| match held.get(name) {
-        Some(next) => next.is_former,
+        Some(next) => !next.is_done,
         None => status.resources.contains_key(&line.resource),
     };
     let still: BTreeSet<_> =
         former.services.iter().filter(|(name, line)| is_left(name, line)).map(|(name, _)| name).collect();
-    if still.is_empty() {
-        return Map::new();
-    }
     let images: BTreeSet<_> = held.values().map(|service| service.line.image.as_str()).collect();
     let told = former
         .services
         .iter()
         .filter(|(name, line)| still.contains(name) || images.contains(line.image.as_str()));
     let word = |line: &Line| match status.resources.get(&line.resource) {
-        Some(own) if own.phase == Phase::Deleting => Word::Stopping,
+        Some(own) if own.phase == Phase::Deleting && own.reason.as_deref() != Some("Locked") => {
+            Word::Stopping
+        }
         Some(own) => container(own).map_or(Word::Running, state),
         None => Word::Running,
     };

@@ -18,6 +18,13 @@ const BUCKETS: [(&str, f64); 6] = [
 #[serde(transparent)]
 pub(super) struct Report(pub Map<String, Value>);
 
+impl Report {
+    /// Whether anything in it is measured.
+    pub(super) fn has_measurements(&self) -> bool {
+        self.0.keys().any(|name| is_measurement(name))
+    }
+}
+
 /// What of a report has changed.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Changes {
@@ -88,6 +95,10 @@ mod tests {
         assert_eq!(
             (Value::from(sent.report), sent.is_urgent),
             (json!({ "cpu_temp": 60, "apps": { "a": { "releases": {} } } }), true)
+        );
+        assert!(
+            accepted.has_measurements()
+                && !report(json!({ "status": "Idle", "apps": {} })).has_measurements()
         );
         assert!(changes(&Report::default(), &accepted).is_urgent);
         let gone = changes(&accepted, &report(json!({ "cpu_usage": null })));

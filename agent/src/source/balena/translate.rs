@@ -71,9 +71,9 @@ pub struct Outcome {
     /// Why the wanted one was rejected; places are told from the release on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub rejected: Vec<Problem>,
-    /// The images of the wanted one's services, as the API calls them, where it was rejected.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub rejected_images: BTreeMap<String, String>,
+    /// The images of those services of the wanted one that the manifest does not have, as the API calls them.
+    #[serde(skip)]
+    pub other_images: BTreeMap<String, String>,
     /// What of the wanted one was read over, and why; places are told from the release on.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<Problem>,
@@ -82,6 +82,9 @@ pub struct Outcome {
     pub left_out: BTreeMap<String, String>,
     /// The services of the release that the manifest has.
     pub services: BTreeMap<String, Line>,
+    /// How the ids of all its resources begin.
+    #[serde(skip)]
+    pub prefix: String,
 }
 
 /// A service of a release that the manifest has.
@@ -205,19 +208,18 @@ impl Translation {
             Err(problems) => (former, problems, BTreeMap::new()),
         };
         self.resources.extend(kept.all().cloned());
-        let rejected_images = match (&wanted, rejected.is_empty()) {
-            (Some(commit), false) => images_of(app, commit),
-            _ => BTreeMap::new(),
-        };
+        let mut other_images = wanted.as_ref().map(|commit| images_of(app, commit)).unwrap_or_default();
+        other_images.retain(|name, _| !rejected.is_empty() || !kept.services.contains_key(name));
         let outcome = Outcome {
             name: app.name.clone(),
             wanted,
             held: kept.commit.clone(),
             rejected,
-            rejected_images,
+            other_images,
             left_out,
             notes: notes.into_sorted(),
             services: kept.services.clone(),
+            prefix: names.prefix(),
         };
         self.apps.insert(uuid.to_owned(), outcome);
         self.kept.0.insert(uuid.to_owned(), kept);

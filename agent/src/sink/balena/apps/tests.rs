@@ -19,18 +19,20 @@ fn target(commit: &str, services: &[(&str, &str)], kept: &Kept) -> Translation {
         .unwrap()
 }
 
-/// The status of what a translation wants: each service's phase, the image that its container is of, and more. Images that are not told of are there.
+/// The status of what a translation wants: each service's phase, the image that its container is of, and more. What else there is and is not told of is as wanted.
 fn status(of: &Translation, services: &[(&str, &str, &str, Value)]) -> AgentStatus {
-    let ids = of.resources.iter().filter(|own| own["kind"] == "Image").filter_map(|own| own["id"].as_str());
-    let images = ids.filter_map(|id| id.strip_prefix("7.")).map(|name| (name, "Ready", "", json!({})));
-    let resources: Map<_, _> = images
+    let ids =
+        of.resources.iter().filter(|own| own["kind"] != "Container").filter_map(|own| own["id"].as_str());
+    let rest = ids.filter_map(|id| id.strip_prefix("7.")).map(|name| (name, "Ready", "", json!({})));
+    let resources: Map<_, _> = rest
         .collect::<Vec<_>>()
         .iter()
         .chain(services)
         .map(|(name, phase, image, more)| {
             let id = format!("7.{name}");
             let resource = of.resources.iter().find(|own| own["id"] == id.as_str());
-            let mut own = json!({ "kind": "Container", "phase": phase, "since": "2026-11-26T00:00:00Z" });
+            let kind = resource.map_or(json!("Container"), |resource| resource["kind"].clone());
+            let mut own = json!({ "kind": kind, "phase": phase, "since": "2026-11-26T00:00:00Z" });
             if let Some(resource) = resource {
                 own["specDigest"] = json!(Digest::of_json(&resource["spec"]));
             }
@@ -97,7 +99,7 @@ fn a_release_runs_when_all_of_it_does_and_until_then_both_are_told() {
     );
     assert_eq!(words(&told, "aa"), ["db Running null", "web Running null"]);
 
-    // One that is locked and has its image runs on; only what is not there is to come.
+    // What ran once counts on, whatever is to be changed of it, or how it fares.
     let locked = status(
         &first,
         &[
@@ -107,7 +109,13 @@ fn a_release_runs_when_all_of_it_does_and_until_then_both_are_told() {
     );
     let (told, _) = apps(&first, &locked, &running).unwrap();
     assert_eq!(words(&told, "aa"), ["db Running null", "web Running null"]);
-    assert_eq!(app(&told)["releases"]["aa"]["update_status"], "downloaded");
+    assert_eq!(app(&told)["releases"]["aa"]["update_status"], "done");
+    let unwell = [
+        ("web", "Failed", "docker.io/library/web:1", json!({})),
+        ("db", "Ready", "docker.io/library/db:1", json!({})),
+    ];
+    let (told, _) = apps(&first, &status(&first, &unwell), &running).unwrap();
+    assert_eq!(app(&told)["releases"]["aa"]["update_status"], "done");
 
     // The next one has another web, the same db, and a third service.
     let second = target("bb", &[("web", "web:2"), ("db", "db:1"), ("more", "more:1")], &first.kept);
@@ -150,7 +158,53 @@ fn a_release_runs_when_all_of_it_does_and_until_then_both_are_told() {
     );
     let (told, _) = apps(&third, &leaving, &running).unwrap();
     assert_eq!(words(&told, "bb"), ["db Stopping null", "web Running null"]);
+    assert_eq!(
+        (app(&told)["release_uuid"].as_str(), &app(&told)["releases"]["cc"]["update_status"]),
+        (Some("bb"), &json!("applying changes"))
+    );
+    let locked = json!({ "reason": "Locked" });
+    let leaving = [
+        ("web", "Ready", "docker.io/library/web:2", json!({})),
+        ("db", "Deleting", "docker.io/library/db:1", locked),
+    ];
+    let (told, _) = apps(&third, &status(&third, &leaving), &running).unwrap();
+    assert_eq!(words(&told, "bb"), ["db Running null", "web Running null"], "it runs on while it is locked");
+    let gone = [("web", "Ready", "docker.io/library/web:2", json!({}))];
+    let (told, _) = apps(&third, &status(&third, &gone), &running).unwrap();
     assert_eq!(app(&told)["release_uuid"], "cc");
+}
+
+#[test]
+fn a_release_of_the_same_images_is_another_one_and_what_is_no_service_counts() {
+    let first = target("aa", &[("web", "web:1")], &Kept::default());
+    let ready = ("web", "Ready", "docker.io/library/web:1", json!({}));
+    let (_, running) =
+        apps(&first, &status(&first, std::slice::from_ref(&ready)), &Running::default()).unwrap();
+    let second = target("bb", &[("web", "web:1")], &first.kept);
+    let locked =
+        status(&second, &[("web", "Pending", "docker.io/library/web:1", json!({ "reason": "Locked" }))]);
+    let (told, _) = apps(&second, &locked, &running).unwrap();
+    assert_eq!(
+        (words(&told, "aa"), words(&told, "bb")),
+        (vec!["web Running null".to_owned()], vec!["web Running null".to_owned()])
+    );
+    assert_eq!(
+        (app(&told)["release_uuid"].as_str(), &app(&told)["releases"]["bb"]["update_status"]),
+        (Some("aa"), &json!("downloaded"))
+    );
+    // Its network is still to be made anew.
+    let cut_off =
+        status(&second, &[ready.clone(), ("network.default", "Pending", "", json!({ "reason": "Locked" }))]);
+    let (told, _) = apps(&second, &cut_off, &running).unwrap();
+    assert_eq!(
+        (app(&told)["release_uuid"].as_str(), &app(&told)["releases"]["bb"]["update_status"]),
+        (Some("aa"), &json!("applying changes"))
+    );
+    let (told, _) = apps(&second, &status(&second, &[ready]), &running).unwrap();
+    assert_eq!(
+        (app(&told)["release_uuid"].as_str(), &app(&told)["releases"]["bb"]["update_status"]),
+        (Some("bb"), &json!("done"))
+    );
 }
 
 #[test]

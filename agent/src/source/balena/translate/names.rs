@@ -29,6 +29,11 @@ impl<'a> Names<'a> {
         self.uuid
     }
 
+    /// How the ids of all its resources begin.
+    pub(super) fn prefix(&self) -> String {
+        format!("{}.", self.id)
+    }
+
     /// The group of all its services.
     pub(super) fn group(&self) -> GroupName {
         format!("app-{}", self.id).parse().expect("a number makes a name")
@@ -94,7 +99,7 @@ impl<'a> Names<'a> {
             let replaced: String = replaced.collect();
             format!("{}.{}", &Digest::of(name.as_bytes()).short()[..8], replaced.trim_end_matches('-'))
         };
-        let text = format!("{}.{kind}{part}", self.id);
+        let text = format!("{}{kind}{part}", self.prefix());
         text.trim_end_matches('.').parse().expect("digits, letters and what is between them make an id")
     }
 }
