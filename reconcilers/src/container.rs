@@ -78,6 +78,7 @@ pub struct ContainerReconciler<E> {
 impl<E: ContainerEngine> ContainerReconciler<E> {
     /// A reconciler that works in the engine at the end of `link`, and shares `images` with others who do.
     pub fn new(host: &Host, link: Arc<Link<E>>, images: Arc<Images<E>>) -> Self {
+        images.expects_containers();
         Self {
             link,
             names: Arc::default(),
@@ -210,6 +211,7 @@ impl<E: ContainerEngine> Reconciler for ContainerReconciler<E> {
                 Err(error) => drop(sights.insert(target.id.clone(), Err(error.into()))),
             }
         }
+        self.images.knows_containers();
         Ok(sights)
     }
 

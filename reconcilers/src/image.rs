@@ -70,6 +70,10 @@ impl<E: ContainerEngine> Reconciler for ImageReconciler<E> {
                     if target.wanted.is_some() {
                         self.needs(target.id, &sight);
                     }
+                    // Nobody makes a step for an image that is there already.
+                    if let (Some(_), Some(image)) = (target.wanted, &sight.image_id) {
+                        self.images.holds(&of_resource(target.id), image).await;
+                    }
                     sights.insert(target.id.clone(), Ok(sight));
                 }
                 Err(error) if error.is_away() => return Err(error.into()),
@@ -99,14 +103,14 @@ impl<E: ContainerEngine> Reconciler for ImageReconciler<E> {
         if let Some(image) = &sight.image_id {
             self.images.holds(&user, image).await;
         }
-        self.images.make_room().await;
+        self.images.make_room_after(cx).await;
         Ok(Some(sight))
     }
 
     async fn delete(&self, cx: &StepContext, take: &Take<'_, ImageSpec>) -> Result<(), ReconcileError> {
         cx.check()?;
         self.images.forget(&[of_resource(take.id)]).await;
-        self.images.make_room().await;
+        self.images.make_room_after(cx).await;
         Ok(())
     }
 

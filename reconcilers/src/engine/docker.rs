@@ -281,6 +281,7 @@ impl ContainerEngine for Docker {
         progress: &(dyn Fn(Progress) + Send + Sync),
     ) -> Answer<()> {
         let found = self.found().await?;
+        self.home.settle(&found.place).await;
         let doing = format!("pull {image}");
         let call = found.call(Method::POST, "/images/create", &doing).query("fromImage", image.canonical());
         let call = call.login(login.map(registry_auth)).within(CHANGE);

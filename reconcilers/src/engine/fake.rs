@@ -261,6 +261,9 @@ impl ContainerEngine for FakeEngine {
             let mut world = self.world()?;
             let found = world.registry.get(&image.canonical()).cloned();
             let found = found.ok_or_else(|| refused(format!("pull {image}"), Cause::ImageNotFound))?;
+            if world.room.is_some_and(|room| world.images.len() >= room) {
+                return Err(refused(format!("pull {image}"), Cause::InsufficientStorage));
+            }
             progress(Progress {
                 message: "pulling the image".into(),
                 done: 1,

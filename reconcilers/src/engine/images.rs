@@ -18,7 +18,7 @@ use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
 use self::record::{Leftover, Pull, Record};
 use super::{Answer, ContainerEngine, error::EngineError, link::Link, terms::NamedImage};
-use crate::{books::Books, error::ReconcileError, host::Host};
+use crate::{books::Books, error::ReconcileError, host::Host, reconciler::StepContext};
 
 pub mod error;
 mod login;
@@ -52,6 +52,8 @@ pub struct Images<E> {
     tidying: AsyncMutex<()>,
     /// Whether somebody is about to.
     is_asked: AtomicBool,
+    /// Whether it is known what containers need.
+    knows_containers: AtomicBool,
 }
 
 /// An image that somebody needs.
@@ -99,6 +101,7 @@ impl<E: ContainerEngine> Images<E> {
             pulling: Mutex::default(),
             tidying: AsyncMutex::default(),
             is_asked: AtomicBool::default(),
+            knows_containers: AtomicBool::new(true),
         })
     }
 
@@ -159,13 +162,48 @@ impl<E: ContainerEngine> Images<E> {
 
     /// Somebody has the image that it needs, and needs no other.
     pub(crate) async fn holds(&self, user: &str, image: &str) {
-        self.note(&self.link.identity(), |record| record.holds(user, image)).await;
+        let identity = self.link.identity();
+        // A pull whose end nobody has seen may have brought it.
+        if let Err(error) = self.close(&identity, user).await {
+            told(&error);
+        }
+        self.note(&identity, |record| record.holds(user, image)).await;
+    }
+
+    /// Nobody is to go back to what it was made of before: whether anybody could have.
+    async fn give_up_previous(&self) -> bool {
+        let mut has_any = false;
+        self.note(&self.link.identity(), |record| has_any = record.forget_previous()).await;
+        has_any
     }
 
     /// They are gone, and nobody wants them any more.
     pub(crate) async fn forget(&self, users: &[String]) {
         users.iter().for_each(|user| self.needs_no_more(user));
         self.note(&self.link.identity(), |record| record.forget(users)).await;
+    }
+
+    /// There will be containers that need images: until they were looked at, nothing is known of what they need.
+    pub(crate) fn expects_containers(&self) {
+        self.knows_containers.store(false, Ordering::Relaxed);
+    }
+
+    /// Containers were looked at.
+    pub(crate) fn knows_containers(&self) {
+        self.knows_containers.store(true, Ordering::Relaxed);
+    }
+
+    /// Removes what nothing needs any more because of a step that is no container's.
+    pub(crate) async fn make_room_after(&self, cx: &StepContext) {
+        let is_container = |user: &str| !user.starts_with(RESOURCE);
+        let record = self.books.record(&self.link.identity()).await.unwrap_or_default();
+        if !self.knows_containers.load(Ordering::Relaxed) && record.knows_any(is_container) {
+            return;
+        }
+        tokio::select! {
+            () = self.make_room() => {}
+            () = cx.cancelled() => {}
+        }
     }
 
     /// Removes what nothing needs, as far as that is soon done.

@@ -69,6 +69,14 @@ impl Rig {
         self.reconciler.delete(&cx, &Take { id: &id, owned }).await.unwrap();
     }
 
+    /// A look at it, after which no step is made: it is there.
+    async fn see(&self, id: &str, image: &str) {
+        let (id, spec) = (id.parse().unwrap(), spec(image));
+        let target = Target { id: &id, wanted: Some(&spec), owned: None };
+        let sights = self.reconciler.observe(&[target]).await.unwrap();
+        assert_eq!(sights[&id].as_ref().unwrap().drift(&spec), []);
+    }
+
     async fn there(&self) -> Vec<String> {
         self.fake.images().await.unwrap().into_iter().map(|image| image.id).collect()
     }
@@ -89,6 +97,21 @@ async fn two_may_need_the_same_image_and_it_goes_with_the_last() {
         "also what nobody has looked at yet is needed"
     );
     rig.take("b", ONE).await;
+    assert_eq!(rig.there().await, ["sha256:two"]);
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_held_without_a_step() {
+    let rig = Rig::new();
+    rig.put("a", ONE).await;
+    rig.see("b", ONE).await;
+    rig.take("a", ONE).await;
+    let rig = rig.restarted();
+    rig.put("c", TWO).await;
+    assert_eq!(rig.there().await, ["sha256:one", "sha256:two"]);
+    // It is another one that b wants, and that is there, too.
+    rig.see("b", TWO).await;
+    rig.take("c", TWO).await;
     assert_eq!(rig.there().await, ["sha256:two"]);
 }
 

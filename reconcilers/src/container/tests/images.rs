@@ -176,6 +176,24 @@ async fn what_a_spec_names_is_not_removed_though_it_is_not_known_to_be_there() {
 }
 
 #[tokio::test]
+async fn where_there_is_no_room_the_image_of_before_gives_way() {
+    let rig = Rig::with_registry().await;
+    rig.fake.make_room_for(5);
+    rig.update(None, VERSIONS[0]).await;
+    rig.update(Some(VERSIONS[0]), VERSIONS[1]).await;
+    rig.images_become(&["app1", "app2", "bad", "better", "good"]).await;
+    rig.update(Some(VERSIONS[1]), VERSIONS[2]).await;
+    rig.images_become(&["app2", "app3", "bad", "better", "good"]).await;
+    // What runs and what is to run never do.
+    rig.fake.make_room_for(4);
+    let failure =
+        rig.put(Some(&spec(VERSIONS[2], json!({}))), &spec(VERSIONS[3], json!({})), false).await.unwrap_err();
+    assert_eq!(failure.reason, "InsufficientStorage");
+    rig.images_become(&["app3", "bad", "better", "good"]).await;
+    assert_eq!(rig.all().await, [runs("web", "app3")]);
+}
+
+#[tokio::test]
 async fn without_room_to_remember_it_nothing_is_pulled() {
     let rig = Rig::with_registry().await;
     std::fs::create_dir(rig.state.path().join("images.json.new")).unwrap();

@@ -22,6 +22,11 @@ impl FakeEngine {
         self.lock().registry.insert(reference.to_owned(), image);
     }
 
+    /// From now on it has room for so many images.
+    pub fn make_room_for(&self, images: usize) {
+        self.lock().room = Some(images);
+    }
+
     /// From now on it makes containers and networks without this setting, whatever it is asked for. Of networks: `internal`.
     pub fn forget_setting(&self, path: &str) {
         self.lock().forgets = Some(path.to_owned());

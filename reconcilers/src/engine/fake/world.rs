@@ -19,6 +19,8 @@ pub(super) struct World {
     pub(super) made: u64,
     /// Two names: when the first one is stopped, the second one falls with it.
     pub(super) falls_with: Option<(String, String)>,
+    /// It has room for so many images.
+    pub(super) room: Option<usize>,
     /// A setting that it takes and does not keep.
     pub(super) forgets: Option<String>,
     /// It starts containers again by their policy without saying so before, as Podman does.

@@ -38,8 +38,18 @@ pub struct Wanted<'a> {
 }
 
 impl<E: ContainerEngine> Images<E> {
-    /// Pulls an image, when it is its turn.
+    /// Pulls an image, when it is its turn. Where there is no room for it, what containers were made of before gives way.
     pub(crate) async fn pull(&self, cx: &StepContext, wanted: &Wanted<'_>) -> Result<(), ReconcileError> {
+        match self.try_pull(cx, wanted).await {
+            Err(error) if error.reason() == "InsufficientStorage" && self.give_up_previous().await => {
+                tracing::info!(resource = %wanted.resource, "there is no room: the images of before are given up");
+                self.try_pull(cx, wanted).await
+            }
+            pulled => pulled,
+        }
+    }
+
+    async fn try_pull(&self, cx: &StepContext, wanted: &Wanted<'_>) -> Result<(), ReconcileError> {
         let Wanted { resource, user, image, is_there, .. } = *wanted;
         let will_do = |error: &dyn fmt::Display| {
             tracing::warn!(%resource, %image, %error, "cannot pull; the image that is there will do");

@@ -107,6 +107,17 @@ impl Record {
         }
     }
 
+    /// Whether anybody of these is known to need something.
+    pub(super) fn knows_any(&self, is_one: impl Fn(&str) -> bool) -> bool {
+        self.made_of.keys().chain(self.pulls.keys()).any(|user| is_one(user))
+    }
+
+    /// Nobody is to go back to what it was made of before: whether anybody could have.
+    pub(super) fn forget_previous(&mut self) -> bool {
+        let forgotten = self.made_of.values_mut().filter_map(|made_of| made_of.previous.take());
+        forgotten.count() > 0
+    }
+
     /// They are gone, and nobody wants them any more.
     pub(super) fn forget(&mut self, users: &[String]) {
         for user in users {

@@ -115,6 +115,30 @@ fn what_was_removed_while_it_was_pulled_was_brought_by_that_pull() {
 }
 
 #[test]
+fn where_there_is_no_room_nobody_goes_back() {
+    let mut record = Record::default();
+    for (image, before) in [("one", &[][..]), ("two", &["one"])] {
+        pulled(&mut record, "web", image, before, image);
+        record.settled("web", &[], image);
+    }
+    assert_eq!(unneeded(&record, &["one", "two"], &[], &[]), [""; 0]);
+    assert!(record.forget_previous() && !record.forget_previous());
+    assert_eq!(unneeded(&record, &["one", "two"], &[], &[]), ["one"]);
+}
+
+#[test]
+fn what_holds_an_image_holds_no_other() {
+    let mut record = Record::default();
+    for (image, before) in [("one", &[][..]), ("two", &["one"])] {
+        pulled(&mut record, "resource:a", image, before, image);
+        record.holds("resource:a", image);
+    }
+    assert_eq!(unneeded(&record, &["one", "two"], &[], &[]), ["one"]);
+    record.holds("resource:a", "theirs");
+    assert_eq!(unneeded(&record, &["one", "two"], &[], &[]), ["one", "two"]);
+}
+
+#[test]
 fn it_is_written_and_read() {
     let mut record = Record::default();
     pulled(&mut record, "web", "web:1", &[], "a");
