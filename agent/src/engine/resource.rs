@@ -8,7 +8,7 @@ use manifest_types::{
     digest::Digest,
     kinds::Spec,
     manifest::{DriftPolicy, Edges, Until},
-    name::ResourceId,
+    name::{GroupName, ResourceId},
     status::{Phase, Progress},
 };
 use reconcilers::{
@@ -301,6 +301,12 @@ impl Resource {
     pub fn observation(&self) -> Option<&Observation> {
         let sight = self.sight.as_ref().filter(|sight| sight.against == self.compared())?;
         sight.seen.as_ref().ok()
+    }
+
+    /// The group that it is in, or was in last.
+    pub(crate) fn group(&self) -> Option<&GroupName> {
+        let wanted = self.wanted.as_ref().and_then(|wanted| wanted.edges.group.as_ref());
+        wanted.or(self.row.as_ref().and_then(|row| row.edges.group.as_ref()))
     }
 
     /// Whether the spec that is wanted is the one that was applied last, whole.

@@ -68,6 +68,17 @@ pub(crate) fn dependants(resources: &Resources, id: &ResourceId) -> Vec<Resource
     of_neighbours(resources, me, holds_on)
 }
 
+/// Those of the group of `me` that wait for what they need to be brought to another spec. What runs and is to go waits for them: a group changes together.
+pub(crate) fn mates(resources: &Resources, me: &Resource) -> Vec<ResourceId> {
+    let runs = me.sight.as_ref().and_then(|sight| sight.seen.as_ref().ok()).is_some_and(|seen| seen.running);
+    let Some(group) = me.group().filter(|_| runs) else { return Vec::new() };
+    let waits = |other: &Resource| {
+        let is_new = matches!(other.goal(), Goal::Hold(..)) && !other.is_applied() && !other.is_quarantined();
+        is_new && other.group() == Some(group) && !awaited(resources, other).is_empty()
+    };
+    resources.iter().filter(|(_, other)| waits(other)).map(|(id, _)| id.clone()).collect()
+}
+
 /// Whether what `other` holds is in something that `me` holds, and goes, too: a directory goes after what is in it.
 fn goes_from_within(me: &Resource, other: &Resource) -> bool {
     let (Some(mine), Some(others)) = (&me.row, &other.row) else { return false };
@@ -200,7 +211,10 @@ fn waits(resources: &Resources, id: &ResourceId) -> Vec<Wait> {
     let Some(me) = resources.get(id) else { return Vec::new() };
     let wait = |why| move |to| Wait { from: id.clone(), to, why };
     match (me.goal(), me.aim()) {
-        (Goal::Release, _) => dependants(resources, id).into_iter().map(wait(Why::Dependant)).collect(),
+        (Goal::Release, _) => {
+            let all = dependants(resources, id).into_iter().chain(mates(resources, me));
+            all.map(wait(Why::Dependant)).collect()
+        }
         (Goal::Hold(..), Some(aim)) => {
             let needs = if me.is_applied() { &[][..] } else { &aim.claims };
             let claims = holders(resources, id, needs).into_iter().map(wait(Why::Claim));

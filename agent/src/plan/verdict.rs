@@ -2,12 +2,7 @@
 
 use std::sync::Arc;
 
-use manifest_types::{
-    digest::Digest,
-    kinds::Spec,
-    name::{GroupName, ResourceId},
-    status::Phase,
-};
+use manifest_types::{digest::Digest, kinds::Spec, name::ResourceId, status::Phase};
 use reconcilers::{
     error::Failure,
     observation::{Health, Observation},
@@ -256,20 +251,14 @@ fn held_back(
     waits.then(|| Verdict::rest(standing).until(trouble.until))
 }
 
-/// The group that a resource is in, or was in last.
-fn group_of(me: &Resource) -> Option<&GroupName> {
-    let wanted = me.wanted.as_ref().and_then(|wanted| wanted.edges.group.as_ref());
-    wanted.or(me.row.as_ref().and_then(|row| row.edges.group.as_ref()))
-}
-
 /// Who holds the gate of a resource closed, if a change would disrupt something that runs.
 fn closed_gate(engine: &Engine, id: &ResourceId, me: &Resource, phase: Phase) -> Option<Verdict> {
     if engine.breaks(Rule::GateHolds) {
         return None;
     }
-    let group = group_of(me);
+    let group = me.group();
     let gate = group.map_or(id.as_str(), |group| group.as_str());
-    let of_group = |other: &&Resource| group.is_some() && group_of(other) == group;
+    let of_group = |other: &&Resource| group.is_some() && other.group() == group;
     let members = engine.resources.values().filter(of_group).chain([me]);
     // What was seen last counts, also where it was held against another spec; but not of what nobody looks at any more.
     let is_followed = |other: &&Resource| !matches!(other.goal(), Goal::Leave) && !other.is_ignored();

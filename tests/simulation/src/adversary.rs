@@ -225,17 +225,25 @@ fn one_hangs(play: &mut Play) -> Result<(), String> {
     Ok(())
 }
 
-/// `id` and all that hang together with it, by edges, claims or a batch.
+/// `id` and all that hang together with it, by edges, claims, a batch or a group.
 fn concerned(play: &Play, id: &ResourceId) -> Vec<ResourceId> {
     let mut concerned = vec![id.clone()];
     let mut index = 0;
     while let Some(id) = concerned.get(index).cloned() {
         index += 1;
-        let connected = play.engine.neighbours(&id).into_iter().chain(batch_mates(play, &id));
+        let mates = batch_mates(play, &id).into_iter().chain(group_mates(play, &id));
+        let connected = play.engine.neighbours(&id).into_iter().chain(mates);
         let new: Vec<_> = connected.filter(|id| !concerned.contains(id)).collect();
         concerned.extend(new);
     }
     concerned
+}
+
+/// All of its group.
+fn group_mates(play: &Play, id: &ResourceId) -> Vec<ResourceId> {
+    let group = check::group_of(play, id);
+    let is_mate = |mate: &&ResourceId| group.is_some() && check::group_of(play, mate) == group;
+    play.engine.resources().keys().filter(is_mate).cloned().collect()
 }
 
 /// All that change together with `id`, if it is in the batch, as it is wanted or as it is held.

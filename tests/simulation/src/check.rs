@@ -9,7 +9,7 @@ use manifest_types::{
     digest::Digest,
     kinds::Spec,
     manifest::{Body, DriftPolicy, Resource},
-    name::ResourceId,
+    name::{GroupName, ResourceId},
     status::{ConditionStatus, Phase},
 };
 use reconcilers::{
@@ -100,6 +100,13 @@ fn intent_is_durable(play: &Play, id: &ResourceId, work: &Work) -> Result<(), St
     if durable { Ok(()) } else { Err(format!("invariant 1: {id} is changed and its intent is not durable")) }
 }
 
+/// The group that something is in, or was in last.
+pub(crate) fn group_of(play: &Play, id: &ResourceId) -> Option<GroupName> {
+    let resource = play.engine.resources().get(id)?;
+    let wanted = resource.wanted.as_ref().and_then(|wanted| wanted.edges.group.clone());
+    wanted.or_else(|| resource.row.as_ref()?.edges.group.clone())
+}
+
 /// What runs is not disrupted while anybody is known to forbid that of it, or of any other of its group.
 fn gate_is_open(play: &Play, id: &ResourceId, work: &Work) -> Result<(), String> {
     let all = play.engine.resources();
@@ -108,13 +115,9 @@ fn gate_is_open(play: &Play, id: &ResourceId, work: &Work) -> Result<(), String>
         let is_replaced = seen.differences.iter().any(|difference| !difference.in_place);
         seen.running && (is_replaced || matches!(work, Work::Take | Work::Put { restart: true, .. }))
     });
-    let group_of = |id: &ResourceId| {
-        let resource = all.get(id)?;
-        let wanted = resource.wanted.as_ref().and_then(|wanted| wanted.edges.group.clone());
-        wanted.or_else(|| resource.row.as_ref()?.edges.group.clone())
-    };
-    let group = group_of(id);
-    let mates = all.keys().filter(|other| *other == id || (group.is_some() && group_of(other) == group));
+    let group = group_of(play, id);
+    let is_mate = |other: &&ResourceId| *other == id || (group.is_some() && group_of(play, other) == group);
+    let mates = all.keys().filter(is_mate);
     // What is left alone, or to itself, is not looked at: what was seen of it says nothing.
     let is_followed = |id: &&ResourceId| {
         all[*id].wanted.as_ref().is_none_or(|wanted| {
@@ -198,6 +201,18 @@ fn hopeless(play: &Play) -> Vec<ResourceId> {
         let mut kept =
             needed.filter(|id| !good.iter().any(|entry| entry.id == **id) && !hopeless.contains(id));
         if let Some(id) = kept.next().cloned() {
+            hopeless.push(id);
+            continue;
+        }
+        // And for those of its group that wait for what cannot come.
+        let groups: Vec<_> = hopeless.iter().filter_map(|id| group_of(play, id)).collect();
+        let mut going = play.memory.rows.keys().filter(|id| {
+            let is_wanted = good.iter().chain(&bad).any(|entry| entry.id == **id);
+            !is_wanted
+                && !hopeless.contains(id)
+                && group_of(play, id).is_some_and(|group| groups.contains(&group))
+        });
+        if let Some(id) = going.next().cloned() {
             hopeless.push(id);
             continue;
         }

@@ -195,3 +195,30 @@ fn what_nobody_looks_at_any_more_forbids_nothing() {
     }
     assert_eq!(bench.phase("b").0, Phase::Reconciling);
 }
+
+#[test]
+fn what_goes_of_a_group_goes_once_the_others_have_what_they_need() {
+    let in_shop = |id: &str, needs: &[&str]| {
+        let mut entry = file(id, &format!("/{id}"), "1");
+        (entry["group"], entry["dependsOn"]) = (json!("shop"), json!(needs));
+        entry
+    };
+    let runs = || Ok(Observation { running: true, ..right(1) });
+    let mut bench = Bench::new();
+    bench.bring(1, &[in_shop("old", &[])]);
+    bench.converge();
+    bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("old".parse().unwrap()) });
+    bench.see(|_| runs());
+    bench.bring(2, &[file("image", "/image", "1"), in_shop("new", &["image"])]);
+    while bench.told().iter().any(|told| told.starts_with("observe")) {
+        bench.see(|id| if id == "old" { runs() } else { Ok(absent()) });
+    }
+    assert_eq!(bench.phase("old"), (Phase::Deleting, "Group".into()));
+    assert_eq!(bench.engine.resources["old"].standing.waiting_for, ["new".parse().unwrap()]);
+    bench.remembered();
+    bench.end(Ok(()), &right(1));
+    assert_eq!(bench.phase("image").0, Phase::Ready);
+    bench.converge();
+    bench.wait(2.0);
+    assert!(bench.phase("new").0 == Phase::Ready && !bench.engine.resources.contains_key("old"));
+}

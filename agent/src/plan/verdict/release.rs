@@ -31,6 +31,13 @@ pub(super) fn release(engine: &Engine, id: &ResourceId, me: &Resource, now: Boot
         let message = format!("is handed over to {heir}");
         return Verdict::rest(Standing::of(phase).because("HandingOver", message).waiting_for([heir]));
     }
+    let mates = order::mates(&engine.resources, me);
+    if !mates.is_empty() && !order::breaks_circle(&engine.resources, engine.circling(), id) {
+        let names: Vec<_> = mates.iter().map(ResourceId::as_str).collect();
+        let message = format!("goes once {} of its group have what they need", names.join(", "));
+        let standing = Standing::of(phase).because("Group", message).waiting_for(mates);
+        return Verdict::act(Act::Await, standing);
+    }
     take(engine, id, me, now, phase, false)
 }
 

@@ -322,7 +322,7 @@ fn left(
         .iter()
         .filter(|(name, line)| still.contains(name) || images.contains(line.image.as_str()));
     let word = |line: &Line| match status.resources.get(&line.resource) {
-        Some(own) if own.phase == Phase::Deleting && own.reason.as_deref() != Some("Locked") => {
+        Some(own) if own.phase == Phase::Deleting && own.reason.as_deref() == Some("TakingAway") => {
             Word::Stopping
         }
         Some(own) => container(own).map_or(Word::Running, state),

@@ -50,6 +50,7 @@ async fn while_one_service_is_locked_nothing_of_its_app_is_disrupted() {
         until("both are locked", LONG, async || rig.is_locked().await).await;
         let told = rig.cloud.told("the download", |told| told["updates"][&next] == "downloaded").await;
         assert_eq!(told["running"], first.as_str());
+        assert_eq!(told["installs"][&first]["two"]["status"], "Running", "both are told");
         assert_eq!(rig.containers().await, runs, "{service}");
         rig.cloud.change_fleet(json!({ "target": first })).await;
         rig.poll().await;
@@ -117,6 +118,9 @@ async fn a_network_is_not_made_anew_under_who_is_locked() {
     })
     .await;
     assert_eq!((network().await, rig.containers().await), (before.clone(), runs));
+    let told =
+        rig.cloud.told("that it is not done", |told| told["updates"][&second] == "applying changes").await;
+    assert_eq!(told["running"], first.as_str(), "a release is more than its services");
     assert!(rig.agrees("one", "rm /tmp/balena/updates.lock").await);
     rig.cloud.runs(&second).await;
     until("it is another one", LONG, async || network().await != before && rig.is_ready().await).await;

@@ -126,3 +126,32 @@ async fn no_service_is_stopped_before_the_images_of_all_are_there() {
     rig.cloud.runs(&second).await;
     rig.clear().await;
 }
+
+#[tokio::test]
+async fn a_service_that_is_renamed_runs_until_the_image_of_the_new_one_is_there() {
+    let registry = Registry::open().await;
+    let release = |service: &str| {
+        let image = registry.image(&format!("shop/{service}:1"));
+        let service_of = json!({ "image": image, "command": "sleep 10000", "stop_grace_period": 0, "network_mode": "none" });
+        json!({ "services": { service: service_of } })
+    };
+    registry.push_variant(&parts::docker(), IMAGE, "shop/old:1").await;
+    let rig = Rig::on(&parts::docker()).await;
+    let first = rig.cloud.release(release("old")).await;
+    rig.poll().await;
+    rig.cloud.runs(&first).await;
+    let runs = rig.containers().await;
+    let second = rig.cloud.release(release("new")).await;
+    rig.poll().await;
+    let told = rig.cloud.told("the failure", |told| told["updates"][&second] == "aborted").await;
+    assert_eq!(
+        (&told["running"], &told["installs"][&first]["old"]["status"]),
+        (&json!(first), &json!("Running"))
+    );
+    assert_eq!(rig.containers().await, runs);
+    registry.push_variant(&parts::docker(), IMAGE, "shop/new:1").await;
+    assert!(rig.told(&["retry", &format!("{}.image.new", rig.cloud.fleet)]).await.is_some());
+    rig.cloud.runs(&second).await;
+    assert_eq!(rig.containers().await.keys().collect::<Vec<_>>(), ["new"]);
+    rig.clear().await;
+}

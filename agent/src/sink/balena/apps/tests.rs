@@ -153,7 +153,7 @@ fn a_release_runs_when_all_of_it_does_and_until_then_both_are_told() {
         &third,
         &[
             ("web", "Ready", "docker.io/library/web:2", json!({})),
-            ("db", "Deleting", "docker.io/library/db:1", json!({})),
+            ("db", "Deleting", "docker.io/library/db:1", json!({ "reason": "TakingAway" })),
         ],
     );
     let (told, _) = apps(&third, &leaving, &running).unwrap();
