@@ -90,7 +90,7 @@ pub(super) fn apps(
         let held = held(translation, outcome, status)?;
         let former = running.0.get(uuid);
         let is_whole =
-            held.values().all(|service| service.is_done) && is_settled(translation, outcome, status);
+            held.values().all(|service| service.is_done) && is_settled(translation, outcome, status)?;
         let now_running = match &outcome.held {
             Some(commit) if is_whole => {
                 Some(RunningRelease { commit: commit.clone(), services: outcome.services.clone() })
@@ -150,17 +150,24 @@ fn app(
     told
 }
 
-/// Whether all of an app that is no service is as wanted, and nothing of what was before is left.
-fn is_settled(translation: &Translation, outcome: &Outcome, status: &AgentStatus) -> bool {
+/// Whether all of an app that is no service is as wanted, and nothing of what was before is left; nothing while the status does not speak of it yet.
+fn is_settled(translation: &Translation, outcome: &Outcome, status: &AgentStatus) -> Option<bool> {
     let of_app = |id: &str| id.starts_with(&outcome.prefix);
-    let wanted = translation.resources.iter().filter_map(|own| own["id"].as_str()).filter(|id| of_app(id));
-    let is_ready = |id: &str| {
-        let own = status.resources.iter().find(|(own, _)| own.as_str() == id);
-        own.is_some_and(|(_, own)| own.phase == Phase::Ready || own.kind == IMAGE)
-    };
+    let wanted = translation.resources.iter().filter(|own| own["id"].as_str().is_some_and(of_app));
+    let mut is_ready = true;
+    for resource in wanted {
+        let own = told(resource, status)?;
+        is_ready &= own.phase == Phase::Ready || own.kind == IMAGE;
+    }
     let is_left =
         |(id, own): (&ResourceId, &ResourceStatus)| of_app(id.as_str()) && own.phase == Phase::Deleting;
-    wanted.into_iter().all(is_ready) && !status.resources.iter().any(is_left)
+    Some(is_ready && !status.resources.iter().any(is_left))
+}
+
+/// What the status tells of a resource, if it speaks of what is wanted of it now.
+fn told<'a>(resource: &Value, status: &'a AgentStatus) -> Option<&'a ResourceStatus> {
+    let (_, own) = status.resources.iter().find(|(id, _)| resource["id"] == id.as_str())?;
+    (own.spec_digest == Some(Digest::of_json(&resource["spec"]))).then_some(own)
 }
 
 /// What of a release is told that the manifest has not: the images that it shares with what is told, as they are there. The API counts them.
@@ -187,11 +194,8 @@ fn held<'a>(
     outcome: &'a Outcome,
     status: &AgentStatus,
 ) -> Option<BTreeMap<&'a str, Held<'a>>> {
-    let of_resource = |resource: &ResourceId| {
-        let digest = wanted_digest(translation, resource);
-        let own = status.resources.get(resource)?;
-        (digest.is_some() && own.spec_digest == digest).then_some(own)
-    };
+    let of_resource =
+        |id: &ResourceId| told(translation.resources.iter().find(|own| own["id"] == id.as_str())?, status);
     let one = |(name, line): (&'a String, &'a Line)| {
         let own = of_resource(&line.resource)?;
         let own_image = match &line.image_resource {
@@ -201,11 +205,6 @@ fn held<'a>(
         Some((name.as_str(), service(line, own, own_image)))
     };
     outcome.services.iter().map(one).collect()
-}
-
-fn wanted_digest(translation: &Translation, resource: &ResourceId) -> Option<Digest> {
-    let resource = translation.resources.iter().find(|own| own["id"] == resource.as_str())?;
-    Some(Digest::of_json(&resource["spec"]))
 }
 
 /// How far a service's image is, where that does not wait for its container.

@@ -192,6 +192,9 @@ fn a_release_of_the_same_images_is_another_one_and_what_is_no_service_counts() {
         (app(&told)["release_uuid"].as_str(), &app(&told)["releases"]["bb"]["update_status"]),
         (Some("aa"), &json!("downloaded"))
     );
+    let of_before = json!({ "specDigest": Digest::of(b"another") });
+    let of_before = status(&second, &[ready.clone(), ("network.default", "Ready", "", of_before)]);
+    assert_eq!(apps(&second, &of_before, &running), None, "of the network it says nothing yet");
     // Its network is still to be made anew.
     let cut_off =
         status(&second, &[ready.clone(), ("network.default", "Pending", "", json!({ "reason": "Locked" }))]);
