@@ -15,6 +15,7 @@ use tokio::{net::TcpListener, task::JoinHandle};
 
 mod away;
 mod https;
+mod kills;
 mod locks;
 mod moving;
 mod pulls;

@@ -100,6 +100,13 @@ mod tests {
             accepted.has_measurements()
                 && !report(json!({ "status": "Idle", "apps": {} })).has_measurements()
         );
+        let mut silent = accepted.clone();
+        forget_measurements(&mut silent);
+        let told = |name: &str| silent.0.get(name).cloned();
+        assert_eq!(
+            (told("cpu_temp"), told("memory_total"), told("status")),
+            (Some(Value::Null), Some(Value::Null), Some(json!("Idle")))
+        );
         assert!(changes(&Report::default(), &accepted).is_urgent);
         let gone = changes(&accepted, &report(json!({ "cpu_usage": null })));
         assert_eq!((Value::from(gone.report), gone.is_urgent), (json!({ "cpu_usage": null }), false));

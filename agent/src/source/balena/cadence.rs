@@ -139,6 +139,14 @@ mod tests {
     }
 
     #[test]
+    fn what_is_true_and_what_is_false_is_written_in_many_ways() {
+        let of = |value: &str| flag(&[("RESIN_A".to_owned(), value.to_owned())].into(), "A");
+        assert_eq!(["1", "true", " On "].map(of), [Some(true); 3]);
+        assert_eq!(["0", "FALSE", "off"].map(of), [Some(false); 3]);
+        assert_eq!((of("perhaps"), flag(&Texts::new(), "A")), (None, None));
+    }
+
+    #[test]
     fn the_target_state_says_how_often() {
         let of = |pairs: &[(&str, &str)]| {
             interval(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())

@@ -257,6 +257,44 @@ fn what_cannot_be_pulled_is_aborted_and_what_runs_is_told() {
 }
 
 #[test]
+fn a_service_is_told_as_it_is() {
+    let first = target("aa", &[("web", "web:1")], &Kept::default());
+    let word = |phase: &str, image: &str, more: Value| {
+        let (told, _) =
+            apps(&first, &status(&first, &[("web", phase, image, more)]), &Running::default()).unwrap();
+        words(&told, "aa").remove(0)
+    };
+    let details = |state: &str, image: &str| json!({ "details": { "kind": "Container", "name": "web", "containerId": "1", "state": state, "image": image, "imageId": "sha256:1" } });
+    let states = [
+        ("created", "Installed"),
+        ("paused", "paused"),
+        ("exited", "exited"),
+        ("dead", "Dead"),
+        ("removing", "Stopping"),
+        ("running", "Running"),
+    ];
+    for (state, told) in states {
+        assert_eq!(word("Ready", "", details(state, "docker.io/library/web:1")), format!("web {told} null"));
+    }
+    let error = |reason: &str| json!({ "error": { "reason": reason, "message": "", "attempts": 1 } });
+    assert_eq!(word("Failed", "docker.io/library/web:0", error("ImageNotFound")), "web Downloading 0");
+    assert_eq!(word("Failed", "docker.io/library/web:0", error("CannotStart")), "web Installing null");
+    assert_eq!(word("Failed", "docker.io/library/web:1", error("CannotStart")), "web Running null");
+    let progress = |done: u64, total: Value| json!({ "progress": { "message": "", "done": done, "total": total, "unit": "bytes" } });
+    assert_eq!(word("Reconciling", "", progress(1, json!(0))), "web Downloading 0");
+    assert_eq!(word("Reconciling", "", progress(9, json!(4))), "web Downloading 100");
+}
+
+#[test]
+fn one_image_has_many_names() {
+    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    let (one, other) = (format!("r.example/a@{}", digest("1")), format!("r.example/a@{}", digest("2")));
+    assert!(is_same_image(&one, &format!("r.example/a:1@{}", digest("1"))) && !is_same_image(&one, &other));
+    assert!(is_same_image("web", "docker.io/library/web:latest") && !is_same_image("web:1", "web:2"));
+    assert!(is_same_image("no image!", "no image!") && !is_same_image("no image!", "none!"));
+}
+
+#[test]
 fn an_app_without_a_release_has_none() {
     let none = translate(
         &json!({ UUID: { "name": "pump", "apps": { "cafe": { "id": 7, "name": "shop" } } } }),

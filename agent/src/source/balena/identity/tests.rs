@@ -83,6 +83,28 @@ fn a_balena_device_says_who_it_is() {
 }
 
 #[test]
+fn another_device_has_nothing_of_the_former_one_but_its_type() {
+    let first = identity(API, &provisioned(), &ConfigJson::default(), None, fresh()).unwrap();
+    let registered =
+        Identity { is_registered: true, is_made_here: false, device_id: Some(7), ..first.clone() };
+    let other = Fresh { uuid: "e".repeat(32), key: Secret::new("another") };
+    let renewed = registered.renewed(other);
+    let expected = Identity { uuid: "e".repeat(32), key: Secret::new("another"), ..first };
+    assert_eq!(renewed, expected);
+    assert!(renewed.is_made_here && renewed.device_type.is_some());
+}
+
+#[test]
+fn whom_to_trust_is_told_in_base64() {
+    let pem = config(json!({ "balenaRootCA": " UEVN\n" }));
+    assert_eq!(pem.authority(), Some(b"PEM".to_vec()));
+    assert_eq!(
+        (config(json!({ "balenaRootCA": "?" })).authority(), ConfigJson::default().authority()),
+        (None, None)
+    );
+}
+
+#[test]
 fn what_is_no_api_and_no_uuid_is_told() {
     let none = ConfigJson::default();
     assert_eq!(endpoint(&Options { api_endpoint: None, ..options() }, &none), Err(IdentityError::NoEndpoint));
