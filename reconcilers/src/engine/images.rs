@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::Timestamp;
 use manifest_types::{kinds::engine::ImageRef, name::ResourceId};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
@@ -130,7 +131,7 @@ impl<E: ContainerEngine> Images<E> {
         let under_way = UnderWay { pulling: &self.pulling, engine, user: user.to_owned() };
         self.close(&under_way.engine, user).await?;
         let before = self.link.engine.images().await?.into_iter().map(|image| image.id).collect();
-        let pull = Pull { reference: image.canonical(), before };
+        let pull = Pull { reference: image.canonical(), before, begun: Timestamp::now() };
         self.books.change(&under_way.engine, |record| record.pull_begins(user, pull)).await?;
         Ok(under_way)
     }
@@ -195,7 +196,8 @@ impl<E: ContainerEngine> Images<E> {
 
     /// Removes what nothing needs any more because of a step that is no container's.
     pub(crate) async fn make_room_after(&self, cx: &StepContext) {
-        let is_container = |user: &str| !user.starts_with(RESOURCE);
+        // No other user's name is one that an engine takes.
+        let is_container = |user: &str| !user.contains(':');
         let record = self.books.record(&self.link.identity()).await.unwrap_or_default();
         if !self.knows_containers.load(Ordering::Relaxed) && record.knows_any(is_container) {
             return;
@@ -287,7 +289,11 @@ impl<E: ContainerEngine> Images<E> {
         if lock(&self.pulling).contains_key(user) {
             self.needs(user, reference, image.as_deref());
         }
-        self.note(identity, |record| record.pull_ended(user, image.as_deref())).await;
+        self.note(identity, |record| match image {
+            Some(image) => record.pull_ended(user, Some(&image)),
+            None => record.pull_is_late(user, Timestamp::now()),
+        })
+        .await;
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::engine::terms::NamedImage;
@@ -37,7 +38,15 @@ pub(super) struct Pull {
     pub(super) reference: String,
     /// The ids of the images that were there before.
     pub(super) before: BTreeSet<String>,
+    /// When it was begun.
+    #[serde(default)]
+    pub(super) begun: Timestamp,
 }
+
+/// What stands before a reference whose pull was not seen to end, once its user has another one pulled.
+const LATE: &str = "late:";
+/// An engine may go on with a pull that nobody waits for any more. What is there so long after it began is not its doing.
+const LATEST: SignedDuration = SignedDuration::from_hours(1);
 
 /// An image that was brought and that nothing needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,8 +60,13 @@ pub(super) struct Leftover {
 }
 
 impl Record {
-    /// A pull for somebody begins.
-    pub(super) fn pull_begins(&mut self, user: &str, pull: Pull) {
+    /// A pull for somebody begins. One before it that was not seen to end may end yet.
+    pub(super) fn pull_begins(&mut self, user: &str, mut pull: Pull) {
+        match self.pulls.remove(user) {
+            Some(former) if former.reference == pull.reference => pull.before = former.before,
+            Some(former) => drop(self.pulls.insert(format!("{LATE}{}", former.reference), former)),
+            None => {}
+        }
         self.pulls.insert(user.to_owned(), pull);
     }
 
@@ -63,6 +77,14 @@ impl Record {
         let is_new = !pull.before.contains(image);
         if is_new || self.brought.contains_key(image) {
             self.brought.entry(image.to_owned()).or_default().insert(pull.reference);
+        }
+    }
+
+    /// A pull was not seen to end, and what it was to bring is not there.
+    pub(super) fn pull_is_late(&mut self, user: &str, now: Timestamp) {
+        let is_over = |pull: &Pull| now.duration_since(pull.begun).abs() > LATEST;
+        if self.pulls.get(user).is_some_and(is_over) {
+            self.pulls.remove(user);
         }
     }
 

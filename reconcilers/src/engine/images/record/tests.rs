@@ -13,8 +13,13 @@ fn there(images: &[(&str, &[&str])]) -> Vec<NamedImage> {
 }
 
 fn pulled(record: &mut Record, container: &str, reference: &str, before: &[&str], image: &str) {
-    record.pull_begins(container, Pull { reference: reference.to_owned(), before: set(before) });
+    record
+        .pull_begins(container, Pull { reference: reference.to_owned(), before: set(before), begun: at(0) });
     record.pull_ended(container, Some(image));
+}
+
+fn at(minutes: i64) -> Timestamp {
+    Timestamp::from_second(1_000_000 + 60 * minutes).unwrap()
 }
 
 /// The ids of what would be removed.
@@ -56,7 +61,7 @@ fn what_was_there_before_a_pull_is_never_removed() {
     record.forget(&["web".to_owned()]);
     assert!(!record.may_have_leftovers(&BTreeSet::new()));
     // A pull that failed has brought nothing, whatever is there later.
-    record.pull_begins("web", Pull { reference: "web:2".into(), before: set(&["theirs"]) });
+    record.pull_begins("web", Pull { reference: "web:2".into(), before: set(&["theirs"]), begun: at(0) });
     record.pull_ended("web", None);
     assert_eq!(record, Record::default());
     record.pull_ended("web", Some("new"));
@@ -108,10 +113,43 @@ fn an_image_is_removed_by_the_names_that_we_gave_it() {
 fn what_was_removed_while_it_was_pulled_was_brought_by_that_pull() {
     let mut record = Record::default();
     pulled(&mut record, "web", "web:1", &[], "a");
-    record.pull_begins("other", Pull { reference: "web:1".into(), before: set(&["a"]) });
+    record.pull_begins("other", Pull { reference: "web:1".into(), before: set(&["a"]), begun: at(0) });
     record.let_go("a");
     record.pull_ended("other", Some("a"));
     assert_eq!(unneeded(&record, &["a"], &[], &[]), ["a"]);
+}
+
+#[test]
+fn a_pull_that_goes_on_after_a_kill_has_brought_what_comes_later() {
+    let mut record = Record::default();
+    let pull = |reference: &str, before: &[&str]| Pull {
+        reference: reference.into(),
+        before: set(before),
+        begun: at(0),
+    };
+    record.pull_begins("web", pull("web:1", &["theirs"]));
+    record.pull_is_late("web", at(1));
+    record.pull_begins("web", pull("web:2", &["theirs"]));
+    record.pull_ended("web", Some("two"));
+    let late = record.open_pulls();
+    assert_eq!((late.len(), record.open_pull(&late[0]).as_deref()), (1, Some("web:1")));
+    assert!(!record.knows_any(|user| !user.contains(':')), "it is no container");
+    let mut came = record.clone();
+    came.pull_ended(&late[0], Some("one"));
+    assert_eq!(unneeded(&came, &["one", "two", "theirs"], &[], &[]), ["one", "two"]);
+    // What was there before is not its doing, nor what comes much later.
+    came = record.clone();
+    came.pull_ended(&late[0], Some("theirs"));
+    assert_eq!(unneeded(&came, &["two", "theirs"], &[], &[]), ["two"]);
+    record.pull_is_late(&late[0], at(59));
+    assert_eq!(record.open_pulls().len(), 1);
+    record.pull_is_late(&late[0], at(61));
+    assert_eq!(record.open_pulls().len(), 0);
+    // Of one that is begun again, what was there before the first counts.
+    record.pull_begins("web", pull("web:3", &[]));
+    record.pull_begins("web", pull("web:3", &["three"]));
+    record.pull_ended("web", Some("three"));
+    assert!(unneeded(&record, &["three"], &[], &[]).contains(&"three".to_owned()));
 }
 
 #[test]
@@ -143,7 +181,7 @@ fn it_is_written_and_read() {
     let mut record = Record::default();
     pulled(&mut record, "web", "web:1", &[], "a");
     record.settled("web", &[], "a");
-    record.pull_begins("web", Pull { reference: "web:2".into(), before: set(&["a"]) });
+    record.pull_begins("web", Pull { reference: "web:2".into(), before: set(&["a"]), begun: at(0) });
     let text = serde_json::to_string(&record).unwrap();
     assert_eq!(serde_json::from_str::<Record>(&text).unwrap(), record);
     assert_eq!(
