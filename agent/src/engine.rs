@@ -239,7 +239,9 @@ impl Engine {
 
     /// Whether there is anything that the ledger does not hold yet.
     pub(crate) fn has_unsaved(&self) -> bool {
-        !self.ledger.unsaved.is_empty() || !self.ledger.removed.is_empty() || self.manifest.unsaved.is_some()
+        let ledger = &self.ledger;
+        let is_any = !ledger.unsaved.is_empty() || !ledger.removed.is_empty() || ledger.forgets_generations;
+        is_any || self.manifest.unsaved.is_some()
     }
 
     fn remembered(&mut self, seq: u64) {

@@ -144,7 +144,7 @@ pub struct Edges {
     /// Those whose changes restart this.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restart_on: Vec<ResourceId>,
-    /// The group whose members may only be disrupted together: all of them or none, and one that goes does so once the others have what they need to be changed.
+    /// The group whose members may only be disrupted together: all of them or none; and one that goes does so once the others have what they need from outside of the group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<GroupName>,
 }

@@ -55,7 +55,7 @@ impl<E: ContainerEngine> Reconciler for ImageReconciler<E> {
     async fn observe(&self, targets: &[Target<'_, ImageSpec>]) -> Result<Sights<Sight>, Unseen> {
         self.link.open().await?;
         let listed = self.link.engine.images().await?;
-        let mut sights = Sights::new();
+        let (mut sights, mut held) = (Sights::new(), Vec::new());
         for target in targets {
             let Some(spec) = target.wanted.or(target.owned.as_ref().map(|owned| owned.spec)) else {
                 continue;
@@ -72,7 +72,7 @@ impl<E: ContainerEngine> Reconciler for ImageReconciler<E> {
                     }
                     // Nobody makes a step for an image that is there already.
                     if let (Some(_), Some(image)) = (target.wanted, &sight.image_id) {
-                        self.images.holds(&of_resource(target.id), image).await;
+                        held.push((of_resource(target.id), image.clone()));
                     }
                     sights.insert(target.id.clone(), Ok(sight));
                 }
@@ -80,6 +80,7 @@ impl<E: ContainerEngine> Reconciler for ImageReconciler<E> {
                 Err(error) => drop(sights.insert(target.id.clone(), Err(error.into()))),
             }
         }
+        self.images.hold(&held).await;
         Ok(sights)
     }
 
@@ -100,17 +101,18 @@ impl<E: ContainerEngine> Reconciler for ImageReconciler<E> {
             sight = self.look(put.spec).await?;
             self.needs(put.id, &sight);
         }
-        if let Some(image) = &sight.image_id {
-            self.images.holds(&user, image).await;
+        if let Some(image) = sight.image_id.clone() {
+            self.images.hold(&[(user.clone(), image)]).await;
         }
-        self.images.make_room_after(cx).await;
+        self.images.make_room_after(cx, &user).await;
         Ok(Some(sight))
     }
 
     async fn delete(&self, cx: &StepContext, take: &Take<'_, ImageSpec>) -> Result<(), ReconcileError> {
         cx.check()?;
-        self.images.forget(&[of_resource(take.id)]).await;
-        self.images.make_room_after(cx).await;
+        let user = of_resource(take.id);
+        self.images.forget(std::slice::from_ref(&user)).await;
+        self.images.make_room_after(cx, &user).await;
         Ok(())
     }
 

@@ -179,8 +179,13 @@ pub(crate) async fn idle(seconds: u64) -> Vec<Row> {
     bench.release(1).await;
     bench.poll().await;
     bench.last_start(&[format!("s0_{}", bench.fleet)]).await;
-    let Idle { before, after } = usage_at_rest(&bench.agent, seconds).await;
+    while bench.devices().await[0]["reported"]["running"].is_null() {
+        tokio::time::sleep(MOMENT).await;
+    }
+    tokio::time::sleep(2 * SPACED).await;
     let (reports, of_reports) = bench.counted("report").await;
+    let Idle { before, after } = usage_at_rest(&bench.agent, seconds).await;
+    let at_rest = bench.counted("report").await.0 - reports;
     let (_, former) = bench.counted("state").await;
     for _ in 0..POLLS {
         let (count, _) = bench.counted("state").await;
@@ -202,6 +207,7 @@ pub(crate) async fn idle(seconds: u64) -> Vec<Row> {
     let rows = vec![
         told("polls a day", polls as f64, "requests"),
         told("one poll, nothing new", a_poll, "bytes"),
+        told(&format!("reports in {seconds} s of rest"), at_rest as f64, "requests"),
         told("reports a day, at most", REPORTS_A_DAY as f64, "requests"),
         told("one report, with its apps", a_report, "bytes"),
         told("a day, at most", kib, "KiB"),

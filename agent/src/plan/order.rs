@@ -17,10 +17,10 @@ use crate::{
 pub(crate) type Resources = BTreeMap<ResourceId, Resource>;
 
 /// The dependencies that are not as far as they must be.
-fn unmet(resources: &Resources, edges: &Edges) -> Vec<ResourceId> {
+fn unmet<'a>(resources: &'a Resources, edges: &'a Edges) -> impl Iterator<Item = &'a ResourceId> {
     let met =
         |id: &ResourceId, until: Until| resources.get(id).is_some_and(|resource| resource.satisfies(until));
-    edges.depends_on.iter().filter(|(id, until)| !met(id, **until)).map(|(id, _)| id.clone()).collect()
+    edges.depends_on.iter().filter(move |(id, until)| !met(id, **until)).map(|(id, _)| id)
 }
 
 /// Whether something that `me` restarts on has changed since its last start. Of a start that may not have come about, what it would have seen counts.
@@ -40,12 +40,13 @@ pub(crate) fn restart_is_due(resources: &Resources, me: &Resource) -> bool {
 /// again. A repair waits for none: what fails later stops nothing that runs.
 pub(crate) fn awaited(resources: &Resources, me: &Resource) -> Vec<ResourceId> {
     let Some(wanted) = &me.wanted else { return Vec::new() };
-    let mut unmet = unmet(resources, &wanted.edges);
-    if me.is_applied() || me.is_quarantined() {
-        let restarts = restart_is_due(resources, me);
-        unmet.retain(|id| restarts && wanted.edges.restart_on.contains(id));
+    let is_held = me.is_applied() || me.is_quarantined();
+    let restarts = is_held && restart_is_due(resources, me);
+    if is_held && !restarts {
+        return Vec::new();
     }
-    unmet
+    let counts = |id: &&ResourceId| !is_held || wanted.edges.restart_on.contains(id);
+    unmet(resources, &wanted.edges).filter(counts).cloned().collect()
 }
 
 /// Those that must be gone, or have let go of the edge, before `id` is taken away.
@@ -68,13 +69,16 @@ pub(crate) fn dependants(resources: &Resources, id: &ResourceId) -> Vec<Resource
     of_neighbours(resources, me, holds_on)
 }
 
-/// Those of the group of `me` that wait for what they need to be brought to another spec. What runs and is to go waits for them: a group changes together.
+/// Those of the group of `me` that wait for something outside of it, which they need to be brought to another spec. What runs and is to go waits for them: a group
+/// changes together. Among themselves they may need what is to go, such as its port: there it makes room.
 pub(crate) fn mates(resources: &Resources, me: &Resource) -> Vec<ResourceId> {
     let runs = me.sight.as_ref().and_then(|sight| sight.seen.as_ref().ok()).is_some_and(|seen| seen.running);
     let Some(group) = me.group().filter(|_| runs) else { return Vec::new() };
+    let is_outside = |id: &ResourceId| resources.get(id).is_none_or(|needed| needed.group() != Some(group));
     let waits = |other: &Resource| {
+        let wanted = other.wanted.as_ref().filter(|_| other.group() == Some(group));
         let is_new = matches!(other.goal(), Goal::Hold(..)) && !other.is_applied() && !other.is_quarantined();
-        is_new && other.group() == Some(group) && !awaited(resources, other).is_empty()
+        wanted.filter(|_| is_new).is_some_and(|wanted| unmet(resources, &wanted.edges).any(is_outside))
     };
     resources.iter().filter(|(_, other)| waits(other)).map(|(id, _)| id.clone()).collect()
 }
@@ -120,16 +124,20 @@ fn inherits(heir: &Resource, from: &Resource) -> bool {
     row.kind == aim.spec.kind() && !wanted.is_empty() && row.held.keys().eq(wanted)
 }
 
-/// Whether `id` waits in a circle, and is the one to break it: by going before its dependants if it is to be taken away anyway,
-/// else by letting go of what it holds, wanted as it is. The former is preferred, and of several the first by name is taken.
-pub(crate) fn breaks_circle(resources: &Resources, circling: &BTreeSet<ResourceId>, id: &ResourceId) -> bool {
+/// Whether `id` waits in a circle, and is the one to break it: by going before the rest of its group, or before its dependants, if it is to be taken away anyway,
+/// else by letting go of what it holds, wanted as it is. What comes first is preferred, and of several the first by name is taken.
+pub(crate) fn breaks_circle(
+    resources: &Resources,
+    circling: &BTreeSet<ResourceId>,
+    id: &ResourceId,
+) -> Option<Why> {
     if !circling.contains(id) {
-        return false;
+        return None;
     }
     let mut walked = Vec::new();
     let mut seen = BTreeSet::from([id.clone()]);
     let closed = walk(resources, id, id, &mut walked, &mut seen);
-    closed && breaker(&walked) == Some(id)
+    breaker(&walked).filter(|(breaker, _)| closed && *breaker == id).map(|(_, why)| why)
 }
 
 /// Those that wait in a circle, or for one that does: the others come to an end of their waits. One look at all tells who is worth
@@ -168,19 +176,25 @@ struct Wait {
 }
 
 /// Why one waits for another.
-#[derive(Clone, Copy, PartialEq)]
-enum Why {
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Why {
     /// The other must be further first.
     Dependency,
     /// The other must be gone, or let go of its edge, first.
     Dependant,
+    /// The other, of its group, must have what it needs first.
+    Mate,
     /// The other holds what it claims.
     Claim,
 }
 
-fn breaker(circle: &[Wait]) -> Option<&ResourceId> {
-    let goes_ahead = circle.iter().filter(|wait| wait.why == Why::Dependant).map(|wait| &wait.from).min();
-    goes_ahead.or_else(|| circle.iter().filter(|wait| wait.why == Why::Claim).map(|wait| &wait.to).min())
+fn breaker(circle: &[Wait]) -> Option<(&ResourceId, Why)> {
+    let first = |why: Why| {
+        let waits = circle.iter().filter(move |wait| wait.why == why);
+        let ids = waits.map(|wait| if why == Why::Claim { &wait.to } else { &wait.from });
+        ids.min().map(|id| (id, why))
+    };
+    first(Why::Mate).or_else(|| first(Why::Dependant)).or_else(|| first(Why::Claim))
 }
 
 /// Walks on from `here` along what each waits for, until it is back at `start`.
@@ -212,8 +226,8 @@ fn waits(resources: &Resources, id: &ResourceId) -> Vec<Wait> {
     let wait = |why| move |to| Wait { from: id.clone(), to, why };
     match (me.goal(), me.aim()) {
         (Goal::Release, _) => {
-            let all = dependants(resources, id).into_iter().chain(mates(resources, me));
-            all.map(wait(Why::Dependant)).collect()
+            let dependants = dependants(resources, id).into_iter().map(wait(Why::Dependant));
+            dependants.chain(mates(resources, me).into_iter().map(wait(Why::Mate))).collect()
         }
         (Goal::Hold(..), Some(aim)) => {
             let needs = if me.is_applied() { &[][..] } else { &aim.claims };

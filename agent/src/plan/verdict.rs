@@ -260,8 +260,14 @@ fn closed_gate(engine: &Engine, id: &ResourceId, me: &Resource, phase: Phase) ->
     let gate = group.map_or(id.as_str(), |group| group.as_str());
     let of_group = |other: &&Resource| group.is_some() && other.group() == group;
     let members = engine.resources.values().filter(of_group).chain([me]);
-    // What was seen last counts, also where it was held against another spec; but not of what nobody looks at any more.
     let is_followed = |other: &&Resource| !matches!(other.goal(), Goal::Leave) && !other.is_ignored();
+    // After a start, somebody may hold a lock that nobody has seen yet.
+    let mut unseen = engine.resources.iter().filter(|(_, other)| of_group(other) && is_followed(other));
+    if let Some((id, _)) = unseen.find(|(_, other)| other.row.is_some() && !other.look.is_known) {
+        let message = format!("{gate} may not be disrupted: {id} was not looked at yet");
+        return Some(Verdict::act(Act::Await, Standing::of(phase).because("Locked", message)));
+    }
+    // What was seen last counts, also where it was held against another spec; but not of what nobody looks at any more.
     let held = members
         .filter(is_followed)
         .filter_map(|other| other.sight.as_ref()?.seen.as_ref().ok()?.holder.as_ref());

@@ -161,14 +161,17 @@ impl<E: ContainerEngine> Images<E> {
         self.note(&self.link.identity(), |record| record.settled(container, former, image)).await;
     }
 
-    /// Somebody has the image that it needs, and needs no other.
-    pub(crate) async fn holds(&self, user: &str, image: &str) {
+    /// Each of these has the image that it needs, and needs no other.
+    pub(crate) async fn hold(&self, held: &[(String, String)]) {
         let identity = self.link.identity();
-        // A pull whose end nobody has seen may have brought it.
-        if let Err(error) = self.close(&identity, user).await {
-            told(&error);
+        let record = self.books.record(&identity).await.unwrap_or_default();
+        for (user, _) in held.iter().filter(|(user, _)| record.open_pull(user).is_some()) {
+            // One whose end nobody has seen may have brought it.
+            if let Err(error) = self.close(&identity, user).await {
+                told(&error);
+            }
         }
-        self.note(&identity, |record| record.holds(user, image)).await;
+        self.note(&identity, |record| held.iter().for_each(|(user, image)| record.holds(user, image))).await;
     }
 
     /// Nobody is to go back to what it was made of before: whether anybody could have.
@@ -194,12 +197,17 @@ impl<E: ContainerEngine> Images<E> {
         self.knows_containers.store(true, Ordering::Relaxed);
     }
 
-    /// Removes what nothing needs any more because of a step that is no container's.
-    pub(crate) async fn make_room_after(&self, cx: &StepContext) {
+    /// Whether it is known what everybody needs: not so before containers were looked at, unless one of them asks.
+    async fn may_make_room(&self, user: &str) -> bool {
         // No other user's name is one that an engine takes.
         let is_container = |user: &str| !user.contains(':');
         let record = self.books.record(&self.link.identity()).await.unwrap_or_default();
-        if !self.knows_containers.load(Ordering::Relaxed) && record.knows_any(is_container) {
+        is_container(user) || self.knows_containers.load(Ordering::Relaxed) || !record.knows_any(is_container)
+    }
+
+    /// Removes what nothing needs any more because of a step for `user`, who is no container.
+    pub(crate) async fn make_room_after(&self, cx: &StepContext, user: &str) {
+        if !self.may_make_room(user).await {
             return;
         }
         tokio::select! {

@@ -1,6 +1,6 @@
 //! The invariants of the design, held against what happens.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use holdfast::engine::{Engine, command::Command, resource::WantedBody};
 use holdfast::ledger::row::Intent;
@@ -28,6 +28,8 @@ pub(crate) struct Evidence {
     clock: u64,
     effects: BTreeMap<ResourceId, u64>,
     good_sights: BTreeMap<(ResourceId, Digest), u64>,
+    /// What was looked at in this life.
+    pub(crate) looked_at: BTreeSet<ResourceId>,
     pub(crate) commands: u64,
 }
 
@@ -46,6 +48,7 @@ impl Evidence {
 
     pub(crate) fn new_life(&mut self) {
         self.good_sights.clear();
+        self.looked_at.clear();
     }
 }
 
@@ -124,7 +127,16 @@ fn gate_is_open(play: &Play, id: &ResourceId, work: &Work) -> Result<(), String>
             matches!(wanted.body, WantedBody::Spec(_)) && wanted.drift != DriftPolicy::Ignore
         })
     };
-    let locked = mates.filter(is_followed).filter_map(|mate| sight(mate)?.holder.as_ref()).next();
+    let mates: Vec<_> = mates.filter(is_followed).collect();
+    let is_unseen = |mate: &&&ResourceId| {
+        play.memory.rows.contains_key(**mate) && !play.evidence.looked_at.contains(**mate)
+    };
+    if let Some(unseen) = mates.iter().find(is_unseen).filter(|_| disrupts) {
+        return Err(format!(
+            "invariant 11: {id} is disrupted, and nobody has looked whether {unseen} forbids it"
+        ));
+    }
+    let locked = mates.into_iter().filter_map(|mate| sight(mate)?.holder.as_ref()).next();
     let gate = group.as_ref().map_or(id.as_str(), |group| group.as_str());
     match locked.or(play.gates.get(gate)).filter(|_| disrupts) {
         Some(holder) => Err(format!("invariant 11: {id} is disrupted, and {holder} forbids it")),
@@ -208,7 +220,9 @@ fn hopeless(play: &Play) -> Vec<ResourceId> {
         let groups: Vec<_> = hopeless.iter().filter_map(|id| group_of(play, id)).collect();
         let mut going = play.memory.rows.keys().filter(|id| {
             let is_wanted = good.iter().chain(&bad).any(|entry| entry.id == **id);
-            !is_wanted
+            let held = &play.memory.rows[*id].held;
+            let runs = held.keys().any(|claim| claim.to_string().starts_with("path:/run/"));
+            runs && !is_wanted
                 && !hopeless.contains(id)
                 && group_of(play, id).is_some_and(|group| groups.contains(&group))
         });

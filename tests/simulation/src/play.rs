@@ -243,6 +243,7 @@ impl Play {
     fn look(&mut self, targets: &[AnyTarget]) -> Observations {
         let mut seen = Observations::new();
         for target in targets {
+            self.evidence.looked_at.insert(target.id.clone());
             let fails = !self.calm && self.chance.percent(2);
             let sight = if fails {
                 Err(Failure::new("Io", "it cannot be read", true))

@@ -222,3 +222,25 @@ fn what_goes_of_a_group_goes_once_the_others_have_what_they_need() {
     bench.wait(2.0);
     assert!(bench.phase("new").0 == Phase::Ready && !bench.engine.resources.contains_key("old"));
 }
+
+#[test]
+fn what_goes_of_a_group_does_not_wait_for_those_that_may_need_what_it_holds() {
+    let in_shop = |id: &str, needs: &[&str]| {
+        let mut entry = file(id, &format!("/{id}"), "1");
+        (entry["group"], entry["dependsOn"]) = (json!("shop"), json!(needs));
+        entry
+    };
+    let runs = || Ok(Observation { running: true, ..right(1) });
+    let mut bench = Bench::new();
+    bench.bring(1, &[in_shop("old", &[])]);
+    bench.converge();
+    bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("old".parse().unwrap()) });
+    bench.see(|_| runs());
+    // Its port, say, which no claim tells of.
+    bench.bring(2, &[in_shop("new", &[]), in_shop("worker", &["new"])]);
+    while bench.told().iter().any(|told| told.starts_with("observe")) {
+        bench.see(|id| if id == "old" { runs() } else { Ok(absent()) });
+    }
+    assert_eq!(bench.phase("worker"), (Phase::Pending, "Dependencies".into()));
+    assert_eq!(bench.phase("old"), (Phase::Deleting, "Starting".into()));
+}

@@ -51,7 +51,7 @@ pub(super) fn await_claims(
     if let Some(from) = order::bequest(&engine.resources, id) {
         return Some(Verdict::act(Act::Inherit(from), me.standing.clone()));
     }
-    if me.row.is_some() && order::breaks_circle(&engine.resources, engine.circling(), id) {
+    if me.row.is_some() && order::breaks_circle(&engine.resources, engine.circling(), id).is_some() {
         return Some(super::release::make_room(engine, id, me, now));
     }
     if holders.is_empty() {

@@ -14,38 +14,47 @@ use crate::{
         sabotage::Rule,
     },
     ledger::row::Intent,
-    plan::order,
+    plan::order::{self, Why},
 };
+
+/// So many of those that are waited for are told.
+const MOST_NAMED: usize = 20;
 
 /// It is not wanted any more, or not as this kind.
 pub(super) fn release(engine: &Engine, id: &ResourceId, me: &Resource, now: BootTime) -> Verdict {
     let phase = if me.wanted.is_none() { Phase::Deleting } else { Phase::Reconciling };
     let dependants = order::dependants(&engine.resources, id);
-    if !dependants.is_empty() && !order::breaks_circle(&engine.resources, engine.circling(), id) {
-        let names: Vec<_> = dependants.iter().map(ResourceId::as_str).collect();
-        let message = format!("goes after {}", names.join(", "));
-        let standing = Standing::of(phase).because("Dependants", message).waiting_for(dependants);
-        return Verdict::act(Act::Await, standing);
+    let gives_up = || order::breaks_circle(&engine.resources, engine.circling(), id);
+    if !dependants.is_empty() && gives_up() != Some(Why::Dependant) {
+        return await_others(phase, "Dependants", "it goes after what depends on it", dependants);
     }
     if let Some(heir) = order::heir(&engine.resources, id) {
         let message = format!("is handed over to {heir}");
         return Verdict::rest(Standing::of(phase).because("HandingOver", message).waiting_for([heir]));
     }
     let mates = order::mates(&engine.resources, me);
-    if !mates.is_empty() && !order::breaks_circle(&engine.resources, engine.circling(), id) {
-        let names: Vec<_> = mates.iter().map(ResourceId::as_str).collect();
-        let message = format!("goes once {} of its group have what they need", names.join(", "));
-        let standing = Standing::of(phase).because("Group", message).waiting_for(mates);
-        return Verdict::act(Act::Await, standing);
+    if !mates.is_empty() && gives_up().is_none() {
+        return await_others(phase, "Group", "it goes once these of its group have what they need", mates);
     }
     take(engine, id, me, now, phase, false)
+}
+
+fn await_others(phase: Phase, reason: &'static str, why: &str, others: Vec<ResourceId>) -> Verdict {
+    let mut others = others;
+    let more = others.len().saturating_sub(MOST_NAMED);
+    others.truncate(MOST_NAMED);
+    let names: Vec<_> = others.iter().map(ResourceId::as_str).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    let message = format!("{why}: {}{more}", names.join(", "));
+    Verdict::act(Act::Await, Standing::of(phase).because(reason, message).waiting_for(others))
 }
 
 /// It is wanted, but must let go of something first so that others, and then itself, can go on.
 pub(super) fn make_room(engine: &Engine, id: &ResourceId, me: &Resource, now: BootTime) -> Verdict {
     let verdict = take(engine, id, me, now, Phase::Reconciling, true);
     // Who forbids it may be gone since it was seen.
-    if verdict.standing.reason != Some("Locked") || !me.look.due || me.look.hung.is_some() {
+    let is_away = engine.kinds.get(me.kind()).is_some_and(|facts| facts.unseen.is_some());
+    if verdict.standing.reason != Some("Locked") || !me.look.due || me.look.hung.is_some() || is_away {
         return verdict;
     }
     match me.look.not_before.filter(|at| *at > now) {

@@ -16,9 +16,6 @@ use serde_json::{Map, Value, json};
 
 use crate::source::balena::translate::{Line, Outcome, Translation};
 
-/// The kind whose resources are there before their services.
-const IMAGE: &str = "Image";
-
 /// The releases that were whole last, by app.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
@@ -88,21 +85,21 @@ pub(super) fn apps(
     let (mut told, mut whole) = (Map::new(), Running::default());
     for (uuid, outcome) in &translation.apps {
         let held = held(translation, outcome, status)?;
-        let former = running.0.get(uuid);
-        let is_whole =
-            held.values().all(|service| service.is_done) && is_settled(translation, outcome, status)?;
+        let rest = rest(translation, outcome, status)?;
+        let is_whole = rest.is_settled && held.values().all(|service| service.is_done);
         let now_running = match &outcome.held {
             Some(commit) if is_whole => {
                 Some(RunningRelease { commit: commit.clone(), services: outcome.services.clone() })
             }
-            _ => former.cloned(),
+            // Nothing of it is left, and nothing comes in its place.
+            None if rest.is_settled => None,
+            _ => running.0.get(uuid).cloned(),
         };
         let is_run = |running: &RunningRelease| Some(&running.commit) == outcome.held.as_ref();
-        let update =
-            match now_running.as_ref().is_some_and(is_run) && held.values().all(|own| own.is_of_image) {
-                true => "done",
-                false => update_status(&held, is_whole),
-            };
+        let counts_on = now_running.as_ref().is_some_and(is_run)
+            && held.values().all(|own| own.is_of_image)
+            && !rest.is_failed;
+        let update = if is_whole || counts_on { "done" } else { update_status(&held, rest.is_failed) };
         told.insert(uuid.clone(), app(outcome, (&held, update), now_running.as_ref(), status));
         if let Some(release) = now_running {
             whole.0.insert(uuid.clone(), release);
@@ -150,18 +147,31 @@ fn app(
     told
 }
 
-/// Whether all of an app that is no service is as wanted, and nothing of what was before is left; nothing while the status does not speak of it yet.
-fn is_settled(translation: &Translation, outcome: &Outcome, status: &AgentStatus) -> Option<bool> {
+/// How far that of an app is that is no service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Rest {
+    /// Whether all of it is as wanted, and nothing of what was before is left.
+    is_settled: bool,
+    /// Whether any of it failed, and waits.
+    is_failed: bool,
+}
+
+/// How far networks and volumes are, and what has to go; nothing while the status does not speak of what is wanted yet.
+fn rest(translation: &Translation, outcome: &Outcome, status: &AgentStatus) -> Option<Rest> {
     let of_app = |id: &str| id.starts_with(&outcome.prefix);
-    let wanted = translation.resources.iter().filter(|own| own["id"].as_str().is_some_and(of_app));
-    let mut is_ready = true;
-    for resource in wanted {
+    let wanted: BTreeMap<&str, &Value> = translation
+        .resources
+        .iter()
+        .filter_map(|own| Some((own["id"].as_str().filter(|id| of_app(id))?, own)))
+        .collect();
+    let is_left = status.resources.keys().any(|id| of_app(id.as_str()) && !wanted.contains_key(id.as_str()));
+    let mut rest = Rest { is_settled: !is_left, is_failed: false };
+    for resource in wanted.values().filter(|own| own["kind"] != "Image" && own["kind"] != "Container") {
         let own = told(resource, status)?;
-        is_ready &= own.phase == Phase::Ready || own.kind == IMAGE;
+        rest.is_settled &= own.phase == Phase::Ready;
+        rest.is_failed |= own.phase == Phase::Failed;
     }
-    let is_left =
-        |(id, own): (&ResourceId, &ResourceStatus)| of_app(id.as_str()) && own.phase == Phase::Deleting;
-    Some(is_ready && !status.resources.iter().any(is_left))
+    Some(rest)
 }
 
 /// What the status tells of a resource, if it speaks of what is wanted of it now.
@@ -284,17 +294,15 @@ fn is_same_image(one: &str, other: &str) -> bool {
     }
 }
 
-/// How far a release is, from how far its services are: the lowest counts.
-fn update_status(services: &BTreeMap<&str, Held<'_>>, is_whole: bool) -> &'static str {
+/// How far a release is that is not done, from how far its services are: the lowest counts.
+fn update_status(services: &BTreeMap<&str, Held<'_>>, has_failed: bool) -> &'static str {
     let any = |is: fn(&Held<'_>) -> bool| services.values().any(is);
     let is_downloading = |service: &Held<'_>| matches!(service.word, Word::Downloading(_));
-    if any(|service| service.is_failed) {
+    if has_failed || any(|service| service.is_failed) {
         "aborted"
     } else if any(is_downloading) {
         "downloading"
-    } else if is_whole {
-        "done"
-    } else if any(|service| !service.is_done)
+    } else if any(|service| service.is_waiting)
         && services.values().all(|service| service.is_done || service.is_waiting)
     {
         "downloaded"
@@ -310,7 +318,7 @@ fn left(
     status: &AgentStatus,
 ) -> Map<String, Value> {
     let is_left = |name: &str, line: &Line| match held.get(name) {
-        Some(next) => !next.is_done,
+        Some(next) => !next.is_done && (!next.is_of_image || is_same_image(&next.line.image, &line.image)),
         None => status.resources.contains_key(&line.resource),
     };
     let still: BTreeSet<_> =

@@ -62,7 +62,9 @@ impl<E: ContainerEngine> Images<E> {
             login => login?,
         };
         let _turn = cx.turn(resource, &self.turns, &format!("pulling {image}")).await?;
-        self.make_room().await;
+        if self.may_make_room(user).await {
+            self.make_room().await;
+        }
         let under_way = match self.pulls(user, image).await {
             Err(error) if is_there => {
                 will_do(&error.to_failure().message);

@@ -97,7 +97,7 @@ async fn killed_at_any_moment_of_an_update_it_has_one_set_of_containers() {
         kept
     };
     until("the present and the previous images are left", LONG, async || {
-        kept("one").await <= 2 && kept("two").await <= 2
+        (1..=2).contains(&kept("one").await) && (1..=2).contains(&kept("two").await)
     })
     .await;
     rig.clear().await;
