@@ -135,8 +135,10 @@ impl Engines {
     }
 
     fn clear(&self, folder: &Path) -> Result<()> {
-        // What Podman's storage has mounted is in the way.
-        let _ = Program::new("umount").arg(folder.join("podman/overlay")).succeeds();
+        // What engines have mounted is in the way: storage, shared memory, and the network of containers that have the host's.
+        for mounted in mounted_below(&fs::read_to_string("/proc/self/mounts").unwrap_or_default(), folder) {
+            let _ = Program::new("umount").arg("--lazy").arg(mounted).succeeds();
+        }
         fs::remove_dir_all(folder).with_context(|| format!("cannot remove {}", folder.display()))
     }
 }
@@ -160,6 +162,15 @@ impl Drop for Engines {
             eprintln!("{error:#}");
         }
     }
+}
+
+/// Where something is mounted below a folder, what is below another before that.
+fn mounted_below(mounts: &str, folder: &Path) -> Vec<PathBuf> {
+    let places = mounts.lines().filter_map(|line| line.split(' ').nth(1)).map(PathBuf::from);
+    let mut below: Vec<_> = places.filter(|place| place.starts_with(folder)).collect();
+    below.sort();
+    below.reverse();
+    below
 }
 
 /// A file system with a shell and little else, as an archive in `folder`.
@@ -188,4 +199,16 @@ pub(crate) fn image(folder: &Path) -> Result<PathBuf> {
 )]
 pub(crate) fn pause(time: Duration) {
     thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_in_what_is_mounted_goes_first() {
+        let mounts = "overlay / overlay rw 0 0\nnsfs /tmp/e-1/run/netns/default nsfs rw 0 0\next4 /tmp/e-1/run ext4 rw 0 0\nnsfs /tmp/e-12/run nsfs rw 0 0\n";
+        let below = mounted_below(mounts, Path::new("/tmp/e-1"));
+        assert_eq!(below, [PathBuf::from("/tmp/e-1/run/netns/default"), PathBuf::from("/tmp/e-1/run")]);
+    }
 }
