@@ -90,6 +90,11 @@ pub fn of_resource(id: &ResourceId) -> String {
 
 const RESOURCE: &str = "resource:";
 
+/// Whether it is a container that needs an image: no other user has a name that an engine takes.
+fn is_container(user: &str) -> bool {
+    !user.contains(':')
+}
+
 impl<E: ContainerEngine> Images<E> {
     /// Those remembered in the state directory, in the engine at the end of `link`.
     pub fn new(host: &Host, link: Arc<Link<E>>) -> Arc<Self> {
@@ -119,7 +124,7 @@ impl<E: ContainerEngine> Images<E> {
 
     /// Of containers, only these are to be.
     pub(crate) fn keep_only(&self, is_meant: impl Fn(&str) -> bool) {
-        lock(&self.needed).retain(|user, _| user.starts_with(RESOURCE) || is_meant(user));
+        lock(&self.needed).retain(|user, _| !is_container(user) || is_meant(user));
     }
 
     /// A pull is about to begin: what was there before it is not what it brings. Ended by [`Images::pulled`]; where that is
@@ -177,8 +182,10 @@ impl<E: ContainerEngine> Images<E> {
     /// Nobody is to go back to what it was made of before: whether anybody could have.
     async fn give_up_previous(&self) -> bool {
         let mut has_any = false;
-        self.note(&self.link.identity(), |record| has_any = record.forget_previous()).await;
-        has_any
+        let identity = self.link.identity();
+        let noted = self.books.change(&identity, |record| has_any = record.forget_previous()).await;
+        // On a disk on which that cannot be written down, nothing is gained.
+        noted.is_ok() && has_any
     }
 
     /// They are gone, and nobody wants them any more.
@@ -199,8 +206,6 @@ impl<E: ContainerEngine> Images<E> {
 
     /// Whether it is known what everybody needs: not so before containers were looked at, unless one of them asks.
     async fn may_make_room(&self, user: &str) -> bool {
-        // No other user's name is one that an engine takes.
-        let is_container = |user: &str| !user.contains(':');
         let record = self.books.record(&self.link.identity()).await.unwrap_or_default();
         is_container(user) || self.knows_containers.load(Ordering::Relaxed) || !record.knows_any(is_container)
     }

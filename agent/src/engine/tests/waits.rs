@@ -6,7 +6,7 @@ use reconcilers::{
     observation::{Difference, Observation},
     reconciler::Hint,
 };
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{Bench, absent, file, right, wrong};
 use crate::engine::{command::Command, event::Event};
@@ -196,23 +196,29 @@ fn what_nobody_looks_at_any_more_forbids_nothing() {
     assert_eq!(bench.phase("b").0, Phase::Reconciling);
 }
 
-#[test]
-fn what_goes_of_a_group_goes_once_the_others_have_what_they_need() {
-    let in_shop = |id: &str, needs: &[&str]| {
-        let mut entry = file(id, &format!("/{id}"), "1");
-        (entry["group"], entry["dependsOn"]) = (json!("shop"), json!(needs));
-        entry
-    };
+fn in_shop(id: &str, needs: &[&str]) -> Value {
+    let mut entry = file(id, &format!("/{id}"), "1");
+    (entry["group"], entry["dependsOn"]) = (json!("shop"), json!(needs));
+    entry
+}
+
+/// `old` of the shop runs, and these are wanted instead; all was looked at.
+fn in_place_of_old(bench: &mut Bench, wanted: &[Value]) {
     let runs = || Ok(Observation { running: true, ..right(1) });
-    let mut bench = Bench::new();
     bench.bring(1, &[in_shop("old", &[])]);
     bench.converge();
     bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("old".parse().unwrap()) });
     bench.see(|_| runs());
-    bench.bring(2, &[file("image", "/image", "1"), in_shop("new", &["image"])]);
+    bench.bring(2, wanted);
     while bench.told().iter().any(|told| told.starts_with("observe")) {
         bench.see(|id| if id == "old" { runs() } else { Ok(absent()) });
     }
+}
+
+#[test]
+fn what_goes_of_a_group_goes_once_the_others_have_what_they_need() {
+    let mut bench = Bench::new();
+    in_place_of_old(&mut bench, &[file("image", "/image", "1"), in_shop("new", &["image"])]);
     assert_eq!(bench.phase("old"), (Phase::Deleting, "Group".into()));
     assert_eq!(bench.engine.resources["old"].standing.waiting_for, ["new".parse().unwrap()]);
     bench.remembered();
@@ -225,22 +231,9 @@ fn what_goes_of_a_group_goes_once_the_others_have_what_they_need() {
 
 #[test]
 fn what_goes_of_a_group_does_not_wait_for_those_that_may_need_what_it_holds() {
-    let in_shop = |id: &str, needs: &[&str]| {
-        let mut entry = file(id, &format!("/{id}"), "1");
-        (entry["group"], entry["dependsOn"]) = (json!("shop"), json!(needs));
-        entry
-    };
-    let runs = || Ok(Observation { running: true, ..right(1) });
     let mut bench = Bench::new();
-    bench.bring(1, &[in_shop("old", &[])]);
-    bench.converge();
-    bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("old".parse().unwrap()) });
-    bench.see(|_| runs());
     // Its port, say, which no claim tells of.
-    bench.bring(2, &[in_shop("new", &[]), in_shop("worker", &["new"])]);
-    while bench.told().iter().any(|told| told.starts_with("observe")) {
-        bench.see(|id| if id == "old" { runs() } else { Ok(absent()) });
-    }
+    in_place_of_old(&mut bench, &[in_shop("new", &[]), in_shop("worker", &["new"])]);
     assert_eq!(bench.phase("worker"), (Phase::Pending, "Dependencies".into()));
     assert_eq!(bench.phase("old"), (Phase::Deleting, "Starting".into()));
 }
