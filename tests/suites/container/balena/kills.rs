@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use e2e::{Registry, agent::LONG, parts, until};
+use e2e::{Device, Registry, agent::LONG, parts, until};
 use reconcilers::engine::{ContainerEngine, contract::fresh};
 use serde_json::json;
 
-use super::{Rig, sleeper};
+use super::{Cloud, Rig};
 use crate::IMAGE;
 
 /// Moments that nobody has chosen, up to so many milliseconds away: with the same seed, the same.
@@ -28,27 +28,30 @@ impl Moments {
     }
 }
 
-/// Killed again and again while it becomes somebody: it becomes one, and no more.
+/// Killed while it becomes somebody, each time another device: it becomes one, and no more.
 #[tokio::test]
 async fn killed_at_any_moment_of_its_registration_it_is_one_device() {
-    let mut rig = Rig::starting(&parts::docker()).await;
-    let release = rig.cloud.release(sleeper("first")).await;
-    rig.cloud.faults(json!([{ "on": "register", "delay": 15 }, { "on": "state", "delay": 10 }])).await;
-    let mut moments = Moments::new();
-    for _ in 0..parts::rounds(100) {
+    let (cloud, place, mut moments) = (Cloud::open().await, parts::docker(), Moments::new());
+    for round in 1..=parts::rounds(100) {
+        // Sometimes the answer is lost that says that it is registered.
+        let what = if moments.next(3) == 0 { "cutAfter" } else { "nothing" };
+        cloud
+            .faults(json!([{ "on": "register", "delay": 15, "what": what }, { "on": "any", "delay": 10 }]))
+            .await;
+        let device =
+            Device::new_of_balena(&fresh("pump"), &cloud.endpoint(), &place, &cloud.key, cloud.fleet);
+        let mut agent = device.start();
         // Anywhere from before the first question to after the first target state.
         tokio::time::sleep(Duration::from_millis(moments.next(160))).await;
-        rig.agent.kill();
-        // Sometimes the answer is lost that says that it is registered.
-        let what = if moments.next(3) == 0 { json!("cutAfter") } else { json!("nothing") };
-        rig.cloud.faults(json!([{ "on": "register", "delay": 15, "times": 2, "what": what }, { "on": "any", "delay": 10 }])).await;
-        rig.agent = rig.device.start();
+        agent.kill();
+        cloud.faults(json!([])).await;
+        let mut agent = device.start();
+        let count = usize::try_from(round).unwrap();
+        let asking = async || cloud.devices().await.iter().filter(|own| own["asked"] == true).count();
+        until("it is somebody", LONG, async || asking().await == count).await;
+        assert_eq!(cloud.devices().await.len(), count, "round {round}: it was somebody else before");
+        agent.kill();
     }
-    rig.cloud.faults(json!([])).await;
-    rig.cloud.runs(&release).await;
-    assert_eq!(rig.cloud.devices().await.len(), 1);
-    assert_eq!(rig.containers().await.len(), 1);
-    rig.clear().await;
 }
 
 /// Killed again and again while it follows releases, pulls among it: it has one set of containers, and the right one.
