@@ -8,6 +8,7 @@ use std::{
 };
 
 use manifest_types::name::AgentId;
+use tokio::sync::OnceCell;
 
 use crate::{
     nats::NatsServer,
@@ -53,15 +54,27 @@ pub struct Board {
     docker: String,
 }
 
-/// Where, on this machine, devices find what listens for them.
-pub async fn bridge() -> String {
-    let format = "{{(index .IPAM.Config 0).Gateway}}";
-    docker(&parts::docker(), ["network", "inspect", "bridge", "--format", format]).await.trim().to_owned()
+/// Where, on this machine, devices find what listens for them, and so where their way out leads: in what is set aside for tests of networks (RFC 2544).
+pub const BRIDGE: &str = "198.18.0.1";
+/// The network of all devices. On Docker's own a device that is turned on again has another address.
+const NETWORK: [&str; 7] =
+    ["network", "create", "--subnet", "198.18.0.0/16", "--gateway", BRIDGE, "holdfast-devices"];
+
+/// Makes the network, unless it is there.
+async fn make_network(engine: &str) {
+    static IS_MADE: OnceCell<()> = OnceCell::const_new();
+    let make = async || {
+        let mut made = command(engine, NETWORK);
+        let ended = made.wait(LONG).await;
+        assert!(ended.success() || made.stderr().contains("already exists"), "{}", made.stderr());
+    };
+    IS_MADE.get_or_init(make).await;
 }
 
 /// A NATS server that devices can reach.
 pub async fn server() -> NatsServer {
-    NatsServer::start_at(&bridge().await, "").await
+    make_network(&parts::docker()).await;
+    NatsServer::start_at(BRIDGE, "").await
 }
 
 impl Board {
@@ -76,7 +89,11 @@ impl Board {
         let files =
             [(parts::holdfast(), "/usr/bin/holdfast"), (package, "/usr/lib/systemd/system/holdfast.service")];
         let mounts = files.map(|(from, to)| format!("--volume={}:{to}:ro", from.display()));
-        let mut run = vec!["run", "--detach", "--name", &name];
+        make_network(&board.docker).await;
+        // The bridge has the first of all.
+        let address = format!("198.18.{}.2", number + 1);
+        let mut run =
+            vec!["run", "--detach", "--name", &name, "--network", "holdfast-devices", "--ip", &address];
         run.extend(RIGHTS);
         run.extend(mounts.iter().map(String::as_str));
         run.extend([IMAGE, "/sbin/init"]);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use e2e::parts;
+use e2e::{agent::LONG, parts, until};
 use manifest_types::status::{AgentStatus, Phase, ResourceStatus};
 use serde_json::{Value, json};
 
@@ -35,7 +35,7 @@ fn cuts(way: &Way) -> [Value; 4] {
     let Way { address, .. } = way;
     [
         wan(json!({ "ipv4": { "addresses": ["198.51.100.7/24"], "gateway": "198.51.100.1" } })),
-        wan(json!({ "ipv4": { "addresses": [address], "gateway": "172.17.255.254" } })),
+        wan(json!({ "ipv4": { "addresses": [address], "gateway": "198.18.255.254" } })),
         wan(json!({ "state": "Down" })),
         wan(
             json!({ "match": { "name": "br0" }, "type": "Bridge", "ports": ["eth0"], "ipv4": { "addresses": ["10.77.0.1/24"] } }),
@@ -58,7 +58,7 @@ const BACKENDS: [(&str, &str); 3] = [
     (
         "systemd-networkd",
         r"address=$(ip -oneline -family inet address show dev eth0 | grep -o 'inet [0-9./]*' | cut -d ' ' -f 2)
-          printf '[Match]\nName=eth0\n[Network]\nAddress=%s\nGateway=172.17.0.1\n' $address > /etc/systemd/network/50-plant.network
+          printf '[Match]\nName=eth0\n[Network]\nAddress=%s\nGateway=198.18.0.1\n' $address > /etc/systemd/network/50-plant.network
           ip route del default
           systemctl enable --quiet --now systemd-networkd systemd-resolved
           until networkctl status eth0 | grep -q routable; do sleep 0.1; done",
@@ -67,7 +67,7 @@ const BACKENDS: [(&str, &str); 3] = [
         "NetworkManager",
         r"address=$(ip -oneline -family inet address show dev eth0 | grep -o 'inet [0-9./]*' | cut -d ' ' -f 2)
           systemctl enable --quiet --now NetworkManager
-          nmcli --wait 20 connection add type ethernet ifname eth0 con-name plant ipv4.method manual ipv4.addresses $address ipv4.gateway 172.17.0.1
+          nmcli --wait 20 connection add type ethernet ifname eth0 con-name plant ipv4.method manual ipv4.addresses $address ipv4.gateway 198.18.0.1
           nmcli --wait 20 connection up plant",
     ),
 ];
@@ -227,8 +227,10 @@ async fn restarted_in_the_middle(backend: usize) {
     let way = way(&rig).await;
     let before = rig.board.sh(SEEN).await;
     let mut told = Vec::new();
-    for (cut, moment) in cuts(&way).iter().zip([700, 1700, 2700, 3700]) {
+    for (cut, moment) in cuts(&way).iter().zip([0, 700, 1400, 2100]) {
         let generation = rig.apply(json!([cut])).await;
+        let what = format!("{cut} is under way");
+        until(&what, LONG, async || rig.board.try_sh(SEEN).await.0 != before).await;
         tokio::time::sleep(Duration::from_millis(moment)).await;
         rig.board.restart().await;
         let is_it = |status: &AgentStatus| {
@@ -239,7 +241,7 @@ async fn restarted_in_the_middle(backend: usize) {
         told.push(status.resources["wan"].error.clone().unwrap().message);
         rig.board.until(SEEN, &before).await;
     }
-    // A moment too early, and nothing was to be taken back; a moment too late, and it was taken back before.
+    // A moment too late, and it was taken back before.
     let is_in_the_middle = |told: &&String| told.contains("the device was restarted before it was confirmed");
     assert!(told.iter().filter(is_in_the_middle).count() > 0, "{told:#?}");
 }
