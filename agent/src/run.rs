@@ -24,7 +24,7 @@ use crate::{
     clock::Now,
     config::{Config, RunArgs, services::services},
     engine::{Engine, settings::Settings},
-    ledger::store::Store,
+    ledger::{memory::Memory, store::Store},
     logging,
     nats::{Link, reach::Reach},
     plan::backoff,
@@ -91,7 +91,8 @@ async fn serve(config: Config) -> Result<(), Fatal> {
     tracing::info!(agent = %config.agent_id, instance = instance_id, version = env!("CARGO_PKG_VERSION"), source = %config.source, "holdfast starts");
 
     let (inbox, input) = mpsc::channel(INBOX);
-    let (orders, polls, asks) = tasks(&config, &instance_id, link, &registry, &inbox)?;
+    let held = config.balena.as_ref().map(|_| held(&memory, config.source)).unwrap_or_default();
+    let (orders, polls, asks) = tasks(&config, &instance_id, (link, held), &registry, &inbox)?;
     let shutdown = CancellationToken::new();
     let api = tokio::spawn(api::serve(listener, asks, shutdown.clone()));
 
@@ -161,7 +162,7 @@ type Asks = mpsc::Sender<crate::ask::Ask>;
 fn tasks(
     config: &Config,
     instance_id: &str,
-    link: Option<Link>,
+    (link, held): (Option<Link>, Vec<serde_json::Value>),
     registry: &Registry,
     inbox: &mpsc::Sender<Input>,
 ) -> Result<(Orders, Polls, Asks), Fatal> {
@@ -191,7 +192,7 @@ fn tasks(
             let (sender, receiver) = mpsc::channel(8);
             let (known, knows) = watch::channel(Known::default());
             polls = Some(sender);
-            tokio::spawn(source::balena::task::run(options.clone(), news, receiver, known));
+            tokio::spawn(source::balena::task::run(options.clone(), held, news, receiver, known));
             tokio::spawn(sink::balena::run(options.clone(), knows, ordered, answers));
         }
         (None, None, None) => unreachable!("a configuration has a source"),
@@ -216,6 +217,13 @@ fn tasks(
         drop(sender.send(Input::Stop).await);
     });
     Ok((orders, polls, asks))
+}
+
+/// The resources of the manifest that was admitted last, if it is of this source.
+fn held(memory: &Memory, source: SourceKind) -> Vec<serde_json::Value> {
+    let saved = memory.manifest.as_ref().filter(|saved| saved.source == source.to_string());
+    let manifest = saved.and_then(|saved| serde_json::from_str::<serde_json::Value>(&saved.text).ok());
+    manifest.and_then(|manifest| manifest["resources"].as_array().cloned()).unwrap_or_default()
 }
 
 fn forward<T: Send + 'static>(mut from: mpsc::Receiver<T>, to: &mpsc::Sender<Input>, wrap: fn(T) -> Input) {

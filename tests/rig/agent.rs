@@ -145,7 +145,7 @@ impl Device {
         what: String,
         is: impl Fn(&AgentStatus) -> bool,
     ) -> AgentStatus {
-        until_some(what, LONG, async || fleet.status(&self.id).await.filter(&is)).await
+        until_some(what, LONG, async || fleet.try_status(&self.id).await.filter(&is)).await
     }
 }
 

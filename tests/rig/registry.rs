@@ -23,7 +23,8 @@ const PORTS: std::ops::Range<u16> = 15_400..PORTS_END;
 const PORTS_END: u16 = 15_440;
 /// The user `me` with the password `secret`, hashed by bcrypt.
 const USERS: &str = "me:$2b$04$8ohW/JObxnGi0LSC.sAXAOaQ61IqgG3sdH61JB0J1Dd9NAVqXjl7W\n";
-const SOON: Duration = Duration::from_secs(30);
+/// A large image may take long to be packed.
+const SOON: Duration = Duration::from_secs(120);
 
 /// A registry.
 #[derive(Debug)]

@@ -85,7 +85,7 @@ pub(super) fn translate(file: &Path, uuid: Option<String>, config: Config) -> Re
     let text = String::from_utf8_lossy(&bytes);
     let document = document::from_yaml(&text).map_err(|problem| wrong(&[problem]))?;
     let only = || document.as_object().and_then(|devices| devices.keys().next().cloned());
-    let facts = host::facts(&uuid.or_else(only).unwrap_or_default(), &config.engine_places);
+    let facts = host::facts(&uuid.or_else(only).unwrap_or_default(), &config.engine_places, None);
     translate::translate(&document, &facts, &Kept::default()).map_err(|problems| wrong(&problems))
 }
 
@@ -219,7 +219,7 @@ mod tests {
             "bbbb": { "id": 2, "name": "yard", "releases": release(wrong) },
             "cccc": { "id": 3, "name": "os", "is_host": true }
         } } });
-        let facts = host::facts("abc", &[]);
+        let facts = host::facts("abc", &[], None);
         let translated = translate::translate(&document, &facts, &Kept::default()).unwrap();
         assert!(is_rejected(&translated));
         insta::assert_snapshot!(remarks(&translated));

@@ -18,6 +18,7 @@ use self::{
     apps::Running,
     device::{Changes, Report, changes},
     measure::Meter,
+    refused::Refused,
 };
 use super::{Answer, Order};
 use crate::{
@@ -36,6 +37,7 @@ use crate::{
 mod apps;
 mod device;
 mod measure;
+mod refused;
 
 /// Measurements alone are sent so often at most.
 const MEASUREMENTS: Duration = Duration::from_secs(300);
@@ -99,8 +101,8 @@ struct Sink {
     cadence: Cadence,
     /// When measurements were sent last.
     sent: Option<BootTime>,
-    /// The apps that were refused: sent again once they have changed, or later.
-    refused: Option<(Value, BootTime)>,
+    /// The apps that were refused.
+    refused: Option<Refused>,
     /// What was told last of why reports do not arrive.
     trouble: Option<String>,
 }
@@ -248,10 +250,10 @@ impl Sink {
         Next::Send(request.boxed())
     }
 
-    /// Apps that were refused are not sent again at once, unless they have changed.
+    /// Apps that were refused are not sent again at once.
     fn hold_back_refused(&self, due: &mut Changes, now: BootTime) {
-        let Some((refused, until)) = &self.refused else { return };
-        if due.report.get("apps") == Some(refused) && now < *until {
+        let Some(refused) = &self.refused else { return };
+        if due.report.get("apps").is_some_and(|apps| refused.hold_back(apps, now)) {
             due.report.remove("apps");
             due.is_urgent = due.report.keys().any(|name| !device::is_measurement(name));
         }
@@ -274,16 +276,11 @@ impl Sink {
                 self.trouble = None;
                 self.save().await;
             }
-            // It may be the apps that it does not know: without them it is told whether it is the key.
+            // It may be the apps that it does not know: without them it is told soon whether it is the key.
             Reported::Refused(refusal) if sent.report.contains_key("apps") => {
-                let wait = LATEST;
-                self.refused = sent.report.get("apps").map(|apps| (apps.clone(), now + wait));
+                self.refused = Some(Refused::after(self.refused.take(), sent.report["apps"].clone(), now));
                 self.tell(format!("the API refuses the report with its apps: {refusal}"));
-                // Apps that change all the time do not make it ask all the time.
-                self.cadence.failed(now, None, 1.0);
-                if self.cadence.failures == 1 {
-                    self.cadence.hurry(now);
-                }
+                self.cadence.hurry(now);
             }
             Reported::Refused(refusal @ (Refusal::Unauthorized | Refusal::Other { .. })) => {
                 self.tell(format!("the API refuses the report: {refusal}"));

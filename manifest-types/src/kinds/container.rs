@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ResourceSpec,
     engine::{EngineName, ImageRef, TakeOver, Texts, foreign_marks},
-    file::AbsolutePath,
+    file::{AbsolutePath, DirectoryPath},
     is_default,
 };
 use crate::{
@@ -65,7 +65,7 @@ pub struct ContainerSpec {
     pub initial_env: Texts,
     /// Where it starts. Default: the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub working_dir: Option<AbsolutePath>,
+    pub working_dir: Option<DirectoryPath>,
     /// The user, and the group after a colon, by names or numbers. Default: the image's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,

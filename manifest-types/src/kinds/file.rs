@@ -14,10 +14,12 @@ use crate::{
 };
 
 mod content;
+mod directory;
 mod marks;
 mod path;
 
 pub use content::{FileContent, INLINE_LIMIT};
+pub use directory::DirectoryPath;
 pub use marks::{Mode, Principal};
 pub use path::{AbsolutePath, PathError};
 

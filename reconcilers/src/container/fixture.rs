@@ -12,6 +12,7 @@ use crate::{
     engine::{
         ContainerEngine, NewContainer,
         bed::{Bed, IMAGE, Plot},
+        contract::listed,
         images::Images,
         terms::Container,
     },
@@ -67,7 +68,7 @@ impl<B: Bed> Containers<B> {
     async fn containers(&self) -> Vec<Container> {
         let engine = &self.plot.link.engine;
         let mut all = Vec::new();
-        for listed in engine.containers().await.expect("the engine lists them") {
+        for listed in listed(engine).await {
             if listed.name.starts_with(&self.plot.prefix) {
                 all.extend(engine.container(&listed.id).await.expect("the engine tells of them"));
             }

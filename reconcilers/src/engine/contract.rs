@@ -2,7 +2,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 pub use self::{
     choices::{what_is_left_to_the_engine_is_its_choice, who_is_shared_with_is_told_by_name},
     full::full,
+    names::{fresh, listed},
     others::{Pause, what_is_offered_is_pulled, what_was_paused_goes_on},
 };
 use super::{
@@ -27,6 +27,7 @@ use super::{
 
 mod choices;
 mod full;
+mod names;
 mod others;
 
 /// How long an engine may take to tell of something.
@@ -47,12 +48,6 @@ pub struct Rig<E> {
     pub is_docker: bool,
     /// How somebody else pauses a container there.
     pub pause: Pause,
-}
-
-/// A name that nothing else has.
-pub fn fresh(name: &str) -> String {
-    static NEXT: AtomicU64 = AtomicU64::new(0);
-    format!("{name}-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Makes a test of every promise for a rig.
@@ -133,8 +128,8 @@ fn cause<T: std::fmt::Debug>(answer: Answer<T>) -> Cause {
 pub async fn a_container_is_made_started_stopped_and_removed<E: ContainerEngine>(rig: &Rig<E>) {
     let name = fresh("lives");
     let id = rig.make(&name, &rig.spec(json!({}))).await.expect("the engine does as it is asked");
-    let listed = rig.engine.containers().await.expect("the engine does as it is asked");
-    let own = listed.iter().find(|listed| listed.id == id).expect("it is listed");
+    let all = listed(&rig.engine).await;
+    let own = all.iter().find(|listed| listed.id == id).expect("it is listed");
     assert_eq!((own.name.as_str(), own.activity), (name.as_str(), Activity::Created));
     assert_eq!(own.labels["holdfast.agent-id"], "contract");
     let made = rig.see(&name).await;
@@ -159,8 +154,7 @@ pub async fn a_container_is_made_started_stopped_and_removed<E: ContainerEngine>
         rig.engine.remove(&id).await.expect("the engine does as it is asked");
     }
     assert_eq!(rig.engine.container(&name).await.expect("the engine does as it is asked"), None);
-    let listed = rig.engine.containers().await.expect("the engine does as it is asked");
-    assert!(listed.iter().all(|listed| listed.id != id));
+    assert!(listed(&rig.engine).await.iter().all(|listed| listed.id != id));
 }
 
 /// With what something ended is told.
@@ -240,7 +234,7 @@ pub async fn every_setting_is_read_back<E: ContainerEngine>(rig: &Rig<E>) {
     let (network, volume, name) = (fresh("net"), fresh("vol"), fresh("full"));
     // Engines of one machine share its addresses.
     let subnet = format!(
-        "10.89.{}",
+        "10.61.{}",
         fresh("").bytes().fold(0_u8, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte))
     );
     let ipam = json!({ "ipam": { "pools": [{ "subnet": format!("{subnet}.0/24") }] } });
@@ -323,7 +317,7 @@ pub async fn networks_are_made_joined_left_and_removed<E: ContainerEngine>(rig: 
     let shape = rig.see(&name).await.shape;
     let aliases =
         shape.get(&format!("{path}.aliases")).and_then(Value::as_array).cloned().unwrap_or_default();
-    let all = rig.engine.containers().await.expect("the engine does as it is asked");
+    let all = listed(&rig.engine).await;
     assert_eq!(
         all.into_iter().find(|listed| listed.id == id).expect("it is listed").networks,
         [network.as_str()]

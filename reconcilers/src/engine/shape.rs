@@ -227,7 +227,8 @@ impl Shape {
     }
 
     fn process(&mut self, spec: &ContainerSpec) {
-        self.set_some("command", spec.command.clone());
+        // An empty command is no command: engines take the image's then.
+        self.set_some("command", spec.command.clone().filter(|command| !command.is_empty()));
         self.set_some("entrypoint", spec.entrypoint.clone());
         for (name, value) in &spec.env {
             self.variable(name, value);

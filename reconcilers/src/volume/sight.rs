@@ -32,9 +32,9 @@ impl Observed<VolumeSpec> for Sight {
             Some(found) => {
                 let mut differences = Shape::wanted_volume(wanted)
                     .differences(&Shape::of_volume(found), &marks::birth(&found.labels));
-                // No engine gives a volume other labels, and others have made this one.
-                let is_taken_over = self.is_ours && !found.labels.contains_key(marks::AGENT);
-                differences.retain(|difference| !(is_taken_over && difference.path.starts_with("labels.")));
+                // No engine gives a volume other labels; one that is taken as it is has those that it has.
+                let is_any_good = self.is_ours && wanted.take_over.is_some();
+                differences.retain(|difference| !(is_any_good && difference.path.starts_with("labels.")));
                 differences
             }
             None => vec![Difference::in_place("volume", self.name.as_str(), Value::Null)],

@@ -77,3 +77,27 @@ async fn what_others_have_made_is_taken_over_and_what_is_in_it_stays() {
     reconciler.delete(&cx, &Take { id: &id, owned }).await.map_err(|error| error.to_failure()).unwrap();
     assert_eq!(fake.volumes().await.unwrap(), []);
 }
+
+#[tokio::test]
+async fn labels_that_no_engine_can_change_are_no_drift_where_what_is_there_is_taken_over() {
+    let fake = FakeEngine::default();
+    let reconciler = VolumeReconciler::new(Link::new(fake.clone(), "pump-17".parse().unwrap()));
+    let id: ResourceId = "data".parse().unwrap();
+    let spec = |label: &str, take_over: bool| -> VolumeSpec {
+        let mut spec = json!({ "labels": { "tier": label } });
+        if take_over {
+            spec["takeOver"] = json!({});
+        }
+        serde_json::from_value(spec).unwrap()
+    };
+    let put = async |spec: &VolumeSpec| {
+        let held = [(Claim::Volume("data".into()), Before::Absent)].into();
+        let owned = Owned { spec, applied: true, attempted: None, held: &held };
+        let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+        let put = Put { id: &id, spec, digest: Digest::of(b""), owned, restart: false };
+        reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure().reason)
+    };
+    put(&spec("front", true)).await.unwrap();
+    put(&spec("back", true)).await.unwrap();
+    assert_eq!(put(&spec("back", false)).await, Err("VolumeDiffers".into()), "it is told where it matters");
+}

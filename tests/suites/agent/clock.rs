@@ -1,7 +1,5 @@
 //! Wall clocks that are wrong: only what is shown may depend on them.
 
-use std::time::Duration;
-
 use e2e::{Device, NatsServer, agent::LONG, fleet, parts, running::Running, until};
 use jiff::{Timestamp, ToSpan};
 
@@ -36,7 +34,7 @@ async fn a_clock_set_back_a_year_between_two_starts_changes_nothing() {
     fleet.apply(&device.id, &files(&[("/etc/a", "3")])).await;
     device.ready(&fleet, 3).await;
     assert!(!device.path("/etc/b").exists(), "what is not wanted is taken away");
-    assert!(agent.stop(Duration::from_secs(5)).await.success());
+    assert!(agent.stop(LONG).await.success());
 
     let _agent = start_at(&device, "+10y");
     fleet.apply(&device.id, &files(&[("/etc/a", "4")])).await;

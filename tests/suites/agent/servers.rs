@@ -42,7 +42,7 @@ async fn offline_the_device_converges_on_its_ledger() {
     let mut agent = device.start();
     fleet.apply(&device.id, &files(&[("/etc/a", "a")])).await;
     device.ready(&fleet, 1).await;
-    assert!(agent.stop(Duration::from_secs(5)).await.success());
+    assert!(agent.stop(LONG).await.success());
     server.kill();
     std::fs::write(device.path("/etc/a"), "changed while nobody looked").unwrap();
     let _agent = device.start();

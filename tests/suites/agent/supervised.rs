@@ -2,7 +2,7 @@
 
 use std::{os::unix::net::UnixDatagram, time::Duration};
 
-use e2e::{Device, NatsServer, fleet, until_some};
+use e2e::{Device, NatsServer, agent::LONG, fleet, until_some};
 
 use crate::files;
 
@@ -32,5 +32,5 @@ async fn the_supervisor_is_told_of_ready_alive_and_stopping() {
     device.ready(&fleet, 1).await;
     agent.signal(nix::sys::signal::Signal::SIGTERM);
     heard("STOPPING=1").await;
-    assert!(agent.wait(Duration::from_secs(5)).await.success());
+    assert!(agent.wait(LONG).await.success());
 }

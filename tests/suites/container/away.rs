@@ -148,7 +148,7 @@ async fn an_engine_may_come_late_go_away_and_come_back(mut engine: impl Engine, 
 
 #[tokio::test]
 async fn docker_may_come_late_go_away_for_a_minute_and_come_back() {
-    an_engine_may_come_late_go_away_and_come_back(DockerEngine::new(), Duration::from_secs(60)).await;
+    an_engine_may_come_late_go_away_and_come_back(DockerEngine::new(), Duration::from_secs(50)).await;
 }
 
 #[tokio::test]

@@ -9,7 +9,12 @@ use control_plane_sim::balena::{
 use e2e::{Device, Running, agent::LONG, until, until_some};
 use hyper::Method;
 use manifest_types::status::{AgentStatus, ConditionStatus};
-use reconcilers::engine::{ContainerEngine, contract::fresh, docker::Docker, terms::Container};
+use reconcilers::engine::{
+    ContainerEngine,
+    contract::{fresh, listed},
+    docker::Docker,
+    terms::Container,
+};
 use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
@@ -247,7 +252,7 @@ impl Rig {
 
     /// The containers of the fleet, by their services.
     pub(crate) async fn containers(&self) -> BTreeMap<String, String> {
-        let all = self.engine.containers().await.unwrap();
+        let all = listed(&self.engine).await;
         let own =
             all.into_iter().filter(|own| own.labels.get("io.balena.app-uuid") == Some(&self.cloud.uuid));
         own.map(|own| (own.labels["io.balena.service-name"].clone(), own.id)).collect()

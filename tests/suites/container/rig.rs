@@ -1,7 +1,11 @@
 //! A device with an engine: its agent runs, as it is shipped.
 
+use std::time::Duration;
+
 use e2e::{Device, Fleet, NatsServer, Running, agent::LONG, fleet, parts, running::Start, until};
-use reconcilers::engine::{ContainerEngine, contract::fresh, docker::Docker, terms::Container};
+use reconcilers::engine::{
+    ContainerEngine, contract::fresh, docker::Docker, error::EngineError, terms::Container,
+};
 use serde_json::{Value, json};
 
 use crate::IMAGE;
@@ -47,10 +51,18 @@ impl Rig {
 
     /// Whether nothing of the device is in the engine; volumes may stay.
     pub(crate) async fn is_clean(&self) -> bool {
-        let all = self.engine.containers().await.unwrap();
-        let networks = self.engine.networks().await.unwrap();
+        // Podman's list fails when a container ends while it is made.
+        let Ok(all) = self.engine.containers().await else { return false };
+        let Ok(networks) = self.engine.networks().await else { return false };
         let own = |name: &str| name.starts_with(self.device.id.as_str());
         !all.iter().any(|listed| own(&listed.name)) && !networks.iter().any(|network| own(&network.name))
+    }
+
+    /// Stops a container that the agent starts again. Podman complains where it has done so before that is through with stopping it.
+    pub(crate) async fn stop(&self, id: &str) {
+        let stopped = self.engine.stop(id, Duration::ZERO).await;
+        let is_stopped = |error: &EngineError| error.to_string().contains("refusing to clean up");
+        assert!(stopped.is_ok() || stopped.as_ref().is_err_and(is_stopped), "{stopped:?}");
     }
 
     /// Takes all away.

@@ -49,7 +49,7 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
     let mut set = full(false, &name("net"), &name("volume"), &format!("{subnet}.135"));
     // Podman leaves the timing of healthchecks to systemd, which need not be there: a container that is not to run does not wait for one.
     let healthcheck = set.as_object_mut().unwrap().remove("healthcheck").unwrap();
-    let exec = json!({ "exec": { "command": ["true"] } });
+    let exec = json!({ "exec": { "command": ["true"] }, "timeout": "30s" });
     let made = std::path::Path::new("/var/tmp").join(name("made"));
     let created = json!({ "type": "Bind", "source": made, "target": "/mnt/made", "createSource": true });
     set["mounts"].as_array_mut().unwrap().push(created);
@@ -68,7 +68,7 @@ async fn every_field_is_set_and_stays(place: String, subnet: &str, six: &str) {
         }),
     );
     // What excludes something of the above; and rights that this machine may not have itself.
-    let other = json!({ "name": name("other"), "image": IMAGE, "networkMode": "Host", "privileged": true, "uts": "host", "userns": "host", "cgroup": "Host", "cgroupParent": "/holdfast", "desired": "Stopped", "healthcheck": healthcheck });
+    let other = json!({ "name": name("other"), "image": IMAGE, "networkMode": "Host", "privileged": true, "uts": "host", "userns": "host", "cgroup": "Host", "cgroupParent": "/holdfast", "desired": "Stopped", "healthcheck": healthcheck, "command": [], "workingDir": "/", "mounts": [{ "type": "Bind", "source": "/", "target": "/device", "readOnly": true }] });
     // Docker alone can.
     let guest = match is_podman {
         true => json!({ "name": name("guest"), "image": IMAGE, "desired": "Stopped" }),

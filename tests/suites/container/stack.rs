@@ -4,7 +4,7 @@ use std::{fs, path::Path, time::Duration};
 
 use e2e::{agent::LONG, parts, until};
 use jiff::Timestamp;
-use manifest_types::{document, status::Phase};
+use manifest_types::document;
 use reconcilers::engine::{ContainerEngine, terms::Container};
 use serde_json::{Value, json};
 
@@ -60,10 +60,8 @@ async fn the_example_comes_up_and_goes(place: String) {
     let quiet = tokio::time::timeout(
         Duration::from_secs(3),
         rig.device.status(&rig.fleet, "drift".into(), |status| {
-            status
-                .resources
-                .values()
-                .any(|resource| resource.drift_count > 0 || resource.phase != Phase::Ready)
+            // On a list that Podman does not give the containers are Unknown for a moment.
+            status.resources.values().any(|resource| resource.drift_count > 0)
         }),
     );
     assert!(quiet.await.is_err(), "nothing drifts");
@@ -84,7 +82,7 @@ async fn the_example_comes_up_and_goes(place: String) {
     rig.device.ready(&rig.fleet, 2).await;
 
     // What somebody kills is there again.
-    rig.engine.stop(&store.0, Duration::ZERO).await.expect("it runs");
+    rig.stop(&store.0).await;
     until("the store runs again", LONG, async || started(&rig, "store").await.1 > store.1).await;
     assert_eq!(started(&rig, "store").await.0, store.0);
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use e2e::{agent::LONG, parts, until};
 use manifest_types::status::{AgentStatus, Phase};
-use reconcilers::engine::{ContainerEngine, terms::Activity};
+use reconcilers::engine::{ContainerEngine, contract::listed, terms::Activity};
 use serde_json::json;
 
 use crate::{
@@ -47,7 +47,7 @@ async fn a_bad_image_is_rolled_back(place: String, strategy: &str, flaw: &str) {
     );
     let back = rig.container().await.unwrap();
     assert_eq!((&back.id, back.state.activity), (&old.id, Activity::Running));
-    let all = rig.engine.containers().await.unwrap();
+    let all = listed(&rig.engine).await;
     assert_eq!(all.iter().filter(|listed| listed.name.starts_with(&name)).count(), 1);
     if strategy == "StartFirst" {
         assert_eq!(back.state.started_at, old.state.started_at, "it never stopped");
@@ -214,7 +214,7 @@ async fn superseded_while_nothing_runs_the_old_one_runs_again(place: String) {
     let slow = |mode: &str| {
         json!({
             "name": rig.device.id, "image": IMAGE, "networkMode": "None", "stopGracePeriod": "20s", "env": { "MODE": mode },
-            "command": ["sh", "-c", "trap 'sleep 2; exit 0' TERM; while :; do sleep 0.1; done"]
+            "command": ["sh", "-c", "trap 'until [ -e /tmp/go ]; do sleep 0.1; done; exit 0' TERM; while :; do sleep 0.1; done"]
         })
     };
     rig.apply_all(json!([{ "id": "web", "kind": "Container", "spec": slow("1") }])).await;
@@ -227,6 +227,11 @@ async fn superseded_while_nothing_runs_the_old_one_runs_again(place: String) {
         json!([missing, { "id": "web", "kind": "Container", "dependsOn": ["never"], "spec": slow("3") }]),
     )
     .await;
+    let is_admitted = || rig.agent.stderr().contains("manifest admitted generation=3");
+    until("the newer one is there", LONG, async || is_admitted()).await;
+    // Only now it ends.
+    let end = ["touch", "/tmp/go"].map(str::to_owned);
+    assert_eq!(rig.engine.run_in(&old.id, &end).await.unwrap(), 0);
     until("what ran runs again", LONG, async || {
         rig.container().await.is_some_and(|now| {
             now.id == old.id

@@ -92,7 +92,7 @@ async fn time_running_out_tells_what_is_not_ready_and_why() {
     let mut pending = json!({ "a": resource("Ready"), "b": resource("Pending") });
     pending["b"]["waitingFor"] = json!(["a"]);
     fleet.put_status(&status(1, &[("Ready", "False", "Waiting")], pending)).await;
-    let (_folder, mut unready) = waiting(&control, &fleet, "200ms").await;
+    let (_folder, mut unready) = waiting(&control, &fleet, "5s").await;
     assert_eq!(unready.wait(SOON).await.code(), Some(4));
     assert!(unready.stderr().contains("\n  b: waits for a\n"), "{}", unready.stderr());
     assert!(unready.stdout().starts_with("pump-17: unchanged: generation 1"), "{}", unready.stdout());

@@ -43,7 +43,7 @@ impl Rig {
     }
 
     pub(crate) async fn status(&self, what: &str, is: impl Fn(&AgentStatus) -> bool) -> AgentStatus {
-        until_some(what, LONG, async || self.fleet.status(&self.board.id).await.filter(&is)).await
+        until_some(what, LONG, async || self.fleet.try_status(&self.board.id).await.filter(&is)).await
     }
 
     pub(crate) async fn ready(&self, generation: u64) -> AgentStatus {

@@ -41,12 +41,19 @@ impl Meter {
             set("storage_usage", Some(bytes(disk.blocks().saturating_sub(disk.blocks_free()))));
         }
         let temperature = fs::read_to_string("/sys/class/thermal/thermal_zone0/temp").ok();
-        set("cpu_temp", temperature.and_then(|text| Some(text.trim().parse::<u64>().ok()? / 1000)));
+        fields.extend(
+            temperature.as_deref().and_then(degrees).map(|degrees| ("cpu_temp".to_owned(), degrees.into())),
+        );
         fields.extend(
             is_undervolted(Path::new("/sys/class/hwmon")).map(|is| ("is_undervolted".to_owned(), is.into())),
         );
         fields
     }
+}
+
+/// Whole degrees Celsius of the thousandths that the kernel tells.
+fn degrees(told: &str) -> Option<i64> {
+    Some(told.trim().parse::<i64>().ok()?.div_euclid(1000))
 }
 
 /// Whether the voltage is too low, where something watches it: on a Raspberry Pi.
@@ -152,6 +159,14 @@ mod tests {
             Some((2048, 1024))
         );
         assert_eq!((processor_times(""), memory_of("")), (None, None));
+    }
+
+    #[test]
+    fn a_cold_device_tells_how_cold_it_is() {
+        assert_eq!(
+            ["51900\n", "-500\n", "-20000\n", "hot\n"].map(degrees),
+            [Some(51), Some(-1), Some(-20), None]
+        );
     }
 
     #[test]

@@ -56,7 +56,7 @@ impl Cadence {
     /// It was not, or with an error; `wait` is what the API asked to wait.
     pub fn failed(&mut self, now: BootTime, wait: Option<Duration>, chance: f64) {
         self.failures = self.failures.saturating_add(1);
-        let doubled = FIRST.saturating_mul(1 << (self.failures - 1).min(16)).min(self.interval.max(FIRST));
+        let doubled = pause_after(self.failures, self.interval.max(FIRST));
         // Full jitter above the half: fleets that fail together do not come back together.
         let own = doubled.mul_f64(0.5 + chance / 2.0);
         self.due = now + wait.map_or(own, |wait| wait.min(BOUNDS.1).max(own));
@@ -66,6 +66,11 @@ impl Cadence {
     pub fn hurry(&mut self, now: BootTime) {
         self.due = self.due.min(now);
     }
+}
+
+/// How long to wait after so many failures in a row, `most` at most.
+pub fn pause_after(failures: u32, most: Duration) -> Duration {
+    FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(most)
 }
 
 /// The interval that a target state's configuration asks for. A value that is none is as if it were not there.

@@ -9,12 +9,11 @@ use super::{facts::Facts, translate::shared_paths};
 /// Where systems say what they are, those of balena's containers before their host's.
 const OS_RELEASES: [&str; 3] = ["/mnt/root/etc/os-release", "/etc/os-release", "/usr/lib/os-release"];
 
-/// What is known of this device, beside its identity.
-pub fn facts(uuid: &str, engine_places: &[String]) -> Facts {
+/// What is known of this device, beside its identity. `former` is the socket that an engine had before: engines come and go.
+pub fn facts(uuid: &str, engine_places: &[String], former: Option<AbsolutePath>) -> Facts {
     let os = OS_RELEASES.iter().find_map(|path| fs::read_to_string(path).ok());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
-    let sockets = engine_places.iter().filter_map(|place| place.strip_prefix("unix://"));
-    let socket = sockets.filter(|socket| Path::new(socket).exists()).find_map(|socket| socket.parse().ok());
+    let socket = socket(engine_places, former, |place| Path::new(place).exists());
     let present = shared_paths().filter(|path| Path::new(path).exists()).map(str::to_owned).collect();
     about(
         uuid,
@@ -23,6 +22,17 @@ pub fn facts(uuid: &str, engine_places: &[String]) -> Facts {
         socket,
         present,
     )
+}
+
+/// The socket of this device's engine: the first that is there, or else the one that was, or the first that there may be.
+fn socket(
+    places: &[String],
+    former: Option<AbsolutePath>,
+    is_there: impl Fn(&str) -> bool,
+) -> Option<AbsolutePath> {
+    let sockets =
+        || places.iter().filter_map(|place| place.strip_prefix("unix://")?.parse::<AbsolutePath>().ok());
+    sockets().find(|socket| is_there(socket.as_str())).or(former).or_else(|| sockets().next())
 }
 
 /// The operating system, as a person reads it.
@@ -100,6 +110,19 @@ fn arch() -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_engine_that_is_away_has_the_socket_that_it_had() {
+        let places =
+            ["tcp://127.0.0.1:1", "unix:///run/docker.sock", "unix:///run/podman.sock"].map(str::to_owned);
+        let path = |path: &str| Some(path.parse::<AbsolutePath>().unwrap());
+        let (docker, podman) = (path("/run/docker.sock"), path("/run/podman.sock"));
+        assert_eq!(socket(&places, None, |place| place.contains("podman")), podman);
+        assert_eq!(socket(&places, docker.clone(), |place| place.contains("podman")), podman);
+        assert_eq!(socket(&places, podman.clone(), |_| false), podman);
+        assert_eq!(socket(&places, None, |_| false), docker);
+        assert_eq!(socket(&places[..1], None, |_| true), None);
+    }
 
     #[test]
     fn a_system_says_what_it_is() {

@@ -196,7 +196,7 @@ fn is_uuid(text: &str) -> bool {
     [32, 62].contains(&text.len()) && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
-/// Who this device is at `endpoint`: what was configured goes before what was kept, and that before what `config.json` says.
+/// Who this device is at `endpoint`: what was configured goes before what was kept, and that before what `config.json` says, unless that names another device.
 pub fn identity(
     endpoint: &str,
     options: &Options,
@@ -222,15 +222,23 @@ pub fn identity(
     if let (Some(uuid), Some(key)) = (&options.uuid, &options.api_key) {
         return Ok(make(uuid, key, None, true));
     }
-    let kept =
-        kept.map(Kept::identity).filter(|kept| options.uuid.as_ref().is_none_or(|uuid| *uuid == kept.uuid));
-    if let Some(kept) = kept {
-        return Ok(Identity { device_type: kept.device_type.clone().or(device_type), ..kept });
-    }
     let host = endpoint.split("://").nth(1).unwrap_or_default();
     let key = config.device_api_keys.get(host).or(config.device_api_key.as_ref());
-    if let (Some(uuid), Some(key), Some(_)) = (&given, key, config.registered_at) {
-        return Ok(make(uuid, key, config.device_id.map(|id| id.0), true));
+    let joined = match (&given, key, config.registered_at) {
+        // Its key is that of its uuid.
+        (Some(uuid), Some(key), Some(_)) if given == config.uuid => {
+            Some(make(uuid, key, config.device_id.map(|id| id.0), true))
+        }
+        _ => None,
+    };
+    // A system that has joined anew says so in its own file; its key may have been renewed here since.
+    let named = options.uuid.as_ref().or(joined.as_ref().map(|joined| &joined.uuid));
+    let kept = kept.map(Kept::identity).filter(|kept| named.is_none_or(|uuid| *uuid == kept.uuid));
+    if let Some(kept) = kept {
+        return Ok(Identity { device_type: device_type.or(kept.device_type.clone()), ..kept });
+    }
+    if let Some(joined) = joined {
+        return Ok(joined);
     }
     if provisioning(options, &config).is_none() {
         return Err(IdentityError::Nobody { endpoint: endpoint.to_owned() });

@@ -6,6 +6,7 @@ use manifest_types::kinds::engine::Texts;
 use serde_json::Value;
 
 use super::{
+    cadence::flag,
     compose::texts::{scalar, texts},
     document::{Fields, Node, Notes, Read, all_named},
 };
@@ -62,7 +63,7 @@ pub fn target_state<'a>(document: &'a Value, uuid: &str, notes: &'a Notes) -> Re
     };
     let mut fields = Fields::of(&device)?;
     let name = fields.take("name", scalar).unwrap_or_default();
-    let config = fields.take("config", texts).unwrap_or_default();
+    let config = fields.take("config", config).unwrap_or_default();
     let apps = fields.need("apps", |node| {
         let apps = node.members()?;
         if apps.is_empty() {
@@ -72,6 +73,14 @@ pub fn target_state<'a>(document: &'a Value, uuid: &str, notes: &'a Notes) -> Re
         all_named(apps.into_iter().map(|(uuid, node)| (uuid.to_owned(), app(uuid, &node))))
     });
     fields.end(apps.map(|apps| TargetState { name, config, apps }))
+}
+
+fn config(node: &Node<'_>) -> Read<Texts> {
+    let config = texts(node)?;
+    if flag(&config, "SUPERVISOR_LOCAL_MODE") == Some(true) {
+        node.note("asks for the local mode, which is not supported: what the API wants is held");
+    }
+    Ok(config)
 }
 
 fn app<'a>(uuid: &str, node: &Node<'a>) -> Read<App<'a>> {

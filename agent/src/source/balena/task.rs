@@ -5,13 +5,13 @@
 use std::{sync::Arc, time::Duration};
 
 use manifest_types::{manifest::Refusal, problem::in_words};
-use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
 use super::{
     api::{State, Trouble},
     cadence::{Cadence, PATIENCE, USUAL, interval, patience},
+    facts::Facts,
     host,
     identity::Provisioning,
     keep,
@@ -19,7 +19,7 @@ use super::{
     provision::{self, Session, blocking, find},
     registries,
     told::Told,
-    translate::{self, Translation, translate},
+    translate::{Translation, translate},
 };
 use crate::{
     clock::Now,
@@ -41,19 +41,11 @@ pub struct Known {
 }
 
 mod again;
+mod cached;
 mod registered;
 
-use again::{is_brought_again, locks};
-
-/// The target state as it was received last, and what was accepted of it and of those before.
-#[derive(Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct Cached {
-    uuid: String,
-    etag: Option<String>,
-    document: Option<Value>,
-    accepted: translate::Kept,
-}
+use again::{Since, is_brought_again, locks};
+use cached::Cached;
 
 /// Nobody listens any more: the agent ends.
 struct Ended;
@@ -68,6 +60,10 @@ struct Task {
     revision: u64,
     /// What was brought last.
     brought: Option<Vec<u8>>,
+    /// What it was made with.
+    facts: Option<Facts>,
+    /// Whether something of it could not be kept.
+    is_unkept: bool,
     /// What was asked of locks, and has not been answered yet: whether they are to be ignored.
     asked_to_ignore: Option<bool>,
     /// Whether they are now: until another target state comes, or it is asked to mind them.
@@ -76,9 +72,10 @@ struct Task {
     away: Option<Option<String>>,
 }
 
-/// Brings manifests until nobody listens.
+/// Brings manifests until nobody listens. `held` are the resources of the last one that was admitted before.
 pub async fn run(
     options: Options,
+    held: Vec<Value>,
     news: mpsc::Sender<News>,
     orders: mpsc::Receiver<Order>,
     known: watch::Sender<Known>,
@@ -91,16 +88,18 @@ pub async fn run(
         told: Told::default(),
         revision: 0,
         brought: None,
+        facts: None,
+        is_unkept: false,
         asked_to_ignore: None,
         ignores_locks: false,
         away: None,
     };
     // It ends when nobody listens.
-    let Err(Ended) = task.live().await;
+    let Err(Ended) = task.live(held).await;
 }
 
 impl Task {
-    async fn live(&mut self) -> Result<std::convert::Infallible, Ended> {
+    async fn live(&mut self, held: Vec<Value>) -> Result<std::convert::Infallible, Ended> {
         let (session, provisioning) = loop {
             match self.somebody().await {
                 Ok(found) => break found,
@@ -110,7 +109,8 @@ impl Task {
                 }
             }
         };
-        let mut cached = self.cached(&session).await;
+        let mut cached = Cached::load(&session, &held).await;
+        drop(held);
         self.begin(session.clone());
         self.bring_cached(&session, &mut cached).await?;
         let session = self.registered(session, provisioning).await?;
@@ -127,10 +127,16 @@ impl Task {
             let within = config.as_ref().map_or(PATIENCE, patience);
             let asked = session.api.state(&session.identity, etag, within);
             let (answer, again) = self.meanwhile(asked).await?;
+            let answer = cached.recognized(answer);
             let (now, left) = locks(self.ignores_locks, self.asked_to_ignore, &answer);
             let changes_locks = std::mem::replace(&mut self.ignores_locks, now) != now;
             self.asked_to_ignore = left;
-            let is_brought_again = is_brought_again(&answer, changes_locks, self.brought.is_some());
+            let since = Since {
+                changes_locks,
+                is_brought: self.brought.is_some() && !self.is_unkept,
+                changes_facts: self.facts != Some(self.facts(&session).await?),
+            };
+            let is_brought_again = is_brought_again(&answer, &since);
             self.answered(&session, answer, &mut cached, &mut cadence).await?;
             if is_brought_again {
                 self.bring_cached(&session, &mut cached).await?;
@@ -154,8 +160,7 @@ impl Task {
 
         match answer {
             State::New { document, etag } => {
-                cached.uuid.clone_from(&session.identity.uuid);
-                if self.bring(session, &document, Some(etag), cached).await? {
+                if self.bring(session, Arc::new(document), Some(etag), cached).await? {
                     let known = self.known.borrow().translation.clone();
                     cadence.interval = known.as_ref().map_or(USUAL, |known| interval(&known.config));
                 }
@@ -199,26 +204,20 @@ impl Task {
 
     /// Brings what was accepted last once more: what it is made to may be another now.
     async fn bring_cached(&mut self, session: &Session, cached: &mut Cached) -> Result<(), Ended> {
-        if let Some(document) = cached.document.take() {
-            self.bring(session, &document, None, cached).await?;
-            cached.document = Some(document);
+        if let Some(document) = cached.document.clone() {
+            self.bring(session, document, None, cached).await?;
         }
         Ok(())
     }
 
-    /// Translates a target state, keeps it if it is new, with its tag, and brings the manifest. Whether it could be translated.
-    async fn bring(
-        &mut self,
-        session: &Session,
-        document: &Value,
-        is_new: Option<Option<String>>,
-        cached: &mut Cached,
-    ) -> Result<bool, Ended> {
+    /// What is known of this device now.
+    async fn facts(&self, session: &Session) -> Result<Facts, Ended> {
         let (who, places) = (session.identity.clone(), self.options.engine_places.clone());
         let file = session.dir.join("registries.json");
+        let former = self.facts.as_ref().and_then(|facts| facts.engine_socket.clone());
         let ignores_locks = self.ignores_locks;
         let facts = tokio::task::spawn_blocking(move || {
-            let mut facts = host::facts(&who.uuid, &places);
+            let mut facts = host::facts(&who.uuid, &places, former);
             facts.api_endpoint.clone_from(&who.endpoint);
             facts.device_key = Some(who.key.clone());
             facts.device_type = who.device_type.clone().or(facts.device_type);
@@ -226,8 +225,21 @@ impl Task {
             facts.registry_credentials = file.to_str().and_then(|file| file.parse().ok());
             facts
         });
-        let Ok(facts) = facts.await else { return Err(Ended) };
-        let translation = match translate(document, &facts, &cached.accepted) {
+        facts.await.map_err(|_| Ended)
+    }
+
+    /// Translates a target state, keeps it with what was accepted of it, and brings the manifest. Whether it could be translated.
+    async fn bring(
+        &mut self,
+        session: &Session,
+        document: Arc<Value>,
+        is_new: Option<Option<String>>,
+        cached: &mut Cached,
+    ) -> Result<bool, Ended> {
+        let facts = self.facts(session).await?;
+        let translation = translate(&document, &facts, &cached.accepted);
+        self.facts = Some(facts);
+        let translation = match translation {
             Ok(translation) => translation,
             Err(problems) => {
                 let message =
@@ -238,21 +250,24 @@ impl Task {
                 return Ok(false);
             }
         };
+        let is_to_be_kept = is_new.is_some() || self.is_unkept || cached.accepted != translation.kept;
         cached.accepted = translation.kept.clone();
         if let Some(etag) = is_new {
             cached.etag = etag;
-            cached.document = Some(document.clone());
-            self.save(session, cached).await;
+            cached.document = Some(document);
         }
+        let is_kept = !is_to_be_kept || cached.save(session).await;
         let credentials = registries::credentials(&session.identity, &translation);
         let registries = provision::registries(&self.options, &session.dir);
         let kept = blocking(move || match keep::load::<Value>(&registries) {
             Ok(Some(former)) if former == credentials => Ok(()),
             _ => keep::save(&registries, &credentials),
         });
-        if let Err(error) = kept.await {
+        let kept = kept.await;
+        if let Err(error) = &kept {
             tracing::warn!(%error, "the credentials for registries cannot be kept");
         }
+        self.is_unkept = !is_kept || kept.is_err();
         self.told.translated(&translation);
         let manifest = serde_json::to_vec(&translation.manifest()).expect("a manifest is plain JSON");
         self.known.send_modify(|known| known.translation = Some(Arc::new(translation)));
@@ -262,27 +277,6 @@ impl Task {
             self.send(News::Content { bytes: Some(manifest), revision: self.revision }).await?;
         }
         Ok(true)
-    }
-
-    async fn cached(&self, session: &Session) -> Cached {
-        let path = session.dir.join("target.json");
-        match blocking(move || keep::load::<Cached>(&path)).await {
-            Ok(Some(cached)) if cached.uuid == session.identity.uuid => cached,
-            Ok(_) => Cached::default(),
-            Err(error) => {
-                tracing::warn!(%error, "the target state that was kept cannot be read; it is asked for again");
-                Cached::default()
-            }
-        }
-    }
-
-    /// A target state that cannot be kept is still held; after a restart it is asked for again.
-    async fn save(&self, session: &Session, cached: &Cached) {
-        let path = session.dir.join("target.json");
-        let value = serde_json::to_value(cached).expect("what is cached is plain JSON");
-        if let Err(error) = blocking(move || keep::save(&path, &value)).await {
-            tracing::warn!(%error, "the target state cannot be kept");
-        }
     }
 
     /// Waits until the next request is due, answering what is asked meanwhile.

@@ -20,12 +20,14 @@ use super::{
     facts::Facts,
     target::{App, Role, target_state},
 };
+use kept::KeptApp;
 use names::Names;
 use release::{Part, Release};
 
 mod contract;
 mod environment;
 mod features;
+mod kept;
 mod labels;
 mod names;
 mod release;
@@ -34,6 +36,7 @@ mod update;
 
 pub use contract::SUPERVISOR_VERSION;
 pub use features::shared_paths;
+pub use kept::Kept;
 
 /// What was made of a target state.
 #[derive(Clone, PartialEq, Serialize)]
@@ -102,25 +105,6 @@ pub struct Line {
     pub service_id: u64,
 }
 
-/// What was accepted last, by app.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Kept(BTreeMap<String, KeptApp>);
-
-/// What was accepted last of one app.
-#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", default)]
-struct KeptApp {
-    /// The release.
-    commit: Option<String>,
-    /// Its services.
-    services: BTreeMap<String, Line>,
-    /// Its resources, but for volumes.
-    resources: Vec<Value>,
-    /// The volumes that its releases have had so far.
-    volumes: BTreeMap<String, Value>,
-}
-
 /// Resources have keys in them: what is told of them is which ones there are.
 impl fmt::Debug for Translation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -132,23 +116,16 @@ impl fmt::Debug for Translation {
     }
 }
 
-impl fmt::Debug for Kept {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
-}
-
-impl KeptApp {
-    fn all(&self) -> impl Iterator<Item = &Value> {
-        self.resources.iter().chain(self.volumes.values())
-    }
-}
-
 impl Translation {
     /// The manifest. It has no generation: whoever admits it gives it one.
     pub fn manifest(&self) -> Value {
         manifest(&self.resources)
     }
+}
+
+/// The bytes of resources in a manifest.
+fn size<'a>(resources: impl Iterator<Item = &'a Value>) -> usize {
+    resources.map(|resource| resource.to_string().len() + 1).sum()
 }
 
 fn manifest(resources: &[Value]) -> Value {
@@ -172,9 +149,14 @@ pub fn translate(document: &Value, facts: &Facts, former: &Kept) -> Read<Transla
         notes: Vec::new(),
         kept: Kept::default(),
     };
+    // What apps that come later have had fits in any case: nobody takes its room.
+    let mut taken: usize =
+        target.apps.keys().filter_map(|uuid| former.of(uuid)).map(|app| size(app.all())).sum();
     for (uuid, app) in &target.apps {
+        let former = former.of(uuid).cloned().unwrap_or_default();
+        taken -= size(former.all());
         match app.role {
-            Role::Fleet => translation.add(uuid, app, &target.name, facts, former.0.get(uuid)),
+            Role::Fleet => translation.add(uuid, app, (&target.name, facts), former, taken),
             Role::HostOs => translation.leave(uuid, "the operating system; its own updater updates it"),
             Role::Supervisor => translation.leave(uuid, "the Supervisor; the operating system updates it"),
         }
@@ -189,15 +171,16 @@ impl Translation {
         self.left_alone.insert(uuid.to_owned(), whose.to_owned());
     }
 
-    fn add(&mut self, uuid: &str, app: &App<'_>, device: &str, facts: &Facts, former: Option<&KeptApp>) {
-        let former = former.cloned().unwrap_or_default();
+    /// Adds an app, of which `former` was accepted last, and which leaves so many bytes of the manifest to others.
+    fn add(&mut self, uuid: &str, app: &App<'_>, about: (&str, &Facts), former: KeptApp, taken: usize) {
         let names = Names::new(app.id, uuid);
         let notes = Notes::default();
-        let release = Release::read(app, &names, (device, facts), &notes);
+        let release = Release::read(app, &names, about, &notes);
         let wanted = release.as_ref().ok().and_then(|release| release.commit.clone());
         let wanted = wanted.or_else(|| only_commit(app));
         let release = release.and_then(|release| {
-            let problems = self.misfits(&release.parts);
+            let taken = taken + size(release.volumes_of(&former));
+            let problems = self.misfits(&release.parts, taken);
             if problems.is_empty() { Ok(release) } else { Err(problems) }
         });
         let (kept, rejected, left_out) = match release {
@@ -222,11 +205,11 @@ impl Translation {
             prefix: names.prefix(),
         };
         self.apps.insert(uuid.to_owned(), outcome);
-        self.kept.0.insert(uuid.to_owned(), kept);
+        self.kept.keep(uuid, kept);
     }
 
-    /// What is wrong with a release's resources, beside those that are in the manifest already.
-    fn misfits(&self, parts: &[Part]) -> Vec<Problem> {
+    /// What is wrong with a release's resources, beside those that are in the manifest already, and those that have so many bytes of it.
+    fn misfits(&self, parts: &[Part], taken: usize) -> Vec<Problem> {
         let before = self.resources.len();
         let all: Vec<_> =
             self.resources.iter().chain(parts.iter().map(|part| &part.resource)).cloned().collect();
@@ -242,7 +225,7 @@ impl Translation {
             _ => Problem::new(JsonPath::root(), problem.message.clone()),
         };
         let manifest = manifest(&all);
-        let bytes = manifest.to_string().len();
+        let bytes = manifest.to_string().len() + taken;
         if bytes > MANIFEST_LIMIT {
             let message = format!("with it the manifest has {bytes} bytes; it may have {MANIFEST_LIMIT}");
             return vec![Problem::new(JsonPath::root(), message)];

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     kinds::{
-        file::{AbsolutePath, Mode},
+        file::{AbsolutePath, DirectoryPath, Mode},
         is_default,
     },
     problem::{JsonPath, Problem},
@@ -115,7 +115,7 @@ impl Mount {
         };
         let source = match (of, self.source.as_deref()) {
             (Bind, None) => Some("is required for Bind: a path of the device".to_owned()),
-            (Bind, Some(path)) => path.parse::<AbsolutePath>().err().map(|error| error.to_string()),
+            (Bind, Some(path)) => path.parse::<DirectoryPath>().err().map(|error| error.to_string()),
             (Volume, Some(name)) => name.parse::<crate::kinds::engine::EngineName>().err(),
             (Tmpfs, Some(_)) => Some("does not go with Tmpfs".to_owned()),
             (Tmpfs | Volume, None) => None,

@@ -12,7 +12,7 @@ use super::{
 use crate::engine::{Answer, error::EngineError, shape::USUAL_NETWORK, terms::EngineInfo};
 
 /// The API version up to which this build knows what it says.
-const NEWEST_API: (u32, u32) = (1, 47);
+const NEWEST_API: (u32, u32) = (1, 48);
 /// The oldest API that has what is needed: Docker 20.10, Podman 4.
 const OLDEST_API: (u32, u32) = (1, 41);
 
@@ -168,7 +168,7 @@ mod tests {
     #[tokio::test]
     async fn a_version_is_spoken_that_both_know() {
         for (highest, lowest, spoken) in
-            [("1.41", "1.12", "1.41"), ("1.99", "1.24", "1.47"), ("1.60", "1.50", "1.50")]
+            [("1.41", "1.12", "1.41"), ("1.99", "1.24", "1.48"), ("1.60", "1.50", "1.50")]
         {
             let told = json!({ "Version": "1", "ApiVersion": highest, "MinAPIVersion": lowest });
             assert_eq!(identified(told).await.unwrap().1.api_version, spoken);

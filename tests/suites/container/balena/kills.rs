@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use e2e::{Device, Registry, agent::LONG, parts, until};
-use reconcilers::engine::{ContainerEngine, contract::fresh};
+use reconcilers::engine::{
+    ContainerEngine,
+    contract::{fresh, listed},
+};
 use serde_json::json;
 
 use super::{Cloud, Rig};
@@ -88,7 +91,7 @@ async fn killed_at_any_moment_of_an_update_it_has_one_set_of_containers() {
     let last = format!("test \"$MODE\" = 'round {}'", rounds - 1);
     assert!(rig.agrees("one", &last).await && rig.agrees("two", &last).await);
     assert_eq!(rig.cloud.devices().await.len(), 1);
-    let all = rig.engine.containers().await.unwrap();
+    let all = listed(&rig.engine).await;
     let own = all.iter().filter(|own| own.labels.get("io.balena.app-uuid") == Some(&rig.cloud.uuid));
     assert_eq!(own.count(), 2, "nothing is left of the former ones");
     let kept = async |service: &str| {

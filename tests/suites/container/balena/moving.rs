@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use e2e::{agent::LONG, parts, running::Start, until};
-use reconcilers::engine::ContainerEngine;
+use reconcilers::engine::{ContainerEngine, contract::listed};
 use serde_json::{Value, json};
 
 use super::Rig;
@@ -109,7 +109,7 @@ impl Made<'_> {
 
 /// How many containers of the fleet there are, under whatever names.
 async fn own(rig: &Rig) -> usize {
-    let all = rig.engine.containers().await.unwrap();
+    let all = listed(&rig.engine).await;
     all.iter().filter(|own| own.labels.get("io.balena.app-uuid") == Some(&rig.cloud.uuid)).count()
 }
 

@@ -15,8 +15,12 @@ fn target(commit: &str, services: &[(&str, &str)], kept: &Kept) -> Translation {
     };
     let services: Map<_, _> = services.iter().map(service).collect();
     let app = json!({ "id": 7, "name": "shop", "releases": { commit: { "id": 1, "services": services } } });
-    translate(&json!({ UUID: { "name": "pump", "apps": { "cafe": app } } }), &host::facts(UUID, &[]), kept)
-        .unwrap()
+    translate(
+        &json!({ UUID: { "name": "pump", "apps": { "cafe": app } } }),
+        &host::facts(UUID, &[], None),
+        kept,
+    )
+    .unwrap()
 }
 
 /// The status of what a translation wants: each service's phase, the image that its container is of, and more. What else there is and is not told of is as wanted.
@@ -298,7 +302,7 @@ fn one_image_has_many_names() {
 fn an_app_without_a_release_has_none() {
     let none = translate(
         &json!({ UUID: { "name": "pump", "apps": { "cafe": { "id": 7, "name": "shop" } } } }),
-        &host::facts(UUID, &[]),
+        &host::facts(UUID, &[], None),
         &Kept::default(),
     );
     let none = none.unwrap();

@@ -1,8 +1,10 @@
 //! What a service sees of volumes, of the device and of memory.
 
+use std::str::FromStr;
+
 use manifest_types::kinds::{
     container::{Mount, MountType, Propagation},
-    file::{AbsolutePath, Mode},
+    file::{AbsolutePath, DirectoryPath, Mode},
 };
 
 use crate::source::balena::{
@@ -28,6 +30,15 @@ pub(super) fn tmpfs(node: &Node<'_>) -> Read<Vec<Mount>> {
 }
 
 fn path(node: &Node<'_>, text: &str) -> Read<AbsolutePath> {
+    absolute(node, text)
+}
+
+/// A directory, which may be the root.
+pub(super) fn directory(node: &Node<'_>, text: &str) -> Read<DirectoryPath> {
+    absolute(node, text)
+}
+
+fn absolute<T: FromStr>(node: &Node<'_>, text: &str) -> Read<T> {
     // A path may end with a slash, and be written in roundabout ways; the manifest's may not.
     let parts: Vec<_> = text.split('/').filter(|part| !part.is_empty() && *part != ".").collect();
     match format!("/{}", parts.join("/")).parse() {
@@ -76,7 +87,7 @@ fn of_device(node: &Node<'_>, source: &str) -> Read<String> {
     if !source.starts_with('/') {
         return node.wrong("has a relative source, and a device has no directory of the project");
     }
-    Ok(path(node, source)?.as_str().to_owned())
+    Ok(directory(node, source)?.as_str().to_owned())
 }
 
 fn long(node: &Node<'_>) -> Read<Mount> {

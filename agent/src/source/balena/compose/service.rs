@@ -5,6 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use manifest_types::kinds::{
     container::{CgroupNamespace, ContainerSpec, RestartPolicy},
     engine::Texts,
+    network_config::Mac,
 };
 
 use super::{
@@ -33,6 +34,8 @@ pub struct Service {
     pub depends_on: BTreeMap<String, Dependency>,
     /// What it says of its network, if not by a list.
     pub network: Option<Mode>,
+    /// The address of its hardware in the usual network, if it is in that by saying nothing.
+    pub mac: Option<Mac>,
     /// The service whose processes it sees.
     pub pid_of: Option<String>,
     /// The service whose System V memory it shares.
@@ -55,6 +58,7 @@ pub fn service(node: &Node<'_>, spec: ContainerSpec) -> Read<Service> {
         labels: fields.take("labels", texts).unwrap_or_default(),
         depends_on: fields.take("depends_on", depends_on).unwrap_or_default(),
         network: fields.take("network_mode", mode),
+        mac: None,
         pid_of: None,
         ipc_of: None,
     };
@@ -77,7 +81,7 @@ fn variables(node: &Node<'_>) -> Read<Texts> {
 fn process(fields: &mut Fields<'_>, spec: &mut ContainerSpec) {
     spec.command = fields.take("command", command);
     spec.entrypoint = fields.take("entrypoint", command);
-    spec.working_dir = fields.take("working_dir", |node| node.parse("an absolute path"));
+    spec.working_dir = fields.take("working_dir", |node| mounts::directory(node, node.text()?));
     spec.user = fields.take("user", filled);
     spec.groups = fields.take("group_add", list).unwrap_or_default();
     spec.hostname = fields.take("hostname", filled);
@@ -116,15 +120,17 @@ fn restart(node: &Node<'_>) -> Read<(RestartPolicy, Option<u32>)> {
 fn networking(fields: &mut Fields<'_>, service: &mut Service) {
     let spec = &mut service.spec;
     spec.ports = fields.take("ports", ports).unwrap_or_default();
-    if fields.has("networks") && service.network.is_some() {
+    spec.networks = fields.take("networks", networks).unwrap_or_default();
+    if !spec.networks.is_empty() && service.network.is_some() {
         fields.wrong("network_mode", "does not go with networks");
     }
-    spec.networks = fields.take("networks", networks).unwrap_or_default();
     let mac = fields.take("mac_address", |node| node.parse("an address such as \"52:54:00:12:34:56\""));
-    match (mac, spec.networks.first_mut()) {
-        (Some(_), None) => fields.wrong("mac_address", "needs a network in networks"),
-        (mac, Some(first)) => first.mac = first.mac.or(mac),
-        (None, None) => {}
+    match (mac, spec.networks.first_mut(), &service.network) {
+        (_, Some(first), _) => first.mac = first.mac.or(mac),
+        // It is in the usual one then.
+        (Some(_), None, None) => service.mac = mac,
+        (Some(_), None, Some(_)) => fields.wrong("mac_address", "does not go with network_mode"),
+        (None, None, _) => {}
     }
     let address = |node: &Node<'_>| node.parse("an address");
     spec.dns = fields
@@ -142,7 +148,8 @@ fn storage(fields: &mut Fields<'_>, spec: &mut ContainerSpec) {
     spec.mounts = fields.take("volumes", mounts::volumes).unwrap_or_default();
     spec.mounts.extend(fields.take("tmpfs", mounts::tmpfs).unwrap_or_default());
     spec.read_only_root_filesystem = fields.take("read_only", flag).unwrap_or(false);
-    spec.shm_size = fields.take("shm_size", size);
+    // None is the engine's choice.
+    spec.shm_size = fields.take("shm_size", size).filter(|size| size.0 > 0);
     spec.storage_opt = fields.take("storage_opt", texts).unwrap_or_default();
 }
 
@@ -220,5 +227,8 @@ const MICROSECOND: Duration = Duration::from_micros(1);
 
 fn period(node: &Node<'_>) -> Read<f64> {
     let span = span(node, MICROSECOND)?;
-    if span.0.is_zero() { node.wrong("must be longer than nothing") } else { Ok(span.0.as_micros() as f64) }
+    match span.0.as_micros() {
+        0 => node.wrong("must be a microsecond at least"),
+        micros => Ok(micros as f64),
+    }
 }

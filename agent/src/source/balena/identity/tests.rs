@@ -83,6 +83,33 @@ fn a_balena_device_says_who_it_is() {
 }
 
 #[test]
+fn a_system_that_joined_anew_is_another_device() {
+    let joined = |uuid: &str, key: &str| {
+        config(json!({ "uuid": uuid, "apiEndpoint": API, "deviceApiKey": key, "registered_at": 1 }))
+    };
+    let kept = || Some(identity(API, &options(), &joined(UUID, "first"), None, fresh()).unwrap().keep());
+    let mut renewed = kept().unwrap().identity();
+    renewed.key = Secret::new("renewed here");
+    let same = who(&options(), &joined(UUID, "first"), Some(renewed.keep()));
+    assert_eq!(same, Ok((UUID.into(), "renewed here".into(), true, false)));
+    let other = "a".repeat(32);
+    let another = who(&options(), &joined(&other, "second"), kept());
+    assert_eq!(another, Ok((other.clone(), "second".into(), true, false)));
+    let named = Options { uuid: Some(UUID.into()), ..options() };
+    assert_eq!(
+        who(&named, &joined(&other, "second"), kept()),
+        Ok((UUID.into(), "first".into(), true, false))
+    );
+    let mended = Options { device_type: Some("jetson-nano".into()), ..options() };
+    let mended = identity(API, &mended, &ConfigJson::default(), kept(), fresh()).unwrap();
+    assert_eq!(
+        mended.device_type.as_deref(),
+        Some("jetson-nano"),
+        "what is configured goes before what was kept"
+    );
+}
+
+#[test]
 fn another_device_has_nothing_of_the_former_one_but_its_type() {
     let first = identity(API, &provisioned(), &ConfigJson::default(), None, fresh()).unwrap();
     let registered =

@@ -13,13 +13,24 @@ pub(super) fn locks(ignored: bool, asked: Option<bool>, answer: &State) -> (bool
     }
 }
 
-/// Whether what is known is brought once more after an answer: whether locks count is not for the API to say, and what is unchanged may have been followed by what could not
-/// be used.
-pub(super) fn is_brought_again(answer: &State, changes_locks: bool, is_brought: bool) -> bool {
+/// What has changed since the last manifest was made, beside the target state.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since {
+    /// Whether locks count is another matter now.
+    pub(super) changes_locks: bool,
+    /// Whether it was brought, and all that belongs to it could be kept.
+    pub(super) is_brought: bool,
+    /// This device is another in something that matters.
+    pub(super) changes_facts: bool,
+}
+
+/// Whether what is known is brought once more after an answer: what is so of this device is not for the API to say, and what is unchanged may have been followed by what
+/// could not be used.
+pub(super) fn is_brought_again(answer: &State, since: &Since) -> bool {
     match answer {
         State::New { .. } => false,
-        State::Unchanged => changes_locks || !is_brought,
-        State::Refused(_) | State::Unknown(_) => changes_locks,
+        State::Unchanged => since.changes_locks || since.changes_facts || !since.is_brought,
+        State::Refused(_) | State::Unknown(_) => since.changes_locks,
     }
 }
 
@@ -34,15 +45,21 @@ mod tests {
     fn what_is_known_is_brought_again_when_locks_or_the_last_answer_say_so() {
         let new = State::New { document: Value::Null, etag: None };
         let lost = State::Unknown(Trouble { why: "no route".into(), wait: None });
-        for (answer, changes_locks, is_brought, again) in [
-            (&new, true, false, false),
-            (&State::Unchanged, false, true, false),
-            (&State::Unchanged, false, false, true),
-            (&State::Unchanged, true, true, true),
-            (&lost, true, true, true),
-            (&lost, false, false, false),
+        let nothing = Since { changes_locks: false, is_brought: true, changes_facts: false };
+        let locks = Since { changes_locks: true, ..nothing };
+        let unusable = Since { is_brought: false, ..nothing };
+        let facts = Since { changes_facts: true, ..nothing };
+        for (answer, since, again) in [
+            (&new, locks, false),
+            (&State::Unchanged, nothing, false),
+            (&State::Unchanged, unusable, true),
+            (&State::Unchanged, locks, true),
+            (&State::Unchanged, facts, true),
+            (&lost, locks, true),
+            (&lost, nothing, false),
+            (&lost, facts, false),
         ] {
-            assert_eq!(is_brought_again(answer, changes_locks, is_brought), again, "{answer:?}");
+            assert_eq!(is_brought_again(answer, &since), again, "{answer:?} {since:?}");
         }
     }
 

@@ -15,9 +15,10 @@ use manifest_types::{
 use serde_json::{Value, json};
 
 use super::{
-    KeptApp, Line,
+    Line,
     contract::unmet,
     environment::About,
+    kept::KeptApp,
     names::{Names, is_name},
     service::{DEFAULT, Told},
 };
@@ -92,6 +93,12 @@ impl Release {
         Ok(Self { commit: Some(commit.to_owned()), parts, left_out, services })
     }
 
+    /// The volumes of former releases that it does not have, and that stay.
+    pub(super) fn volumes_of<'a>(&self, former: &'a KeptApp) -> impl Iterator<Item = &'a Value> {
+        let is_left = |name: &String| self.parts.iter().all(|part| part.volume.as_ref() != Some(name));
+        former.volumes.iter().filter(move |(name, _)| is_left(name)).map(|(_, volume)| volume)
+    }
+
     /// What is to be known of it next time, with the volumes of former releases.
     pub(super) fn kept(self, former: &KeptApp) -> KeptApp {
         let mut kept = KeptApp {
@@ -134,11 +141,11 @@ fn choose<'a>(
     let (mut chosen, mut left_out, mut problems) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
     for (name, (told, unmet)) in judged {
         let requires = format!("requires {}", unmet.join(", "));
-        match unmet.is_empty() {
-            true if told.is_service() => drop(chosen.insert(name, told)),
-            true => drop(left_out.insert(name, "is a part of the operating system".to_owned())),
-            false if told.is_optional() => drop(left_out.insert(name, requires)),
-            false => problems.push(Problem::new(told.node.path().key("contract"), requires)),
+        match (told.is_service(), unmet.is_empty()) {
+            (false, _) => drop(left_out.insert(name, "is a part of the operating system".to_owned())),
+            (true, true) => drop(chosen.insert(name, told)),
+            (true, false) if told.is_optional() => drop(left_out.insert(name, requires)),
+            (true, false) => problems.push(Problem::new(told.node.path().key("contract"), requires)),
         }
     }
     if problems.is_empty() { Ok((chosen, left_out)) } else { Err(problems) }
@@ -160,6 +167,11 @@ impl Content<'_> {
         let wrong = |told: &Told<'_>, what: String| Problem::new(told.node.path().key("composition"), what);
         let mut problems = Vec::new();
         for told in self.services.values() {
+            for (name, why) in told.shares_with().filter_map(|name| self.left_out.get_key_value(name)) {
+                let what =
+                    format!("shares with the service {name:?}, which this device does without: it {why}");
+                problems.push(wrong(told, what));
+            }
             for name in told.networks() {
                 match self.networks.get(&name) {
                     None if name != DEFAULT => {

@@ -123,16 +123,19 @@ impl<'a> Told<'a> {
     /// The services that must be how far before it starts: those it says, and those whose namespaces it shares.
     pub(super) fn depends_on(&self) -> BTreeMap<String, Dependency> {
         let mut all = self.composed.depends_on.clone();
+        for name in self.shares_with() {
+            all.entry(name.clone()).or_insert(Dependency::STARTED).restarts = true;
+        }
+        all
+    }
+
+    /// The services whose namespaces it shares: without them it cannot be.
+    pub(super) fn shares_with(&self) -> impl Iterator<Item = &String> {
         let of_network = match &self.composed.network {
             Some(Mode::OfService(name)) => Some(name),
             _ => None,
         };
-        for name in
-            [of_network, self.composed.pid_of.as_ref(), self.composed.ipc_of.as_ref()].into_iter().flatten()
-        {
-            all.entry(name.clone()).or_insert(Dependency::STARTED).restarts = true;
-        }
-        all
+        [of_network, self.composed.pid_of.as_ref(), self.composed.ipc_of.as_ref()].into_iter().flatten()
     }
 
     /// The container's spec, in the engine's names.
@@ -192,6 +195,9 @@ impl<'a> Told<'a> {
         if attachments.is_empty() {
             let named = self.networks().into_iter().map(|name| name.parse().map(Attachment::to));
             attachments = named.collect::<Result<_, String>>().or_else(|why| self.node.wrong(why))?;
+            for attachment in &mut attachments {
+                attachment.mac = self.composed.mac;
+            }
         }
         for attachment in &mut attachments {
             attachment.name = as_engine_name(&self.node, names.network(attachment.name.as_str()))?;

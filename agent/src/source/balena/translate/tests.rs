@@ -1,6 +1,7 @@
 //! Cases are folders in `cases/`: `case.yaml` goes in, `expected.snap` comes out. A new case is a new folder.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -122,6 +123,66 @@ fn all_cases() -> Vec<(PathBuf, Value)> {
         (folder, case)
     };
     cases(&root).into_iter().map(read).collect()
+}
+
+/// A release that nobody understands.
+fn wrong() -> Value {
+    with(&json!({ "main": { "composition": { "privileged": "who knows" } } }))
+}
+
+fn by_id(resources: &[Value]) -> BTreeMap<&str, &Value> {
+    resources.iter().map(|resource| (resource["id"].as_str().unwrap(), resource)).collect()
+}
+
+#[test]
+fn what_a_manifest_says_stays_where_all_that_was_accepted_is_forgotten() {
+    let mut seen = 0;
+    for (folder, case) in all_cases() {
+        let Ok(made) = translate(&with(&case), &facts(), &Kept::default()) else { continue };
+        let Some(outcome) = made.apps.get(APP).filter(|outcome| !outcome.services.is_empty()) else {
+            continue;
+        };
+        let forgetful = Kept::of_manifest(&made.resources);
+        let rejects = translate(&wrong(), &facts(), &forgetful).unwrap();
+        let mut before = by_id(&made.resources);
+        before.retain(|id, _| id.starts_with("42."));
+        assert!(by_id(&rejects.resources) == before, "{}", folder.display());
+        let lines = |outcome: &Outcome| -> Vec<_> {
+            let line = |(name, line): (&String, &Line)| {
+                (name.clone(), line.resource.clone(), line.image_resource.clone(), line.service_id)
+            };
+            outcome.services.iter().map(line).collect()
+        };
+        assert_eq!(lines(&rejects.apps[APP]), lines(outcome), "{}", folder.display());
+        assert_eq!((rejects.apps[APP].held.as_ref(), rejects.apps[APP].rejected.len()), (None, 1));
+        let plain = translate(&with(&json!({})), &facts(), &forgetful).unwrap();
+        let volumes = |of: &Translation| -> Vec<_> {
+            by_id(&of.resources)
+                .into_iter()
+                .filter(|(id, _)| id.starts_with("42.volume."))
+                .map(|(_, own)| own.clone())
+                .collect()
+        };
+        assert_eq!(volumes(&plain), volumes(&made), "{}: volumes stay", folder.display());
+        seen += 1;
+    }
+    assert!(seen > 100, "{seen}");
+    assert_eq!(Kept::of_manifest(&[json!({ "id": "web", "kind": "File", "spec": {} })]), Kept::default());
+}
+
+#[test]
+fn one_app_does_not_grow_into_the_room_of_another() {
+    let app = |id: u64, bytes: usize| {
+        let service = json!({ "id": 90, "image_id": 1, "image": "registry.example/v2/a", "environment": { "MUCH": "x".repeat(bytes) }, "labels": {} });
+        json!({ "id": id, "name": "a", "class": "fleet", "is_host": false, "releases": { format!("{id}{bytes}"): { "id": 1, "services": { "main": service } } } })
+    };
+    let both = |first: usize, second: usize| json!({ UUID: { "name": "a", "config": {}, "apps": { "aaaa": app(1, first), "bbbb": app(2, second) } } });
+    let before = translate(&both(400_000, 500_000), &facts(), &Kept::default()).unwrap();
+    assert!(before.apps.values().all(|outcome| outcome.rejected.is_empty()));
+    let grown = translate(&both(700_000, 500_000), &facts(), &before.kept).unwrap();
+    assert_eq!(grown.apps["aaaa"].rejected.len(), 1, "what does not fit is rejected");
+    assert!(grown.apps["bbbb"].rejected.is_empty());
+    assert_eq!(by_id(&grown.resources), by_id(&before.resources));
 }
 
 #[test]
