@@ -230,7 +230,7 @@ impl Sink {
         }
         let now = Now::read().boot;
         let mut due = changes(&self.memory.accepted, &report);
-        self.hold_back_refused(&mut due, now);
+        let held_back = self.hold_back_refused(&mut due, now);
         let at = when(&due, self.cadence.due(), self.sent);
         let is_due = at.is_some_and(|at| at <= now);
         if is_due {
@@ -240,7 +240,8 @@ impl Sink {
             self.save().await;
         }
         if !is_due {
-            return Next::Wait(at.map_or(MEASURED, |at| (at - now).min(MEASURED)));
+            let times = [at, held_back].into_iter().flatten();
+            return Next::Wait(times.map(|at| at - now).fold(MEASURED, Duration::min));
         }
         self.cadence.begun(now);
         let request = async move {
@@ -250,13 +251,14 @@ impl Sink {
         Next::Send(request.boxed())
     }
 
-    /// Apps that were refused are not sent again at once.
-    fn hold_back_refused(&self, due: &mut Changes, now: BootTime) {
-        let Some(refused) = &self.refused else { return };
-        if due.report.get("apps").is_some_and(|apps| refused.hold_back(apps, now)) {
-            due.report.remove("apps");
-            due.is_urgent = due.report.keys().any(|name| !device::is_measurement(name));
+    /// Apps that were refused are not sent again at once: when they are, if they are held back.
+    fn hold_back_refused(&self, due: &mut Changes, now: BootTime) -> Option<BootTime> {
+        let until = self.refused?.until();
+        if now >= until || due.report.remove("apps").is_none() {
+            return None;
         }
+        due.is_urgent = due.report.keys().any(|name| !device::is_measurement(name));
+        Some(until)
     }
 
     async fn answered(&mut self, Sent { changes: sent, answer }: Sent) {
@@ -278,7 +280,7 @@ impl Sink {
             }
             // It may be the apps that it does not know: without them it is told soon whether it is the key.
             Reported::Refused(refusal) if sent.report.contains_key("apps") => {
-                self.refused = Some(Refused::after(self.refused.take(), sent.report["apps"].clone(), now));
+                self.refused = Some(Refused::again(self.refused, now));
                 self.tell(format!("the API refuses the report with its apps: {refusal}"));
                 self.cadence.hurry(now);
             }
