@@ -106,8 +106,18 @@ impl Device {
 
     /// The agent's command line with another state directory and socket: a second agent of the same id.
     pub fn command_in(&self, state_dir: &Path, socket: &Path) -> Start {
+        self.words_in(&["run"], state_dir, socket)
+    }
+
+    /// One of the binary's other subcommands that is configured as the agent is.
+    pub fn command_of(&self, words: &[&str]) -> Start {
+        self.words_in(words, &self.state_dir(), &self.socket())
+    }
+
+    fn words_in(&self, words: &[&str], state_dir: &Path, socket: &Path) -> Start {
         Start::new(format!("holdfast {}", self.id), parts::holdfast())
-            .args(["run", "--agent-id", self.id.as_str()])
+            .args(words)
+            .args(["--agent-id", self.id.as_str()])
             .env("HOLDFAST_LOG", "debug,async_nats=info")
             .arg("--root")
             .arg(self.root())

@@ -45,6 +45,7 @@ mod events;
 mod found;
 mod home;
 mod http;
+mod mounts;
 mod networks;
 mod printed;
 mod pull;

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::{net::TcpListener, task::JoinHandle};
 
 mod away;
+mod forgotten;
 mod https;
 mod kills;
 mod locks;

@@ -211,10 +211,13 @@ async fn what_ran_out_of_memory_is_told_on_podman() {
 /// The old one has been stopped, and a newer manifest wants something that has to wait: what ran runs.
 async fn superseded_while_nothing_runs_the_old_one_runs_again(place: String) {
     let rig = Rig::on(place).await;
+    // It ends once there is a file.
+    let sign = tempfile::TempDir::new().unwrap();
     let slow = |mode: &str| {
         json!({
+            "mounts": [{ "type": "Bind", "source": sign.path(), "target": "/srv" }],
             "name": rig.device.id, "image": IMAGE, "networkMode": "None", "stopGracePeriod": "20s", "env": { "MODE": mode },
-            "command": ["sh", "-c", "trap 'until [ -e /tmp/go ]; do sleep 0.1; done; exit 0' TERM; while :; do sleep 0.1; done"]
+            "command": ["sh", "-c", "trap 'until [ -e /srv/go ]; do sleep 0.1; done; exit 0' TERM; while :; do sleep 0.1; done"]
         })
     };
     rig.apply_all(json!([{ "id": "web", "kind": "Container", "spec": slow("1") }])).await;
@@ -229,9 +232,7 @@ async fn superseded_while_nothing_runs_the_old_one_runs_again(place: String) {
     .await;
     let is_admitted = || rig.agent.stderr().contains("manifest admitted generation=3");
     until("the newer one is there", LONG, async || is_admitted()).await;
-    // Only now it ends.
-    let end = ["touch", "/tmp/go"].map(str::to_owned);
-    assert_eq!(rig.engine.run_in(&old.id, &end).await.unwrap(), 0);
+    std::fs::write(sign.path().join("go"), "").unwrap();
     until("what ran runs again", LONG, async || {
         rig.container().await.is_some_and(|now| {
             now.id == old.id

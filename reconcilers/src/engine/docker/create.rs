@@ -263,9 +263,9 @@ fn mount(mount: &Mount) -> Value {
     fields.set_some("Source", mount.source.as_deref());
     fields.set("Target", mount.target.as_str());
     fields.set("ReadOnly", mount.read_only);
-    if mount.mount_type == MountType::Bind {
-        let propagation = mount.propagation.map_or("rprivate".to_owned(), |own| own.to_string());
-        fields.set("BindOptions", json!({ "Propagation": propagation }));
+    // Where none is said the engine chooses: for a directory that holds its own, only some are possible.
+    if let Some(propagation) = mount.propagation {
+        fields.set("BindOptions", json!({ "Propagation": propagation.to_string() }));
     }
     if mount.no_copy || mount.sub_path.is_some() {
         let mut options = Fields::default();
@@ -292,9 +292,9 @@ fn device_request(request: &DeviceRequest) -> Value {
 /// A directory of the host in the form in which every engine makes it where it is missing.
 fn bind(mount: &Mount) -> String {
     let rights = if mount.read_only { "ro" } else { "rw" };
-    let propagation = mount.propagation.map_or("rprivate".to_owned(), |own| own.to_string());
+    let propagation = mount.propagation.map(|own| format!(",{own}")).unwrap_or_default();
     let source = mount.source.as_deref().unwrap_or_default();
-    format!("{source}:{}:{rights},{propagation}", mount.target)
+    format!("{source}:{}:{rights}{propagation}", mount.target)
 }
 
 fn endpoint(to: &Attachment) -> Value {

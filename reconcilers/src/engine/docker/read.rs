@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use manifest_types::kinds::{container::RestartPolicy, engine::ImageRef};
 
-use super::wire::{Told, WireListed};
+use super::{
+    mounts::mounts,
+    wire::{Told, WireListed},
+};
 use crate::engine::{
-    shape::{
-        NAMED_NETWORKS, Shape, USUAL_NETWORK, bind_text, capability, device_request_text, signal_name,
-        tmpfs_text, volume_options, volume_text,
-    },
+    shape::{NAMED_NETWORKS, Shape, USUAL_NETWORK, capability, device_request_text, signal_name},
     terms::{Activity, Checked, Container, Image, Listed, NamedImage, State},
 };
 
@@ -262,39 +262,8 @@ fn beyond_the_spec(shape: &mut Shape, host: Told<'_>) {
     }
 }
 
-fn mounts(shape: &mut Shape, told: Told<'_>, host: Told<'_>) {
-    for mount in told.list("Mounts") {
-        let rights = if mount.flag("RW") { "rw" } else { "ro" };
-        let text = match mount.text("Type") {
-            "bind" => bind_text(mount.text("Source"), rights, mount.text("Propagation")),
-            "volume" => volume_text(mount.text("Name"), rights),
-            _ => continue,
-        };
-        shape.set(format!("mounts.{}", mount.text("Destination")), text);
-    }
-    for mount in host.list("Mounts").filter(|mount| mount.text("Type") == "volume") {
-        let options = mount.at("VolumeOptions");
-        let options = volume_options(!options.flag("NoCopy"), options.some_text("Subpath").as_deref());
-        shape.set_some(&format!("volumeOptions.{}", mount.text("Target")), options);
-    }
-    for mount in host.list("Mounts").filter(|mount| mount.text("Type") == "tmpfs") {
-        let rights = if mount.flag("ReadOnly") { "ro" } else { "rw" };
-        let options = mount.at("TmpfsOptions");
-        let size = Some(options.amount("SizeBytes")).filter(|size| *size > 0);
-        let mode = u32::try_from(options.amount("Mode")).ok().filter(|mode| *mode > 0);
-        shape.set(format!("mounts.{}", mount.text("Target")), tmpfs_text(rights, size, mode));
-    }
-    for (target, options) in host.entries("Tmpfs") {
-        let options: Vec<_> = options.as_text().split(',').collect();
-        let rights = if options.contains(&"ro") { "ro" } else { "rw" };
-        let value = |name: &str| options.iter().find_map(|one| one.strip_prefix(name)?.strip_prefix('='));
-        let size = value("size").and_then(|size| size.parse().ok());
-        let mode = value("mode").and_then(|mode| u32::from_str_radix(mode, 8).ok());
-        shape.set(format!("mounts.{target}"), tmpfs_text(rights, size, mode));
-    }
-}
-
-fn texts_of(list: Told<'_>) -> Vec<String> {
+/// A list of texts.
+pub(super) fn texts_of(list: Told<'_>) -> Vec<String> {
     list.0.as_array().into_iter().flatten().map(|text| Told(text).as_text().to_owned()).collect()
 }
 
