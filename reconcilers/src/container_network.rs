@@ -138,9 +138,11 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         }
         for listed in all.iter().filter(is_ours) {
             let container = self.link.engine.container(&listed.id).await?;
-            let attachment = container.and_then(|container| former::attachment(&container.shape, network));
+            let attachment = container.and_then(|container| marks::attachment(&container, network));
             members.extend(attachment.map(|attachment| (listed.id.clone(), attachment)));
         }
+        // Who has an address of its own comes before those who are given any.
+        members.sort_by_key(|(_, attachment): &(String, Attachment)| attachment.ip.is_empty());
         Ok(members)
     }
 
@@ -171,11 +173,22 @@ impl<E: ContainerEngine> ContainerNetworkReconciler<E> {
         })
     }
 
+    /// Connects one as it was; where it cannot have the addresses that it had, with others.
+    async fn connect(&self, container: &str, attachment: &Attachment) -> Result<(), EngineError> {
+        match self.link.engine.connect(container, attachment).await {
+            Err(_) if !attachment.ip.is_empty() => {
+                let with_others = Attachment { ip: Vec::new(), ..attachment.clone() };
+                self.link.engine.connect(container, &with_others).await
+            }
+            connected => connected,
+        }
+    }
+
     /// Puts all back who are not in it by now. That one of them cannot be keeps no other out.
     async fn put_back(&self, members: &[(String, Attachment)]) -> Result<(), EngineError> {
         let mut result = Ok(());
         for (container, attachment) in members {
-            let Err(error) = self.link.engine.connect(container, attachment).await else { continue };
+            let Err(error) = self.connect(container, attachment).await else { continue };
             let path = format!("networks.{}", attachment.name);
             match self.link.engine.container(container).await {
                 Ok(Some(found)) if found.shape.get(&path).is_none() => result = Err(error),

@@ -215,6 +215,9 @@ pub struct ContainerSpec {
 /// A container may be waited for as long as this, whether it is to become healthy or to end.
 const MOST_PATIENCE: Span = Span(std::time::Duration::from_secs(20 * 60));
 
+/// What engines call their own ways of networking, and their usual network.
+const NOT_NETWORKS: [&str; 5] = ["bridge", "default", "host", "none", "podman"];
+
 impl ContainerSpec {
     /// A container of an image, with everything else as usual.
     pub fn from_image(image: ImageRef) -> Self {
@@ -273,6 +276,10 @@ impl ContainerSpec {
             problems.push(Problem::new(at.key("networkMode"), "Bridge does not go with networks"));
         }
         for (index, network) in self.networks.iter().enumerate() {
+            if NOT_NETWORKS.contains(&network.name.as_str()) {
+                let message = "is not a network that can be joined by its name: say networkMode instead";
+                problems.push(Problem::new(at.key("networks").index(index).key("name"), message));
+            }
             if self.networks[..index].iter().any(|other| other.name == network.name) {
                 problems.push(Problem::new(at.key("networks").index(index).key("name"), "is there twice"));
             }

@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::{fare, probes::Said, sight};
 use crate::{
     engine::{
+        marks,
         shape::network_of,
         terms::{Activity, Container},
     },
@@ -246,11 +247,21 @@ impl Scene {
         if main.container.state.activity == Activity::Paused {
             return Move::Unpause(main.id());
         }
-        if let Some(change) = differences.iter().find_map(|difference| in_place(main, difference, goal)) {
-            return change;
+        let changes =
+            differences.iter().filter_map(|difference| Some((difference, in_place(main, difference, goal)?)));
+        if let Some((difference, change)) = changes.into_iter().next() {
+            return match memory.is_in_vain(&change) {
+                true => Move::NotKept(vec![difference.path.clone()]),
+                false => change,
+            };
         }
-        if goal.spec.desired == Desired::Stopped && !memory.cannot_adjust && may_be_started_by_others(main) {
-            return Move::Adjust(main.id());
+        let adjust = Move::Adjust(main.id());
+        if goal.spec.desired == Desired::Stopped
+            && !memory.cannot_adjust
+            && !memory.is_in_vain(&adjust)
+            && may_be_started_by_others(main)
+        {
+            return adjust;
         }
         match main.container.state.activity {
             _ if starts => Move::Start(main.id()),
@@ -289,10 +300,18 @@ impl Scene {
         goes.then(|| main.container.image_id.clone())
     }
 
-    /// Whether a move ends something that runs.
+    /// Whether a move ends something that runs, or cuts it off.
     pub(super) fn is_disrupted_by(&self, next: &Move) -> bool {
-        let (Move::Stop(id) | Move::Restart(id) | Move::Remove(id)) = next else { return false };
+        let (Move::Stop(id) | Move::Restart(id) | Move::Remove(id) | Move::Disconnect(id, _)) = next else {
+            return false;
+        };
         self.members().into_iter().flatten().any(|member| member.container.id == *id && member.is_up())
+    }
+
+    /// How a container is in a network.
+    pub(super) fn attachment(&self, id: &str, network: &str) -> Option<Attachment> {
+        let own = self.members().into_iter().flatten().find(|member| member.container.id == id)?;
+        marks::attachment(&own.container, network)
     }
 
     /// The ids of what is ours.

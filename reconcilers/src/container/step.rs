@@ -343,6 +343,7 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
     ) -> Result<Made, ReconcileError> {
         let misfit = scene.takes_back(next, memory);
         memory.misfits += u32::from(misfit);
+        memory.mends(next);
         let engine = &self.link.engine;
         let grace = Duration::from_secs(put.spec.stop_seconds().into());
         let made = match next {
@@ -416,7 +417,10 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 answer => answer,
             },
             Move::Connect(id, attachment) => engine.connect(id, attachment).await,
-            Move::Disconnect(id, network) => engine.disconnect(id, network).await,
+            Move::Disconnect(id, network) => {
+                memory.left = scene.attachment(id, network);
+                engine.disconnect(id, network).await
+            }
             Move::Done
             | Move::Conflict(_)
             | Move::NotKept(_)
@@ -448,7 +452,19 @@ impl<E: ContainerEngine> ContainerReconciler<E> {
                 memory.surprises += 1;
                 Ok(Made::Otherwise)
             }
-            Err(error) => failed(scene, put.spec, next, error, memory).map(|()| Made::AsMeant),
+            Err(error) => {
+                self.put_back(next, memory).await;
+                failed(scene, put.spec, next, error, memory).map(|()| Made::AsMeant)
+            }
+        }
+    }
+
+    /// What cannot be in a network in another way is in it as it was.
+    async fn put_back(&self, next: &Move, memory: &mut Memory) {
+        let Move::Connect(id, wanted) = next else { return };
+        let Some(former) = memory.left.take().filter(|former| former.name == wanted.name) else { return };
+        if let Err(error) = self.link.engine.connect(id, &former).await {
+            tracing::warn!(container = %id, network = %former.name, %error, "it is not in the network that it was in");
         }
     }
 }

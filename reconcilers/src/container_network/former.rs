@@ -13,13 +13,11 @@ use futures_util::{
 
 use manifest_types::{
     kinds::{
-        container::Attachment,
         container_network::{ContainerNetworkSpec, Ipam},
         engine::{LABEL_PREFIX, Texts},
     },
     name::{AgentId, ResourceId},
 };
-use serde_json::Value;
 use tokio::sync::Notify;
 
 use crate::{
@@ -62,14 +60,6 @@ pub(super) fn as_seen(network: &Network) -> (ContainerNetworkSpec, Texts) {
         take_over: None,
     };
     (spec, marks)
-}
-
-/// How a container is in a network, if it is. The engine gives addresses anew, and names that it has given itself mean nothing in another network.
-pub(super) fn attachment(shape: &Shape, network: &str) -> Option<Attachment> {
-    shape.get(&format!("networks.{network}"))?;
-    let aliases = shape.get(&format!("networks.{network}.aliases")).and_then(Value::as_array);
-    let aliases = aliases.into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-    Some(Attachment { aliases: aliases.collect(), ..Attachment::to(network.parse().ok()?) })
 }
 
 /// After something has happened, it is tried so long apart whether anybody is still in a former network.

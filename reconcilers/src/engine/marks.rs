@@ -2,11 +2,18 @@
 
 use manifest_types::{
     digest::Digest,
-    kinds::engine::{TakeOver, Texts},
+    kinds::{
+        container::Attachment,
+        engine::{TakeOver, Texts},
+    },
     name::{AgentId, ResourceId},
 };
+use serde_json::Value;
 
-use super::shape::{Birth, Shape};
+use super::{
+    shape::{Birth, Shape},
+    terms::Container,
+};
 
 /// Whose it is.
 pub const AGENT: &str = "holdfast.agent-id";
@@ -46,6 +53,34 @@ pub fn belongs(agent: &AgentId, take_over: Option<&TakeOver>, labels: &Texts) ->
 /// Whether a container with these labels, of this image, may have got them from another one, by way of an image that was made of that.
 pub fn are_inherited(labels: &Texts, image_id: &str) -> bool {
     labels.get(IMAGE).is_some_and(|own| own != image_id)
+}
+
+/// How a container is in a network, if it is. Names that the engine has given itself mean nothing in another network, and addresses that it has chosen are given
+/// anew; those that were asked for at birth are asked for again.
+pub fn attachment(container: &Container, network: &str) -> Option<Attachment> {
+    let path = format!("networks.{network}");
+    container.shape.get(&path)?;
+    let birth = birth(&container.labels);
+    let part = |part: &str| container.shape.get(&format!("{path}.{part}"));
+    let asked = |name: &str| part(name).filter(|_| birth.has(&format!("{path}.{name}")));
+    let texts = |list: Option<&Value>| -> Vec<String> {
+        list.and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect()
+    };
+    let addresses = |name: &str| texts(asked(name)).iter().filter_map(|ip| ip.parse().ok()).collect();
+    Some(Attachment {
+        aliases: texts(part("aliases")),
+        ip: addresses("ip"),
+        link_local_ips: addresses("linkLocalIps"),
+        gateway_priority: asked("gatewayPriority")
+            .and_then(Value::as_i64)
+            .and_then(|priority| priority.try_into().ok()),
+        ..Attachment::to(network.parse().ok()?)
+    })
 }
 
 /// What was set at birth.

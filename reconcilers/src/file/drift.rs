@@ -22,6 +22,13 @@ pub(super) fn drift(found: &Found, names: Names, wanted: &FileSpec) -> Vec<Diffe
     [content_differs(found, wanted), mode, owner, group].into_iter().flatten().collect()
 }
 
+/// Those of some differences that can be mended where modes and owners are kept, or are not.
+pub(super) fn that_can_be_mended(mut differences: Vec<Difference>, keeps_marks: bool) -> Vec<Difference> {
+    differences
+        .retain(|difference| keeps_marks || !["mode", "owner", "group"].contains(&difference.path.as_str()));
+    differences
+}
+
 /// Whether what is there has the type and the content or target of `spec`, whatever its mode and owners.
 pub(super) fn has_content_of(found: &Found, spec: &FileSpec) -> bool {
     found.file_type() == Some(spec.file_type) && content_differs(found, spec).is_none()

@@ -49,8 +49,9 @@ impl Aim {
         })
     }
 
-    fn sight(self, world: &World, accounts: &mut Accounts, found: Found) -> Sight {
+    fn sight(self, world: &World, accounts: &mut Accounts, (found, keeps_marks): (Found, bool)) -> Sight {
         Sight {
+            keeps_marks,
             names: accounts.names(self.owner.as_ref(), self.group.as_ref()),
             is_original_kept: world.originals.holds(&self.path),
             path: self.path,
@@ -92,13 +93,16 @@ pub(super) fn look_at_all(world: &World, aims: Vec<Aim>) -> Result<Looked, FileE
             let watched = aims.iter().filter(|aim| aim.is_watched);
             world.watches.follow(reached, watched.map(|aim| (&aim.path, &aim.id)));
         }
+        let keeps_marks = match &reached {
+            Ok(Reached::Whole(directory)) => directory.keeps_marks(),
+            _ => true,
+        };
         for aim in aims {
             let found = match &reached {
                 Err(error) => Err(error.clone()),
-                Ok(Reached::Missing(_)) => Ok(Found::Absent),
-                Ok(Reached::Whole(directory)) => {
-                    look(&walker, directory, &aim.path, &world.digests, now).map(|seen| seen.found)
-                }
+                Ok(Reached::Missing(_)) => Ok((Found::Absent, true)),
+                Ok(Reached::Whole(directory)) => look(&walker, directory, &aim.path, &world.digests, now)
+                    .map(|seen| (seen.found, keeps_marks)),
             };
             let id = aim.id.clone();
             let sight = found.map(|found| aim.sight(world, &mut accounts, found));
@@ -114,8 +118,11 @@ pub(super) fn look_again(world: &World, walker: &Walker, aim: Aim) -> Result<Sig
     let reached = walker.reach(&aim.path)?;
     world.watches.follow(&reached, [(&aim.path, &aim.id)].into_iter());
     let found = match &reached {
-        Reached::Missing(_) => Found::Absent,
-        Reached::Whole(directory) => look(walker, directory, &aim.path, &world.digests, file_clock())?.found,
+        Reached::Missing(_) => (Found::Absent, true),
+        Reached::Whole(directory) => {
+            let seen = look(walker, directory, &aim.path, &world.digests, file_clock())?;
+            (seen.found, directory.keeps_marks())
+        }
     };
     Ok(aim.sight(world, &mut Accounts::default(), found))
 }

@@ -18,7 +18,7 @@ use super::{
     cache::{Signature, file_clock},
     content::Writing,
     decide::{Change, Keep, Way, keep, way},
-    drift::drift,
+    drift::{drift, that_can_be_mended},
     error::FileError,
     look::{Aim, Seen, look, look_again},
     permit::Permit,
@@ -128,7 +128,8 @@ impl Job {
         let names = Accounts::default().names(self.spec.owner.as_ref(), self.spec.group.as_ref());
         let (uid, gid) = wanted_owners(&self.spec, names)?;
         let seen = look(walker, &place.directory, path, &self.world.digests, file_clock())?;
-        let way = way(&drift(&seen.found, names, &self.spec));
+        let way =
+            way(&that_can_be_mended(drift(&seen.found, names, &self.spec), place.directory.keeps_marks()));
         let marks = seen.found.marks();
         let attributes = Attributes {
             mode: self.spec.wanted_mode().map(|mode| mode.0),

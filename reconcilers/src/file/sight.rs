@@ -10,7 +10,7 @@ use manifest_types::{
     },
 };
 
-use super::drift::drift;
+use super::drift::{drift, that_can_be_mended};
 use crate::observation::{Difference, Health, Observed};
 
 /// What was seen at a path.
@@ -20,6 +20,8 @@ pub struct Sight {
     pub path: AbsolutePath,
     /// What is there.
     pub found: Found,
+    /// Whether what is there can have a mode and owners of its own.
+    pub keeps_marks: bool,
     /// What the names in the wanted spec mean on this device.
     pub names: Names,
     /// Whether an original is kept for this path.
@@ -107,7 +109,7 @@ impl Observed<FileSpec> for Sight {
     }
 
     fn drift(&self, wanted: &FileSpec) -> Vec<Difference> {
-        drift(&self.found, self.names, wanted)
+        that_can_be_mended(drift(&self.found, self.names, wanted), self.keeps_marks)
     }
 
     fn health(&self) -> Health {

@@ -15,7 +15,10 @@ use manifest_types::kinds::file::AbsolutePath;
 use nix::{
     errno::Errno,
     fcntl::{AtFlags, OFlag, open, openat, readlinkat},
-    sys::stat::{FileStat, Mode, SFlag, fstat, fstatat},
+    sys::{
+        stat::{FileStat, Mode, SFlag, fstat, fstatat},
+        statfs::{FsType, MSDOS_SUPER_MAGIC, fstatfs},
+    },
     unistd::geteuid,
 };
 
@@ -48,6 +51,9 @@ pub(super) struct Directory {
     /// As in the manifest, with the links on the way resolved.
     pub(super) path: PathBuf,
 }
+
+/// File systems without modes and owners: FAT and exFAT (statfs(2), and the kernel's `magic.h`).
+const WITHOUT_MARKS: [FsType; 2] = [MSDOS_SUPER_MAGIC, FsType(0x2011_bab0)];
 
 /// A name in a directory that was reached.
 #[derive(Debug, Clone)]
@@ -215,6 +221,11 @@ impl Directory {
         let fd = opened.map_err(FileError::system("open", path))?;
         let stat = fstat(&fd).map_err(FileError::system("look at", path))?;
         Ok(Arc::new(Self { fd, stat, path: path.to_owned() }))
+    }
+
+    /// Whether what is in it can have modes and owners of its own: FAT and exFAT give all the same, and say yes to any other.
+    pub(super) fn keeps_marks(&self) -> bool {
+        fstatfs(&self.fd).map_or(true, |system| !WITHOUT_MARKS.contains(&system.filesystem_type()))
     }
 
     /// What tells it from every other directory on this device.

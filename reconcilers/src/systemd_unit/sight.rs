@@ -126,8 +126,9 @@ impl Observed<SystemdUnitSpec> for Sight {
         if let Some(masked) = wanted.masked.filter(|masked| *masked != is_masked(unit)) {
             differences.push(Difference::in_place("masked", masked, !masked));
         }
-        if let Some(enabled) = wanted.enabled.filter(|enabled| is_enabled(&unit.file_state) != Some(*enabled))
-        {
+        // One without a file is started by no other that is enabled.
+        let is_enabled = is_enabled(&unit.file_state).or(unit.file_state.is_empty().then_some(false));
+        if let Some(enabled) = wanted.enabled.filter(|enabled| is_enabled != Some(*enabled)) {
             differences.push(Difference::in_place("enabled", enabled, unit.file_state.as_str()));
         }
         differences.extend(self.state(wanted));

@@ -115,6 +115,7 @@ fn what_types_do_not_rule_out_is_found() {
             json!({ "resources": { "memory": "64Mi", "memoryReservation": "65Mi" } }),
             "$.resources.memoryReservation",
         ),
+        (json!({ "networks": [{ "name": "a" }, { "name": "host" }] }), "$.networks[1].name"),
         (json!({ "maxRestarts": 3 }), "$.maxRestarts"),
         (json!({ "healthcheck": { "command": ["a"], "shell": "a" } }), "$.healthcheck"),
         (json!({ "probes": { "readiness": {} } }), "$.probes.readiness"),

@@ -60,6 +60,10 @@ impl Route {
     }
 }
 
+/// The kernel keeps its own routes there.
+const LOCAL_TABLE: u32 = 255;
+const ZERO_METRIC: &str = "must be 1 at least: for IPv6 the kernel makes 1024 of 0";
+
 impl Ip {
     pub(super) fn problems(&self, at: &JsonPath, is_v6: bool) -> Vec<Problem> {
         let mut problems = self.family_problems(at, is_v6);
@@ -88,6 +92,9 @@ impl Ip {
         if self.metric.is_some() && self.gateway.is_none() && !self.dhcp {
             problems.push(Problem::new(at.key("metric"), "goes with a gateway or with `dhcp: true`"));
         }
+        if is_v6 && self.metric == Some(0) {
+            problems.push(Problem::new(at.key("metric"), ZERO_METRIC));
+        }
         let mut known = BTreeSet::new();
         for (index, route) in self.routes.iter().enumerate() {
             let at = at.key("routes").index(index);
@@ -97,8 +104,14 @@ impl Ip {
                     "is there before: another one needs another metric or table",
                 ));
             }
-            if route.table == Some(0) {
-                problems.push(Problem::new(at.key("table"), "must be 1 at least"));
+            if matches!(route.table, Some(0 | LOCAL_TABLE)) {
+                problems.push(Problem::new(
+                    at.key("table"),
+                    "must be 1 at least, and not 255, which is the kernel's own",
+                ));
+            }
+            if is_v6 && route.metric == Some(0) {
+                problems.push(Problem::new(at.key("metric"), ZERO_METRIC));
             }
             if route.to.is_default() && route.wanted_table() == MAIN_TABLE && self.gateway.is_some() {
                 problems.push(Problem::new(at.key("to"), "is what the gateway is for"));

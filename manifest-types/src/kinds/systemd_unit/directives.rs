@@ -192,10 +192,14 @@ fn missing(assignments: &[Assignment<'_>], of: UnitType) -> Vec<String> {
 fn service(last: &BTreeMap<&str, Vec<&str>>) -> Vec<&'static str> {
     let count = |key: &str| last.get(key).map_or(0, Vec::len);
     let one = |key: &str| last.get(key).and_then(|values| values.last()).copied().unwrap_or_default();
-    let default_type = if count("BusName") > 0 { "dbus" } else { "simple" };
+    let starts = count("ExecStart");
+    let default_type = match (count("BusName"), starts) {
+        (0, 0) => "oneshot",
+        (0, _) => "simple",
+        _ => "dbus",
+    };
     let of = if one("Type").is_empty() { default_type } else { one("Type") };
     let remains = values::is_true(one("RemainAfterExit"));
-    let starts = count("ExecStart");
     let mut wrong = Vec::new();
     if starts == 0 && (of != "oneshot" || count("ExecStop") == 0 || !remains) {
         wrong.push("a service needs ExecStart= in [Service]; only one of Type=oneshot with RemainAfterExit=yes and ExecStop= does without");

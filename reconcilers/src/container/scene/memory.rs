@@ -3,8 +3,9 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use jiff::Timestamp;
+use manifest_types::kinds::container::Attachment;
 
-use super::Scene;
+use super::{Move, Scene};
 use crate::engine::{error::EngineError, terms::Activity};
 
 /// What a step knows beside what is there.
@@ -34,6 +35,10 @@ pub(in crate::container) struct Memory {
     pub(in crate::container) misfits: u32,
     /// Whether the engine cannot change limits in place.
     pub(in crate::container) cannot_adjust: bool,
+    /// How often each was changed in place, or taken out of a network: by id, and by network.
+    pub(in crate::container) mendings: BTreeMap<String, u32>,
+    /// How the container was in a network that it was taken out of.
+    pub(in crate::container) left: Option<Attachment>,
     /// How often it was waited for something to go.
     pub(in crate::container) waits: u32,
     /// How often it was waited for a port.
@@ -42,7 +47,22 @@ pub(in crate::container) struct Memory {
     pub(in crate::container) surprises: u32,
 }
 
+/// So often a change in place is made; if it is still to be made then, it is the engine that does not keep it.
+const MOST_MENDINGS: u32 = 3;
+
 impl Memory {
+    /// Takes note of a change in place.
+    pub(in crate::container) fn mends(&mut self, next: &Move) {
+        if let Some(what) = mended(next) {
+            *self.mendings.entry(what).or_default() += 1;
+        }
+    }
+
+    /// Whether a change in place was made so often that it will not be kept.
+    pub(super) fn is_in_vain(&self, next: &Move) -> bool {
+        mended(next).is_some_and(|what| self.mendings.get(&what).is_some_and(|times| *times >= MOST_MENDINGS))
+    }
+
     /// Takes note of who runs.
     pub(in crate::container) fn sees(&mut self, scene: &Scene, elapsed: Duration) {
         let candidates = [&scene.main, &scene.next].into_iter().flatten();
@@ -50,5 +70,13 @@ impl Memory {
             let run = (member.id(), member.container.state.started_at);
             self.runs.entry(run).or_insert(elapsed);
         }
+    }
+}
+
+fn mended(next: &Move) -> Option<String> {
+    match next {
+        Move::Adjust(id) => Some(id.clone()),
+        Move::Disconnect(_, network) => Some(network.clone()),
+        _ => None,
     }
 }

@@ -415,3 +415,45 @@ fn a_step_that_is_told_to_stop_starts_what_it_has_stopped() {
     let (old, new) = (member("old", &wanted, Activity::Exited), member("new", &wanted, Activity::Running));
     assert_eq!(with(new, None, old).left_standing(&halted(&["old"]), &wanted), None, "the new one runs");
 }
+
+#[test]
+fn a_change_in_place_that_is_not_kept_is_told_and_not_made_for_ever() {
+    let small = spec(json!({ "resources": { "memory": "32Mi" }, "networks": [{ "name": "shop" }] }));
+    let large = spec(
+        json!({ "resources": { "memory": "64Mi" }, "networks": [{ "name": "shop", "aliases": ["web"] }] }),
+    );
+    let scene = Scene { main: member("main", &small, Activity::Running), ..scene() };
+    let mut memory = Memory::default();
+    let mut moves = Vec::new();
+    loop {
+        let next = next_at(&scene, &large, &memory, 1000);
+        memory.mends(&next);
+        let ends = matches!(next, Move::NotKept(_));
+        moves.push(next);
+        if ends {
+            break;
+        }
+    }
+    let out = Move::Disconnect("main".into(), "shop".into());
+    let told = Move::NotKept(vec!["networks.shop.aliases".into()]);
+    assert_eq!(
+        moves,
+        [
+            Move::Disconnect("main".into(), "shop".into()),
+            Move::Disconnect("main".into(), "shop".into()),
+            out,
+            told
+        ]
+    );
+    let locked = scene.is_disrupted_by(&moves[0]);
+    assert!(locked, "what is taken out of a network is cut off");
+    let (memory, roomy) = (
+        Memory::default(),
+        spec(json!({ "resources": { "memory": "64Mi" }, "networks": [{ "name": "shop" }] })),
+    );
+    let adjusts = next_at(&scene, &roomy, &memory, 1000);
+    assert_eq!(
+        (adjusts, scene.is_disrupted_by(&Move::Adjust("main".into()))),
+        (Move::Adjust("main".into()), false)
+    );
+}

@@ -46,7 +46,8 @@ pub(super) fn container(told: Told<'_>, is_podman: bool) -> Container {
         let is_shared = |shape: &Shape| {
             shape.get("ipc").and_then(|own| own.as_str()).is_some_and(|own| own.starts_with(SHARED))
         };
-        let wrongly = ["devices", "cgroup", "userns"].into_iter();
+        // Of rights it tells what they come to, together with its own.
+        let wrongly = ["devices", "cgroup", "userns", "capabilities", "securityOpt"].into_iter();
         for path in wrongly.chain((!is_shared(&shape)).then_some("ipc")) {
             shape.unset_below(path);
         }
@@ -173,8 +174,7 @@ fn networking(shape: &mut Shape, host: Told<'_>, settings: Told<'_>) {
         let fixed = endpoint.at("IPAMConfig");
         shape.set_list(&format!("networks.{name}.linkLocalIps"), &fixed.words("LinkLocalIPs"), true);
         shape.set_some(&format!("networks.{name}.mac"), endpoint.some_text("MacAddress"));
-        let priority = Some(endpoint.number("GwPriority")).filter(|priority| *priority != 0);
-        shape.set_some(&format!("networks.{name}.gatewayPriority"), priority);
+        shape.set(format!("networks.{name}.gatewayPriority"), endpoint.number("GwPriority"));
         shape.driver_options(name, &endpoint.texts("DriverOpts"));
         let fixed = ["IPv4Address", "IPv6Address"].into_iter().filter_map(|key| fixed.some_text(key));
         let ips: Vec<_> = fixed.chain(addresses(endpoint)).collect();

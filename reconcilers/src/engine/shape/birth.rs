@@ -14,6 +14,7 @@ pub struct Birth(BTreeMap<String, Option<String>>);
 /// What some engine does not tell: of these, a digest is kept with the container.
 const UNTOLD: &[&str] = &[
     "annotations.",
+    "capabilities.",
     "cgroup",
     "deviceCgroupRules",
     "deviceRequests",
@@ -23,6 +24,7 @@ const UNTOLD: &[&str] = &[
     "logging.options.",
     "networkMode",
     "options.com.docker.network.bridge.name",
+    "securityOpt",
     "storageOpt.",
     "sysctls.",
     "userns",
@@ -55,6 +57,11 @@ impl Birth {
     /// The paths, each with a digest of its value where some engine does not tell that.
     pub(super) fn fields(&self) -> impl Iterator<Item = (&String, &Option<String>)> {
         self.0.iter()
+    }
+
+    /// Whether it was made with something at a path.
+    pub fn has(&self, path: &str) -> bool {
+        self.0.contains_key(path)
     }
 
     /// Whether it was made with this, as far as that is known.

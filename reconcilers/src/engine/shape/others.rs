@@ -1,5 +1,7 @@
 //! The settings of volumes and networks. Options may hold passwords, so they stand here as digests.
 
+use std::net::IpAddr;
+
 use manifest_types::{
     digest::Digest,
     kinds::{
@@ -69,12 +71,19 @@ impl Shape {
     }
 
     fn pool(&mut self, pool: &Pool) {
-        let path = format!("ipam.pools.{}", pool.subnet);
+        let path = format!("ipam.pools.{}", canonical(&pool.subnet));
         self.set(path.as_str(), true);
         self.set_some(&format!("{path}.gateway"), pool.gateway.map(|gateway| gateway.to_string()));
-        self.set_some(&format!("{path}.ipRange"), pool.ip_range.as_deref());
+        self.set_some(&format!("{path}.ipRange"), pool.ip_range.as_deref().map(canonical));
         for (name, address) in &pool.aux_addresses {
             self.set(format!("{path}.auxAddresses.{name}"), address.to_string());
         }
     }
+}
+
+/// A range of addresses as the kernel writes it: engines write IPv6 in several ways.
+fn canonical(range: &str) -> String {
+    let parts =
+        range.split_once('/').and_then(|(first, length)| Some((first.parse::<IpAddr>().ok()?, length)));
+    parts.map_or_else(|| range.to_owned(), |(first, length)| format!("{first}/{length}"))
 }

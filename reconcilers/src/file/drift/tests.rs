@@ -203,3 +203,19 @@ fn a_target_that_is_no_text_differs() {
     let found = Found::Symlink { target, marks: Marks { mode: 0o777, uid: 0, gid: 0 } };
     assert_eq!(drift(&found, Names::default(), &wanted).len(), 1);
 }
+
+#[test]
+fn where_there_are_no_modes_and_owners_they_are_no_difference() {
+    let wanted: FileSpec = serde_json::from_value(
+        serde_json::json!({ "path": "/boot/config.txt", "mode": "0600", "owner": 7, "group": 7, "content": { "inline": "a" } }),
+    )
+    .unwrap();
+    let marks = Marks { mode: 0o755, uid: 0, gid: 0 };
+    let found = Found::File { size: 1, digest: Digest::of(b"b"), marks };
+    let paths = |keeps_marks| -> Vec<_> {
+        let all = that_can_be_mended(drift(&found, Names::default(), &wanted), keeps_marks);
+        all.into_iter().map(|difference| difference.path).collect()
+    };
+    assert_eq!(paths(true), ["content", "mode", "owner", "group"]);
+    assert_eq!(paths(false), ["content"]);
+}

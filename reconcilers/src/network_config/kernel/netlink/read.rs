@@ -134,7 +134,7 @@ fn route(packet: &Packet) -> Option<Route> {
     let table = all.number(libc::RTA_TABLE).unwrap_or_else(|| u32::from(packet.byte(4)));
     let is_unicast = packet.byte(7) == libc::RTN_UNICAST;
     let is_cached = packet.word(8) & RTM_F_CLONED != 0;
-    let is_plain = is_unicast && !is_cached && table != LOCAL_TABLE && !to.addr().is_multicast();
+    let is_plain = is_unicast && !is_cached && table != LOCAL_TABLE && !(is_v6 && to.addr().is_multicast());
     let route = Route {
         to,
         via: all.ip(libc::RTA_GATEWAY),
