@@ -32,8 +32,28 @@ pub(crate) fn restart_is_due(resources: &Resources, me: &Resource) -> bool {
         (None, _) => return false,
     };
     let restart_on = me.wanted.as_ref().map_or(&[][..], |wanted| &wanted.edges.restart_on);
-    let revision = |id: &ResourceId| resources.get(id).map_or(0, Resource::revision);
+    let revision = |id: &ResourceId| owner(resources, id).map_or(0, Resource::revision);
     restart_on.iter().any(|id| saw.get(id).is_some_and(|seen| *seen != revision(id)))
+}
+
+/// Who has the row of `id`: itself, or the one whose row it is about to inherit.
+pub(crate) fn owner<'a>(resources: &'a Resources, id: &ResourceId) -> Option<&'a Resource> {
+    let me = resources.get(id)?;
+    let neighbours = || me.neighbours.iter().filter_map(|other| resources.get(other));
+    if me.row.is_some() { Some(me) } else { neighbours().find(|other| inherits(me, other)) }
+}
+
+/// The highest revision of `id` that anybody has seen at its start: one that is made anew goes on from there, or nobody would see that it is another.
+pub(crate) fn highest_seen(resources: &Resources, me: &Resource, id: &ResourceId) -> u64 {
+    let rows = me.neighbours.iter().filter_map(|other| resources.get(other)?.row.as_ref());
+    let seen = rows.flat_map(|row| {
+        let about_to = match &row.intent {
+            Some(Intent::Put { saw, .. }) => saw.get(id),
+            _ => None,
+        };
+        [row.saw.get(id), about_to].into_iter().flatten().copied()
+    });
+    seen.max().unwrap_or(0)
 }
 
 /// The dependencies that a change of `me` waits for: all of them, if it is brought to another spec; those that it restarts on, if it is only to be started

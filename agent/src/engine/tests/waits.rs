@@ -170,6 +170,55 @@ fn a_restart_waits_for_what_it_restarts_on_and_for_nothing_else() {
     );
 }
 
+/// What `web` has seen of each that it restarts on, and whether it is to be started again.
+fn web(bench: &Bench) -> (Vec<u64>, bool) {
+    let web = &bench.engine.resources["web"];
+    let saw = web.row.as_ref().unwrap().saw.values().copied().collect();
+    (saw, crate::plan::order::restart_is_due(&bench.engine.resources, web))
+}
+
+fn restarted_on(on: &str) -> Value {
+    let mut web = file("web", "/web", "x");
+    web["restartOn"] = json!([on]);
+    web
+}
+
+#[test]
+fn what_is_taken_away_and_made_anew_under_its_id_restarts_as_a_change_does() {
+    let mut bench = Bench::new();
+    let manifest =
+        |left: &str, right: &str| [file("left", left, "l"), file("right", right, "r"), restarted_on("left")];
+    bench.bring(1, &manifest("/x", "/y"));
+    bench.converge();
+    assert_eq!(web(&bench), (vec![1], false));
+    // Each wants what the other has: one lets go of all that it has first.
+    bench.bring(2, &manifest("/y", "/x"));
+    while bench.told().iter().any(|told| told.starts_with("observe")) {
+        bench.see(|id| Ok(if id == "web" { right(1) } else { wrong(2) }));
+    }
+    bench.converge();
+    assert_eq!(web(&bench), (vec![2], false), "it was started again");
+    assert_eq!(bench.engine.resources["left"].row.as_ref().unwrap().revision, 2);
+}
+
+#[test]
+fn who_restarts_on_what_has_another_id_now_is_not_started_again() {
+    for (former, new) in [("config-old", "config-new"), ("zebra-old", "zebra-new")] {
+        let mut bench = Bench::new();
+        bench.bring(1, &[file(former, "/config", "c"), restarted_on(former)]);
+        bench.converge();
+        bench.bring(2, &[file(new, "/config", "c"), restarted_on(new)]);
+        let mut restarts = false;
+        while bench.told().iter().any(|told| told.starts_with("observe")) {
+            bench.see(|_| Ok(right(1)));
+            restarts |= bench.engine.resources.contains_key("web") && web(&bench).1;
+        }
+        bench.converge();
+        assert_eq!((web(&bench), restarts), ((vec![1], false), false), "{new}");
+        assert_eq!(bench.engine.resources["web"].row.as_ref().unwrap().revision, 1, "{new}");
+    }
+}
+
 #[test]
 fn what_nobody_looks_at_any_more_forbids_nothing() {
     let in_group = |id: &str, content: &str| {

@@ -8,12 +8,13 @@ use reconcilers::observation::Observation;
 use crate::{
     engine::{Engine, resource::Resource, sabotage::Rule},
     ledger::row::{Applied, Intent, Row},
+    plan::order::{highest_seen, owner},
 };
 
 /// The revisions of the resource's `restartOn` that a start sees now.
 pub(super) fn revisions(engine: &Engine, me: &Resource) -> BTreeMap<ResourceId, u64> {
     let restart_on = me.wanted.as_ref().map_or(&[][..], |wanted| &wanted.edges.restart_on);
-    let seen = |id: &ResourceId| engine.resources.get(id).map_or(0, Resource::seen_revision);
+    let seen = |id: &ResourceId| owner(&engine.resources, id).map_or(0, Resource::seen_revision);
     restart_on.iter().map(|id| (id.clone(), seen(id))).collect()
 }
 
@@ -54,6 +55,9 @@ pub(super) fn putting(
     seen: &Observation,
 ) -> Row {
     let mut row = holding(id, me, spec, seen);
+    if me.row.is_none() {
+        row.revision = highest_seen(&engine.resources, me, id);
+    }
     // What is half done must be undone by the edges of either spec.
     if let Some(wanted) = &me.wanted {
         let former = std::mem::replace(&mut row.edges, wanted.edges.clone());
