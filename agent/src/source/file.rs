@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use jiff::{SignedDuration, Timestamp};
 use manifest_types::manifest::MANIFEST_LIMIT;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use tokio::{
@@ -17,11 +18,14 @@ use tokio::{
 };
 
 use super::News;
+use crate::clock::Now;
 
 /// The file is read so often, whatever was noticed in between: it may be a link into another folder.
 const READ_AGAIN: Duration = Duration::from_secs(60);
 /// A folder that is not there is looked for so often.
 const LOOK_AGAIN: Duration = Duration::from_secs(5);
+/// A file that nobody is known to have closed is read once it has not changed for so long: the beginning of a manifest may be one, too.
+const QUIET: Duration = Duration::from_secs(3);
 
 /// What was brought last.
 #[derive(Debug, Default)]
@@ -69,17 +73,24 @@ pub async fn run(path: PathBuf, news: mpsc::Sender<News>) {
     let name = path.file_name().map(OsString::from).unwrap_or_default();
     let mut brought = Brought::default();
     let mut changes = None;
+    let mut is_whole = false;
     loop {
         // Watched first, then read, so that nothing falls in between.
         if changes.is_none() {
             changes = Changes::of(&folder).ok();
         }
-        for one in brought.news(read(&path).await) {
+        let may_grow = !is_whole && may_grow(&path, Now::read().wall).await;
+        let read = if may_grow { Vec::new() } else { brought.news(read(&path).await) };
+        for one in read {
             if news.send(one).await.is_err() {
                 return;
             }
         }
-        let period = if changes.is_some() { READ_AGAIN } else { LOOK_AGAIN };
+        let period = match (&changes, may_grow) {
+            (_, true) => QUIET,
+            (Some(_), false) => READ_AGAIN,
+            (None, false) => LOOK_AGAIN,
+        };
         let waiting = async {
             match &changes {
                 Some(changes) => changes.next(&name).await,
@@ -88,6 +99,7 @@ pub async fn run(path: PathBuf, news: mpsc::Sender<News>) {
         };
         tokio::select! {
             seen = timeout(period, waiting) => {
+                is_whole = matches!(seen, Ok(Ok(Happened::Change)));
                 if matches!(seen, Ok(Err(_) | Ok(Happened::FolderGone))) {
                     changes = None;
                 }
@@ -114,13 +126,27 @@ async fn read(path: &Path) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
+/// Whether somebody may still write to it: it has changed just now. On a clock that was put back it has not.
+async fn may_grow(path: &Path, now: Timestamp) -> bool {
+    let changed = tokio::fs::metadata(path).await.and_then(|file| file.modified()).ok();
+    let changed = changed.and_then(|changed| Timestamp::try_from(changed).ok());
+    changed.is_some_and(|changed| (Duration::ZERO..QUIET).contains(&unsigned(now.duration_since(changed))))
+}
+
+/// A time that has passed; one that is to come is as if it were long ago.
+fn unsigned(passed: SignedDuration) -> Duration {
+    Duration::try_from(passed).unwrap_or(Duration::MAX)
+}
+
 /// What happens in a folder.
 struct Changes(AsyncFd<Watch>);
 
 /// What has happened.
 enum Happened {
-    /// Something to the file, or to what it cannot be said.
+    /// The file was closed, moved or taken away, or something has happened to what it cannot be said.
     Change,
+    /// The file was made: what it is to be may come yet.
+    Beginning,
     /// The folder itself is no longer there, or no longer here.
     FolderGone,
 }
@@ -164,8 +190,15 @@ impl Changes {
             if events.iter().any(|event| event.mask.intersects(GONE)) {
                 return Ok(Happened::FolderGone);
             }
-            if events.iter().any(|event| event.name.as_ref().is_none_or(|changed| changed == name)) {
+            let of_it: Vec<_> = events
+                .iter()
+                .filter(|event| event.name.as_ref().is_none_or(|changed| changed == name))
+                .collect();
+            if of_it.iter().any(|event| event.mask != AddWatchFlags::IN_CREATE) {
                 return Ok(Happened::Change);
+            }
+            if !of_it.is_empty() {
+                return Ok(Happened::Beginning);
             }
         }
     }
@@ -194,6 +227,28 @@ mod tests {
         assert_eq!(news.recv().await, Some(News::Content { bytes: None, revision: 3 }));
         drop(news);
         task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_is_still_being_written_is_not_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("manifest.yaml");
+        let (sender, mut news) = mpsc::channel(8);
+        tokio::spawn(run(path.clone(), sender));
+        assert_eq!(news.recv().await, Some(News::Connected));
+        assert_eq!(news.recv().await, Some(News::Content { bytes: None, revision: 1 }));
+        let mut file = std::fs::File::create(&path).unwrap();
+        std::io::Write::write_all(&mut file, b"a: 1\n").unwrap();
+        // It has the time to read too early.
+        assert!(timeout(Duration::from_millis(300), news.recv()).await.is_err());
+        std::io::Write::write_all(&mut file, b"b: 2\n").unwrap();
+        drop(file);
+        assert_eq!(news.recv().await, Some(content("a: 1\nb: 2\n", 2)));
+        // Nobody closes a link; what it leads to has been there for long.
+        let now = Now::read().wall;
+        assert!(may_grow(&path, now).await && !may_grow(&path, now + SignedDuration::from_secs(4)).await);
+        assert!(!may_grow(&path, now - SignedDuration::from_secs(60)).await, "the clock was put back");
+        assert!(!may_grow(dir.path().join("none").as_path(), now).await);
     }
 
     #[tokio::test]
