@@ -9,6 +9,7 @@ use reconcilers::{
 };
 use tokio::{
     sync::{Notify, mpsc},
+    task::JoinError,
     time::{sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
@@ -38,10 +39,7 @@ pub fn observe(
         let result = match timeout(LOOK, &mut work).await {
             Ok(Ok(Ok(seen))) => LookResult::Seen(seen),
             Ok(Ok(Err(unseen))) => LookResult::Unseen(unseen),
-            Ok(Err(error)) => LookResult::Unseen(Unseen {
-                reason: "Panicked",
-                message: format!("the look broke off; please report this: {error}"),
-            }),
+            Ok(Err(error)) => broken_off(&error),
             Err(_) => {
                 drop(facts.send(Event::Observed { ticket, kind, result: LookResult::TimedOut }).await);
                 drop(work.await);
@@ -53,6 +51,11 @@ pub fn observe(
         drop(facts.send(Event::Capabilities(registry.capabilities())).await);
         drop(facts.send(Event::Observed { ticket, kind, result }).await);
     });
+}
+
+fn broken_off(error: &JoinError) -> LookResult {
+    let message = format!("the look broke off; please report this: {error}");
+    LookResult::Unseen(Unseen { reason: "Panicked", message })
 }
 
 /// Carries out a step, looks at its resources afterwards, and tells both.
@@ -85,7 +88,7 @@ pub fn start(
         let ended = match within(work, &token, deadline, &advanced).await {
             Some(joined) => {
                 let Stepped { results, seen } = joined.unwrap_or_else(|error| panicked(&ids, &error));
-                StepEnd::Done { results, seen: look(&registry, &kind, targets, seen).await }
+                StepEnd::Done { results, seen: look(registry, kind, targets, seen).await }
             }
             None => {
                 abort.abort();
@@ -124,10 +127,10 @@ fn panicked(ids: &[manifest_types::name::ResourceId], error: &tokio::task::JoinE
     Stepped { results, ..Stepped::default() }
 }
 
-/// Looks at what the step itself has not `seen`.
+/// Looks at what the step itself has not `seen`. In a task of its own, a panic is this look's failure.
 async fn look(
-    registry: &Registry,
-    kind: &str,
+    registry: Arc<Registry>,
+    kind: String,
     mut targets: Vec<AnyTarget>,
     mut seen: Observations,
 ) -> LookResult {
@@ -135,13 +138,18 @@ async fn look(
     if targets.is_empty() {
         return LookResult::Seen(seen);
     }
-    match timeout(LOOK, registry.observe(kind, &targets)).await {
-        Ok(Ok(mut others)) => {
+    let mut work = tokio::spawn(async move { registry.observe(&kind, &targets).await });
+    match timeout(LOOK, &mut work).await {
+        Ok(Ok(Ok(mut others))) => {
             seen.append(&mut others);
             LookResult::Seen(seen)
         }
-        Ok(Err(unseen)) => LookResult::Unseen(unseen),
-        Err(_) => LookResult::TimedOut,
+        Ok(Ok(Err(unseen))) => LookResult::Unseen(unseen),
+        Ok(Err(error)) => broken_off(&error),
+        Err(_) => {
+            work.abort();
+            LookResult::TimedOut
+        }
     }
 }
 

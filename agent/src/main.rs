@@ -2,14 +2,13 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use dlmalloc::GlobalDlmalloc;
-use holdfast::cli::{self, Cli};
+use holdfast::cli;
 
 /// One heap for all threads, instead of glibc's one for each (ADR 0016).
 #[global_allocator]
 static MEMORY: GlobalDlmalloc = GlobalDlmalloc;
 
 fn main() -> ExitCode {
-    cli::execute(Cli::parse())
+    cli::main()
 }

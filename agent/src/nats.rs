@@ -233,8 +233,10 @@ fn with_credentials(configured: ConnectOptions, servers: &[ServerAddr]) -> Conne
 
 /// Addresses as they may be told.
 pub(crate) fn without_password(url: &str) -> String {
+    // An address may come without a scheme, and with a password all the same.
     let hide = |one: &str| match (one.find("://"), one.rfind('@')) {
         (Some(scheme), Some(at)) => format!("{}://…{}", &one[..scheme], &one[at..]),
+        (None, Some(at)) => format!("…{}", &one[at..]),
         _ => one.to_owned(),
     };
     url.split(',').map(hide).collect::<Vec<_>>().join(",")
@@ -269,6 +271,17 @@ fn readable(path: &Path) -> Result<(), NatsError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_told_without_its_password() {
+        for (url, told) in [
+            ("nats://ada:s3cret@a:4222,tls://b", "nats://…@a:4222,tls://b"),
+            ("ada:s3cret@a:4222", "…@a:4222"),
+            ("a:4222", "a:4222"),
+        ] {
+            assert_eq!(without_password(url), told);
+        }
+    }
 
     #[test]
     fn what_a_server_does_not_let_us_hear_is_known() {

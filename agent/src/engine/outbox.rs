@@ -250,7 +250,8 @@ impl Outbox {
         if !std::mem::take(&mut self.reading) {
             return;
         }
-        self.went_well(settings, now);
+        // That reading goes well says nothing of writing: what was refused is written less and less often.
+        self.is_read(settings, now);
         let foreign = match &held {
             Held::By(instance) if !self.own.contains(instance) => Some(instance.clone()),
             _ => None,
@@ -274,8 +275,12 @@ impl Outbox {
     }
 
     fn went_well(&mut self, settings: &Settings, now: Now) {
-        self.failure = None;
         self.failures = 0;
+        self.is_read(settings, now);
+    }
+
+    fn is_read(&mut self, settings: &Settings, now: Now) {
+        self.failure = None;
         let chance = chance(settings.seed, "read the status again", self.considered);
         self.read_again_at = now.boot + jittered(READ_AGAIN, chance);
     }

@@ -362,6 +362,7 @@ impl Resource {
     /// Forgets the last failure, because an operator asks. Whether the row has changed.
     pub(crate) fn retry(&mut self) -> bool {
         self.trouble = None;
+        self.repairs = Repairs::default();
         self.look.due = true;
         self.look.not_before = None;
         let Some(row) = self.row.as_mut().filter(|row| row.attempts > 0 || row.quarantine.is_some()) else {

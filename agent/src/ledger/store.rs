@@ -207,8 +207,11 @@ impl Store {
     /// Makes the reserve if it is not there.
     fn ensure_reserve(&self) -> io::Result<()> {
         let path = self.reserve();
-        if path.exists() {
-            return Ok(());
+        // One that was cut short by a kill keeps back too little.
+        match fs::metadata(&path) {
+            Ok(file) if file.len() >= RESERVE as u64 => return Ok(()),
+            Ok(_) => fs::remove_file(&path)?,
+            Err(_) => {}
         }
         fill(&path).inspect_err(|_| drop(fs::remove_file(&path)))
     }

@@ -42,6 +42,7 @@ pub async fn run(link: Link, place: Place, mut orders: mpsc::Receiver<Order>, an
         place,
         fleet: None,
         heartbeats: None,
+        limit: None,
         heard: None,
         is_deaf: false,
     };
@@ -81,6 +82,12 @@ pub async fn run(link: Link, place: Place, mut orders: mpsc::Receiver<Order>, an
                 Err(_) => return,
             },
         };
+        if let Some(limit) = sink.limit.take() {
+            let limit = limit.min(link.client.server_info().max_payload).saturating_sub(HEADERS);
+            if answers.send(Answer::Limit(limit)).await.is_err() {
+                return;
+            }
+        }
         let fact = fact.filter(|fact| !is_sign_of_life || matches!(fact, Fact::OtherAlive));
         if let Some(fact) = fact
             && answers.send(Answer::Fact(fact)).await.is_err()
@@ -99,6 +106,8 @@ struct Sink {
     place: Place,
     fleet: Option<kv::Store>,
     heartbeats: Option<kv::Store>,
+    /// The most that the bucket takes at once, if that was found out just now.
+    limit: Option<usize>,
     /// The revision of the last heartbeat of another instance.
     heard: Option<u64>,
     /// Whether it is told that nobody can be heard.
@@ -205,7 +214,13 @@ impl Sink {
     }
 
     async fn fleet(&mut self) -> Result<&kv::Store, String> {
-        open(&self.jetstream, &self.place.bucket, &mut self.fleet).await
+        let is_new = self.fleet.is_none();
+        let store = open(&self.jetstream, &self.place.bucket, &mut self.fleet).await?;
+        if is_new {
+            // -1 is no limit but the server's.
+            self.limit = usize::try_from(store.stream.cached_info().config.max_message_size).ok();
+        }
+        Ok(store)
     }
 
     async fn heartbeats(&mut self) -> Result<&kv::Store, String> {

@@ -68,6 +68,8 @@ async fn a_plan_says_what_would_change_and_changes_nothing() {
     }
     fs::write(&path, "{").unwrap();
     assert_eq!(ask(&device, &["plan", "-f", text]).await.0, Some(1));
+    // 2 would say that there is something to do.
+    assert_eq!(ask(&device, &["plan", "--no-such-flag"]).await.0, Some(1));
     assert_eq!(device.read("/etc/a").as_deref(), Some("a"));
     assert!(!device.path("/etc/c").exists());
 }

@@ -73,6 +73,30 @@ async fn a_server_that_comes_back_finds_its_device() {
 }
 
 #[tokio::test]
+async fn a_status_fits_into_a_bucket_that_takes_little_at_once() {
+    let server = NatsServer::start().await;
+    let jetstream = async_nats::jetstream::new(server.client().await);
+    let small = kv::Config {
+        bucket: "fleet".into(),
+        history: 16,
+        max_value_size: 16 * 1024,
+        ..kv::Config::default()
+    };
+    jetstream.create_key_value(small).await.unwrap();
+    let fleet = fleet(&server).await;
+    let device = Device::new(&server, "pump-1");
+    let _agent = device.start();
+    let many: Vec<_> = (0..100).map(|number| (format!("/etc/{number}"), "x")).collect();
+    let many: Vec<_> = many.iter().map(|(path, content)| (path.as_str(), *content)).collect();
+    fleet.apply(&device.id, &files(&many)).await;
+    let status = device.ready(&fleet, 1).await;
+    assert!(
+        !status.omitted.is_empty() || status.resources.values().all(|own| own.details.is_none()),
+        "{status:?}"
+    );
+}
+
+#[tokio::test]
 async fn without_republish_the_key_is_watched() {
     let mut server = NatsServer::start().await;
     let client = server.client().await;

@@ -190,3 +190,25 @@ fn what_cannot_be_delivered_is_tried_less_and_less_often() {
     }
     assert!((15..120).contains(&tries), "{tries} in ten minutes");
 }
+
+#[test]
+fn what_is_refused_again_and_again_is_written_less_often_though_reading_goes_well() {
+    let mut bench = settled();
+    bench.bring(2, &[file("a", "/a", "y")]);
+    bench.converge();
+    let started = bench.now.boot;
+    let mut written = 0;
+    while bench.now.boot - started < std::time::Duration::from_secs(600) {
+        match publishes(&bench).first().map(String::as_str) {
+            Some("read the status") => {
+                answer(&mut bench, Fact::Read { revision: 9, held: Held::By("this".into()) })
+            }
+            Some(_) => {
+                written += 1;
+                answer(&mut bench, Fact::Unknown { message: "it is too large".into() });
+            }
+            None => bench.wait(1.0),
+        }
+    }
+    assert!((10..60).contains(&written), "it was written {written} times in ten minutes");
+}
