@@ -7,7 +7,7 @@
 use std::{convert::Infallible, fs, path::Path, time::Duration};
 
 use hyper::{server::conn::http1, service::service_fn};
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::{
     net::{UnixListener, UnixStream},
     sync::mpsc,
@@ -31,6 +31,8 @@ pub(crate) use span::parse as parse_span;
 
 /// So many are served at once; who comes then waits.
 const MOST_CONNECTIONS: usize = 64;
+/// A request has so long to come.
+const PATIENCE: Duration = Duration::from_secs(30);
 /// After a connection could not be accepted, the next is tried so much later.
 const BREATH: Duration = Duration::from_millis(200);
 
@@ -60,6 +62,13 @@ pub async fn serve(listener: UnixListener, asks: mpsc::Sender<Ask>, shutdown: Ca
     while connections.join_next().await.is_some() {}
 }
 
+/// Who does not say what it wants, also between two requests, makes room for others.
+fn server() -> http1::Builder {
+    let mut server = http1::Builder::new();
+    server.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    server
+}
+
 /// Answers the requests of one connection, one after the other.
 async fn converse(stream: UnixStream, asks: mpsc::Sender<Ask>, shutdown: CancellationToken) {
     let ends = shutdown.clone();
@@ -67,7 +76,7 @@ async fn converse(stream: UnixStream, asks: mpsc::Sender<Ask>, shutdown: Cancell
         let (asks, ends) = (asks.clone(), ends.clone());
         async move { Ok::<_, Infallible>(routes::respond(&asks, request, &ends).await) }
     });
-    let mut connection = std::pin::pin!(http1::Builder::new().serve_connection(TokioIo::new(stream), answer));
+    let mut connection = std::pin::pin!(server().serve_connection(TokioIo::new(stream), answer));
     let ended = tokio::select! {
         ended = &mut connection => ended,
         () = shutdown.cancelled() => {

@@ -120,7 +120,7 @@ impl Engine {
             Event::Capabilities(found) => self.capabilities = found,
             Event::StepEnded { step, ended } => self.step_ended(step, ended, now),
             Event::Progress { step, id, progress } => self.progressed(step, &id, progress),
-            Event::Hint { kind, hint } => self.hinted(kind, hint),
+            Event::Hint { kind, hint } => self.hinted(kind, hint, now.boot),
             Event::Remembered { seq } => self.remembered(seq),
             Event::LedgerSlow { seq } => self.ledger_slow(seq),
             Event::LedgerFailed { seq, message, full } => self.ledger_failed(seq, message, full, now),

@@ -1,6 +1,10 @@
 //! What a manifest would change on the device: it is looked at, nothing is touched.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
 
 use manifest_types::{
     claim::Claim,
@@ -14,6 +18,7 @@ use reconcilers::{
     observation::{Difference, Observation},
     registry::{AnyOwned, AnyTarget, Registry},
 };
+use tokio::sync::Semaphore;
 
 use crate::{
     ask::{Forecast, Preview},
@@ -23,26 +28,62 @@ use crate::{
 /// A kind that takes longer to be looked at cannot be forecast.
 const LOOK: Duration = Duration::from_secs(60);
 
+/// The looks under way. One that hangs keeps a thread for as long as it does: nobody begins another one beside it.
+#[derive(Debug, Default)]
+pub struct Looks(Mutex<BTreeMap<String, Arc<Semaphore>>>);
+
+impl Looks {
+    fn of(&self, kind: &str) -> Arc<Semaphore> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        all.entry(kind.to_owned()).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
+    }
+}
+
 type Rows = BTreeMap<ResourceId, Arc<Row>>;
 type Sights = BTreeMap<ResourceId, Result<Observation, Failure>>;
 
 /// What `manifest` would change, on a device that holds `rows`.
-pub async fn preview(registry: &Registry, rows: &Rows, manifest: &AgentManifest) -> Preview {
+pub async fn preview(
+    registry: &Arc<Registry>,
+    looks: &Looks,
+    rows: &Rows,
+    manifest: &AgentManifest,
+) -> Preview {
     let mut sights = Sights::new();
     for (kind, targets) in targets(rows, manifest) {
-        sights.extend(look(registry, kind, targets).await);
+        sights.extend(look(registry, looks.of(kind), kind, targets).await);
     }
     forecast_all(rows, manifest, &sights)
 }
 
 /// One look at each kind. What cannot be seen is a failure of each of its resources.
-async fn look(registry: &Registry, kind: &str, targets: Vec<AnyTarget>) -> Sights {
-    let failure = match tokio::time::timeout(LOOK, registry.observe(kind, &targets)).await {
-        Ok(Ok(seen)) => return seen,
-        Ok(Err(unseen)) => Failure::new(unseen.reason, unseen.message, true),
+async fn look(
+    registry: &Arc<Registry>,
+    turn: Arc<Semaphore>,
+    kind: &'static str,
+    targets: Vec<AnyTarget>,
+) -> Sights {
+    let ids: Vec<_> = targets.iter().map(|target| target.id.clone()).collect();
+    let registry = registry.clone();
+    let looked = async {
+        let turn = turn.acquire_owned().await;
+        // In a task of its own, so that the turn is over when the look is, whoever waits for it.
+        let look = tokio::spawn(async move {
+            let seen = registry.observe(kind, &targets).await;
+            drop(turn);
+            seen
+        });
+        look.await
+    };
+    let failure = match tokio::time::timeout(LOOK, looked).await {
+        Ok(Ok(Ok(seen))) => return seen,
+        Ok(Ok(Err(unseen))) => Failure::new(unseen.reason, unseen.message, true),
+        Ok(Err(error)) => {
+            Failure::new("Panicked", format!("the look broke off; please report this: {error}"), true)
+        }
         Err(_) => Failure::new("TimedOut", format!("looking took longer than {} s", LOOK.as_secs()), true),
     };
-    targets.into_iter().map(|target| (target.id, Err(failure.clone()))).collect()
+    ids.into_iter().map(|id| (id, Err(failure.clone()))).collect()
 }
 
 /// What has to be looked at, by kind.

@@ -196,7 +196,8 @@ pub(super) async fn ask<T>(
 }
 
 async fn read(body: Incoming) -> Result<Vec<u8>, Failed> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
+    let collected = tokio::time::timeout(super::PATIENCE, Limited::new(body, BODY_LIMIT).collect()).await;
+    match collected.map_err(|_| Failed::bad("BadBody", "it does not come"))? {
         Ok(collected) => Ok(collected.to_bytes().into()),
         Err(error) if error.is::<LengthLimitError>() => Err(Failed::too_large(BODY_LIMIT)),
         Err(error) => Err(Failed::bad("BadBody", error)),

@@ -1,6 +1,6 @@
 //! `holdfast plan`: what a manifest would change on this device, asked of the agent or found out alone.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
     client::{Client, ClientError},
@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     ask::{Forecast, Preview, Refused},
-    preview::preview,
+    preview::{Looks, preview},
 };
 
 /// What would change by the manifest in `bytes`.
@@ -44,8 +44,8 @@ pub(super) async fn alone(bytes: &[u8], place: Place) -> Result<Result<Preview, 
         Ok(manifest) => manifest,
         Err(refusal) => return Ok(Err(manifest::refused(&refusal))),
     };
-    let registry = place.registry()?;
-    Ok(Ok(preview(&registry, &BTreeMap::new(), &manifest).await))
+    let registry = Arc::new(place.registry()?);
+    Ok(Ok(preview(&registry, &Looks::default(), &BTreeMap::new(), &manifest).await))
 }
 
 /// What would happen, a resource at a time; what stays is only counted. Pure.

@@ -336,6 +336,11 @@ impl Resource {
         !self.is_ignored() && !is_known_to_drift
     }
 
+    /// Whether it is not repaired now, whatever is seen: somebody keeps changing it, or it is paused.
+    pub(crate) fn is_left_to_drift(&self, now: BootTime) -> bool {
+        self.repairs.next() > now || self.paused_until.is_some_and(|until| until > now)
+    }
+
     /// Whether it is as far as one that depends on it needs.
     pub(crate) fn satisfies(&self, until: Until) -> bool {
         let (Some(seen), None) = (self.observation(), &self.step) else {

@@ -1,6 +1,6 @@
 //! Takes in what was seen, and tells drift from work that is not done yet.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use manifest_types::{
     claim::Claim,
@@ -20,15 +20,26 @@ use super::{
     resource::{Goal, Resource, Sight},
     steps::trace,
 };
-use crate::{clock::Now, plan::backoff};
+use crate::{
+    clock::{BootTime, Now},
+    plan::backoff,
+};
+
+/// What is left to drift may change all day long: it is looked at so long after it was heard of.
+const SLOWED: Duration = Duration::from_secs(5);
 
 impl Engine {
-    pub(super) fn hinted(&mut self, kind: &str, hint: Hint) {
+    pub(super) fn hinted(&mut self, kind: &str, hint: Hint, now: BootTime) {
+        let all_are_paused = self.paused_until.is_some_and(|until| until > now);
         match hint {
             Hint::Resource(id) => {
                 if let Some(resource) = self.resources.get_mut(&id).filter(|resource| resource.heeds_hints())
                 {
                     resource.look.due = true;
+                    if all_are_paused || resource.is_left_to_drift(now) {
+                        let soon = resource.look.not_before.filter(|at| *at > now);
+                        resource.look.not_before = soon.or(Some(now + SLOWED));
+                    }
                     self.touched.insert(id);
                 }
             }

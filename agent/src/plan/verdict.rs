@@ -74,6 +74,12 @@ impl Verdict {
         self.alarm = alarm;
         self
     }
+
+    /// The same, which changes at a certain time in any case.
+    fn no_longer_than(self, at: Option<BootTime>) -> Self {
+        let alarm = self.alarm.into_iter().chain(at).min();
+        self.until(alarm)
+    }
 }
 
 /// Decides on `id`.
@@ -205,7 +211,8 @@ fn look_first(
         return Verdict::act(act, standing);
     }
     match fits.map(|sight| &sight.seen) {
-        Some(Ok(seen)) => decided(seen),
+        // What is not looked at yet is decided on by what was seen.
+        Some(Ok(seen)) => decided(seen).no_longer_than(not_before.filter(|_| due)),
         Some(Err(failure)) => {
             let again = not_before.filter(|_| me.look.hung.is_none());
             let mut standing = unreadable(me, phase, failure);

@@ -178,7 +178,7 @@ async fn the_device_is_looked_at_and_not_touched() {
         }).concat();
     let manifest = AgentManifest::read(&document::from_yaml(&text).unwrap()).unwrap();
     let rows = rows([("unwanted", "/etc/unwanted")]);
-    let preview = preview(&Registry::new(&host), &rows, &manifest).await;
+    let preview = preview(&Arc::new(Registry::new(&host)), &Looks::default(), &rows, &manifest).await;
     let change = Forecast::Change { fields: vec![field("mode", "0644", "0600")] };
     let expected = BTreeMap::from([
         (id("same"), Forecast::Unchanged),

@@ -32,6 +32,7 @@ use crate::{
         store::Store,
         writer::{Committed, Writer},
     },
+    preview::Looks,
     report,
     sink::{Answer, Order},
     source::{self, News},
@@ -74,6 +75,8 @@ pub(super) struct Driver {
     metrics: Metrics,
     /// Why the last status was not delivered, once that was told.
     undelivered: Option<String>,
+    /// The looks of previews.
+    previews: Arc<Looks>,
     /// What the source brought last and was refused.
     refused: Option<(Vec<u8>, u64)>,
     stopping: bool,
@@ -102,6 +105,7 @@ impl Driver {
             steps: HashMap::new(),
             metrics: Metrics::default(),
             undelivered: None,
+            previews: Arc::default(),
             refused: None,
             stopping: false,
         })

@@ -141,3 +141,29 @@ fn what_is_ignored_is_not_looked_at_any_more() {
     bench.wait(70.0);
     assert_eq!(bench.told(), ["observe File b"]);
 }
+
+#[test]
+fn what_is_left_to_drift_is_looked_at_now_and_then_however_often_it_changes() {
+    let mut bench = Bench::new();
+    bench.bring(1, &[file("a", "/a", "x")]);
+    bench.converge();
+    bench.wait(60.0);
+    bench.converge();
+    bench.tell(Event::Pause {
+        id: Some("a".parse().unwrap()),
+        until: Some(bench.now.boot + Duration::from_secs(50)),
+    });
+    let mut looks = 0;
+    for number in 0..400 {
+        bench.tell(Event::Hint { kind: "File", hint: Hint::Resource("a".parse().unwrap()) });
+        while bench.told().iter().any(|told| told.starts_with("observe")) {
+            looks += 1;
+            bench.see(|_| Ok(wrong(number)));
+        }
+        bench.begun.clear();
+        bench.wait(0.1);
+    }
+    // One that was hinted at meanwhile is made again at once.
+    assert!((6..=16).contains(&looks), "{looks} in 40 s");
+    assert_eq!(bench.phase("a"), (Phase::Pending, "Paused".into()));
+}

@@ -102,9 +102,9 @@ impl Driver {
         };
         let rows = self.engine.resources().iter();
         let rows = rows.filter_map(|(id, resource)| Some((id.clone(), resource.row.clone()?))).collect();
-        let registry = self.registry.clone();
+        let (registry, looks) = (self.registry.clone(), self.previews.clone());
         tokio::spawn(async move {
-            drop(reply.send(Ok(preview(&registry, &rows, &admitted.manifest).await)));
+            drop(reply.send(Ok(preview(&registry, &looks, &rows, &admitted.manifest).await)));
         });
     }
 
