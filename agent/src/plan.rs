@@ -24,6 +24,7 @@ use crate::{
 };
 
 pub mod backoff;
+mod lone;
 pub(crate) mod order;
 mod verdict;
 mod writing;
@@ -323,7 +324,7 @@ fn observe(engine: &mut Engine, looks: BTreeMap<String, Vec<ResourceId>>) -> Vec
         if alone.is_empty() {
             continue;
         }
-        let hung = engine.resources.values().filter(|resource| resource.look.hung.is_some()).count();
+        let (alone, hung) = lone::least_suspicious_first(engine, &kind, alone);
         for id in alone {
             let facts = engine.kinds.entry(kind.clone()).or_default();
             if facts.lone_looks.len() >= LONE_LOOKS || hung + facts.lone_looks.len() >= HUNG_LOOKS {

@@ -103,6 +103,34 @@ fn a_look_that_ends_makes_room_for_the_next_that_must_be_alone() {
 }
 
 #[test]
+fn what_is_far_from_what_hangs_is_looked_at_before_the_rest_of_that() {
+    let mut bench = Bench::new();
+    let dead = (0..40).map(|number| file(&format!("a{number}"), &format!("/mnt/dead/{number}"), "x"));
+    let well = (0..40).map(|number| file(&format!("z{number}"), &format!("/mnt/well/{number}"), "x"));
+    let all: Vec<_> = dead.chain(well).collect();
+    bench.bring(1, &all);
+    let Command::Observe { ticket, kind, .. } = bench.begun.remove(0) else { panic!("{:?}", bench.told()) };
+    bench.tell(Event::Observed { ticket, kind, result: LookResult::TimedOut });
+    let mut hung = 0;
+    let mut seen = 0;
+    while let Some(index) = bench.begun.iter().position(|command| matches!(command, Command::Observe { .. }))
+    {
+        let Command::Observe { ticket, kind, targets } = bench.begun.remove(index) else { unreachable!() };
+        let id = targets[0].id.clone();
+        let result = if id.as_str().starts_with('a') {
+            hung += 1;
+            LookResult::TimedOut
+        } else {
+            seen += 1;
+            LookResult::Seen([(id, Ok(right(1)))].into())
+        };
+        bench.tell(Event::Observed { ticket, kind, result });
+        assert!(hung <= 8 || seen == 40, "{seen} were seen when {hung} hung");
+    }
+    assert_eq!((hung, seen), (32, 40));
+}
+
+#[test]
 fn a_look_that_hangs_is_not_repeated_until_it_returns() {
     let mut bench = Bench::new();
     bench.bring(1, &[file("a", "/a", "x")]);
