@@ -22,7 +22,8 @@ pub(super) fn paused(id: Option<&ResourceId>, time: Duration) -> String {
 
 /// After `resume`.
 pub(super) fn resumed(id: Option<&ResourceId>) -> String {
-    format!("{}: held again\n", of(id))
+    let unless = if id.is_some() { "; in a pause of everything, once that ends" } else { "" };
+    format!("{}: held again{unless}\n", of(id))
 }
 
 /// After `forget-generation`.

@@ -32,6 +32,9 @@ struct Session {
     paint: Paint,
 }
 
+/// As shells tell of programs that SIGPIPE has ended: nobody takes it for the answer.
+const READER_GONE: u8 = 128 + 13;
+
 /// Carries out `request`.
 pub(super) fn execute(request: Request, socket: Option<PathBuf>, output: Output, paint: Paint) -> ExitCode {
     let session = Session { socket, json: output == Output::Json, paint };
@@ -44,7 +47,7 @@ pub(super) fn execute(request: Request, socket: Option<PathBuf>, output: Output,
     });
     match ended {
         Ok(code) => code,
-        Err(error) if error.is_reader_gone() => ExitCode::SUCCESS,
+        Err(error) if error.is_reader_gone() => ExitCode::from(READER_GONE),
         Err(error) => {
             screen::remark(&error.told());
             ExitCode::FAILURE

@@ -4,6 +4,7 @@ use std::{
     fs::{self, File},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -105,15 +106,15 @@ impl Store {
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(directory)?;
         let lock = lock(&dir.join("lock"), dir)?;
         let mut store = Self { dir: dir.to_owned(), _lock: lock, database: None };
-        if let Err(LedgerError::Database { source, .. }) = store.database() {
-            if !is_damaged(&source) {
-                return Err(store.error(*source));
+        let mut memory = match store.read_whole() {
+            Err(LedgerError::Database { source, .. }) if is_damaged(&source) => {
+                let aside = dir.join(format!("ledger.damaged-{instance}"));
+                tracing::error!(kept = %aside.display(), error = %source, "the ledger is damaged; starting with an empty one");
+                fs::rename(store.path(), &aside).map_err(directory)?;
+                store.read()?
             }
-            let aside = dir.join(format!("ledger.damaged-{instance}"));
-            tracing::error!(kept = %aside.display(), error = %source, "the ledger is damaged; starting with an empty one");
-            fs::rename(store.path(), &aside).map_err(directory)?;
-        }
-        let mut memory = store.read()?;
+            read => read?,
+        };
         memory.instances.insert(instance.to_owned());
         while memory.instances.len() > MOST_INSTANCES {
             // By name the oldest goes first, whatever the clock says now; this one stays.
@@ -168,6 +169,20 @@ impl Store {
             Ok(transaction.commit()?)
         };
         put(self.database()?).map_err(|error| self.error(error))
+    }
+
+    /// Reads all of it. Of some damage the database does not tell: it breaks off.
+    fn read_whole(&mut self) -> Result<Memory, LedgerError> {
+        let read = catch_unwind(AssertUnwindSafe(|| self.read())).unwrap_or_else(|_| {
+            let why = "the database breaks off while it is read".to_owned();
+            Err(self.error(redb::Error::Corrupted(why)))
+        });
+        if read.is_err() {
+            let database = self.database.take();
+            // What has broken off once may do so again when it is closed.
+            drop(catch_unwind(AssertUnwindSafe(|| drop(database))));
+        }
+        read
     }
 
     fn read(&mut self) -> Result<Memory, LedgerError> {

@@ -144,6 +144,11 @@ pub enum UnitError {
         /// The last lines of the unit's journal.
         printed: String,
     },
+    /// systemd did not start it.
+    #[error(
+        "{0} is not started: a Condition…= of its text is not met (`systemctl status {0}` names it); it is tried again"
+    )]
+    ConditionNotMet(String),
     /// It takes longer to start than it may.
     #[error("{unit} has not started within {seconds} s; systemd goes on with it")]
     StartTimeout {
@@ -176,6 +181,7 @@ impl Fault for UnitError {
             Self::BadText { rolled_back: true, .. } => "UpdateRolledBack",
             Self::BadText { .. } => "BadSetting",
             Self::NotInstallable(_) => "NotInstallable",
+            Self::ConditionNotMet(_) => "ConditionNotMet",
             Self::StartTimeout { .. } => "StartTimeout",
             Self::Job { result, .. } => match result.as_str() {
                 "failed" => "JobFailed",
@@ -203,6 +209,7 @@ impl Fault for UnitError {
             | Self::Cancelled
             | Self::Missing(_)
             | Self::Job { .. }
+            | Self::ConditionNotMet(_)
             | Self::StartTimeout { .. } => true,
         }
     }

@@ -167,6 +167,8 @@ pub struct Unit {
     pub drop_ins: Vec<String>,
     /// Whether its files have changed since systemd has read them.
     pub needs_reload: bool,
+    /// Whether a condition of its text was not met when it was to be started last: systemd leaves it alone then, and calls that a success.
+    pub is_held_off: bool,
     /// Since when it is in its active state.
     pub since: Option<Timestamp>,
     /// How long it has run, if its last run is over.
@@ -215,6 +217,7 @@ impl std::hash::Hash for Unit {
             fragment,
             drop_ins,
             needs_reload,
+            is_held_off,
             since,
             ran_for,
             has_run,
@@ -226,7 +229,8 @@ impl std::hash::Hash for Unit {
             printed: _,
         } = self;
         (id, load_state, load_error, active, sub, file_state, fragment).hash(state);
-        (drop_ins, needs_reload, since, ran_for, has_run, can_reload, result, service).hash(state);
+        (drop_ins, needs_reload, is_held_off, since, ran_for, has_run, can_reload, result, service)
+            .hash(state);
     }
 }
 

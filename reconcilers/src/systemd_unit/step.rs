@@ -245,7 +245,14 @@ impl<M: InitSystem> Scene<'_, M> {
             side.init.reset_failed(spec.name.as_str()).await?;
         }
         let limit = if job == Job::Stop { STOPPING } else { spec.wanted_start_timeout() };
-        side.run(cx, job, spec.name.as_str(), limit).await
+        side.run(cx, job, spec.name.as_str(), limit).await?;
+        if job == Job::Start {
+            let after = side.unit(spec.name.as_str()).await?;
+            if after.is_held_off && !after.active.is_up() {
+                return Err(UnitError::ConditionNotMet(spec.name.to_string()));
+            }
+        }
+        Ok(())
     }
 }
 

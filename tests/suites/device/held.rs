@@ -193,6 +193,21 @@ async fn what_the_agent_stands_on_is_not_touched() {
 }
 
 #[tokio::test]
+async fn what_a_condition_holds_off_is_told_and_starts_once_that_is_met() {
+    let rig = Rig::new().await;
+    let content = "[Unit]\nConditionPathExists=/run/plugged\n[Service]\nExecStart=/bin/sleep 1000\n";
+    let unit = json!({ "id": "meter", "kind": "SystemdUnit", "spec": { "name": "meter.service", "content": content, "state": "Active" } });
+    let generation = rig.apply(json!([unit])).await;
+    let is_held_off =
+        |it: &ResourceStatus| it.error.as_ref().is_some_and(|error| error.reason == "ConditionNotMet");
+    let told = rig.resource("meter", "its condition is told", is_held_off).await;
+    assert!(told.retry_after.is_some(), "{told:?}");
+    rig.board.sh("touch /run/plugged").await;
+    rig.ready(generation).await;
+    assert_eq!(rig.board.sh("systemctl is-active meter").await, "active");
+}
+
+#[tokio::test]
 async fn units_of_the_agents_own_user_are_held_beside_those_of_the_system() {
     let server = board::server().await;
     let fleet = fleet(&server).await;

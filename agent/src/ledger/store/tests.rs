@@ -86,3 +86,29 @@ fn a_damaged_ledger_is_put_aside() {
     assert_eq!(memory.instances.len(), 1);
     assert!(dir.path().join("ledger.damaged-two").exists());
 }
+
+#[test]
+fn damage_that_shows_only_when_it_is_read_is_put_aside_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(dir.path(), "one").unwrap();
+    let rows = (0..200)
+        .map(|number| (id(&format!("r{number}")), Some(Arc::new(row(&number.to_string())))))
+        .collect();
+    store.commit(&LedgerWrite { rows, ..LedgerWrite::default() }).unwrap();
+    drop(store);
+    let path = dir.path().join("ledger.redb");
+    let whole = fs::read(&path).unwrap();
+    let mut put_aside = 0;
+    for page in 1..whole.len() / 4096 {
+        let mut bytes = whole.clone();
+        bytes[page * 4096..(page + 1) * 4096].fill(0xff);
+        fs::write(&path, bytes).unwrap();
+        let (_, memory) = Store::open(dir.path(), "two").unwrap();
+        let aside = dir.path().join("ledger.damaged-two");
+        // A page that is not in use is no loss.
+        assert!(aside.exists() || memory.rows.len() == 200, "page {page}: {} rows", memory.rows.len());
+        put_aside += usize::from(aside.exists());
+        drop(fs::remove_file(aside));
+    }
+    assert!(put_aside > 5, "{put_aside}");
+}

@@ -104,6 +104,7 @@ pub(super) fn unit(answer: &Message) -> zbus::Result<Unit> {
         fragment: told.some_text("FragmentPath"),
         drop_ins: told.texts("DropInPaths"),
         needs_reload: told.is("NeedDaemonReload"),
+        is_held_off: told.moment("ConditionTimestampMonotonic") > 0 && !told.is("ConditionResult"),
         since: told.time("StateChangeTimestamp"),
         ran_for: (began > 0 && left > began).then(|| Duration::from_micros(left - began)),
         has_run: told.moment("InactiveExitTimestampMonotonic") > 0,
