@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use http_body_util::Empty;
 use hyper::{Request, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -152,9 +153,22 @@ impl<E: ContainerEngine> Asker<E> {
     async fn ask(self, probe: Probe) {
         time::sleep(probe.initial_delay.map_or(Duration::ZERO, |span| span.0)).await;
         let mut count = Count::default();
+        // A program that has not ended in time goes on in the container: no other is begun beside it.
+        let mut late = None;
         loop {
-            let answer = time::timeout(probe.wanted_timeout(), self.question(&probe)).await;
-            if let Some(is_well) = answer.unwrap_or(Some(false))
+            let (mut question, is_late) = match late.take() {
+                Some(question) => (question, true),
+                None => (self.question(&probe).boxed(), false),
+            };
+            let answer = match time::timeout(probe.wanted_timeout(), &mut question).await {
+                Ok(answer) if !is_late => answer,
+                Ok(_) => Some(false),
+                Err(_) => {
+                    late = probe.exec.is_some().then_some(question);
+                    Some(false)
+                }
+            };
+            if let Some(is_well) = answer
                 && let Some(is_well) = count.take(is_well, &probe)
             {
                 self.tell(is_well);

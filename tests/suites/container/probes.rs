@@ -114,3 +114,30 @@ async fn a_port_that_opens_late_is_waited_for_on_docker() {
 async fn a_port_that_opens_late_is_waited_for_on_podman() {
     a_port_that_opens_late_is_waited_for(parts::podman()).await;
 }
+
+/// A program that hangs is not begun again beside itself.
+async fn a_probe_that_hangs_is_one(place: String) {
+    let rig = Rig::on(place).await;
+    let hangs = json!({ "exec": { "command": ["sleep", "7777"] }, "interval": "100ms", "timeout": "100ms" });
+    let counts = json!({ "exec": { "command": ["sh", "-c", "echo >> /tmp/asked"] }, "interval": "100ms", "timeout": "30s" });
+    rig.apply(json!({ "command": ["sleep", "10000"], "probes": { "readiness": hangs, "liveness": counts } }))
+        .await;
+    let agrees = async |line: &str| {
+        let Some(web) = rig.container().await else { return false };
+        let line = ["sh", "-c", line].map(str::to_owned);
+        rig.engine.run_in(&web.id, &line).await.is_ok_and(|code| code == 0)
+    };
+    until("it is asked often", LONG, async || agrees("test $(wc -l < /tmp/asked) -gt 20").await).await;
+    assert!(agrees("test $(ps | grep -c '[s]leep 7777') -eq 1").await);
+    rig.clear().await;
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_is_one_on_docker() {
+    a_probe_that_hangs_is_one(parts::docker()).await;
+}
+
+#[tokio::test]
+async fn a_probe_that_hangs_is_one_on_podman() {
+    a_probe_that_hangs_is_one(parts::podman()).await;
+}
