@@ -187,6 +187,21 @@ impl Systemd {
         Ok(Unit { id: name.to_owned(), load_state, file_state, ..Unit::default() })
     }
 
+    /// Has a job done, and says how it ended.
+    async fn end_of(&self, call: &'static str, unit: &str) -> Answer<JobEnd> {
+        let answer = self.init(call, unit, ANSWER, &(unit, "replace")).await?;
+        let path: OwnedObjectPath = answer.body().deserialize().map_err(|error| self.garbled(error))?;
+        let end = self.jobs().end_of(path.as_str());
+        let end = end.await.map_err(|_| self.away("the connection broke while it was waited for a job"))?;
+        Ok(JobEnd(end))
+    }
+
+    /// Whether a unit was just not started, because a condition of its text is not met.
+    async fn is_held_off(&self, unit: &str) -> Answer<bool> {
+        let seen = self.unit(unit).await?;
+        Ok(seen.is_held_off && !seen.active.is_up())
+    }
+
     /// The object of a unit, which is loaded for that if need be.
     async fn object(&self, unit: &str) -> Answer<OwnedObjectPath> {
         self.loads().ask([unit]);
@@ -251,11 +266,17 @@ impl InitSystem for Systemd {
             Job::Reload => "ReloadUnit",
             Job::ReloadOrTryRestart => "ReloadOrTryRestartUnit",
         };
-        let answer = self.init(call, unit, ANSWER, &(unit, "replace")).await?;
-        let path: OwnedObjectPath = answer.body().deserialize().map_err(|error| self.garbled(error))?;
-        let end = self.jobs().end_of(path.as_str());
-        let end = end.await.map_err(|_| self.away("the connection broke while it was waited for a job"))?;
-        Ok(JobEnd(end))
+        // What does not run is forgotten at once, unless somebody refers to it. An older systemd has no such call.
+        let is_kept = job == Job::Start && self.init("RefUnit", unit, ANSWER, &(unit,)).await.is_ok();
+        let end = self.end_of(call, unit).await;
+        let held_off = match &end {
+            Ok(end) if is_kept && end.is_well() => self.is_held_off(unit).await,
+            _ => Ok(false),
+        };
+        if is_kept {
+            self.init("UnrefUnit", unit, ANSWER, &(unit,)).await?;
+        }
+        if held_off? { Ok(JobEnd::held_off()) } else { end }
     }
 
     async fn enable(&self, unit: &str, change: Enablement) -> Answer<bool> {

@@ -68,7 +68,12 @@ pub enum Job {
 pub struct JobEnd(pub String);
 
 impl JobEnd {
-    /// Whether it did what was asked; `skipped` is a condition of the unit that is not met.
+    /// It was not done, because a condition of the unit is not met. systemd calls that a success.
+    pub fn held_off() -> Self {
+        Self("condition".to_owned())
+    }
+
+    /// Whether it did what was asked; `skipped` is what an `ExecCondition=` has said.
     pub fn is_well(&self) -> bool {
         matches!(self.0.as_str(), "done" | "skipped")
     }

@@ -7,7 +7,7 @@ use manifest_types::kinds::systemd_unit::{ActiveState, LoadState, OnChange, Syst
 use super::{
     Aim, SystemdUnitReconciler,
     error::UnitError,
-    init::{Active, Enablement, InitSystem, Job, Unit},
+    init::{Active, Enablement, InitSystem, Job, JobEnd, Unit},
     past::{Past, key},
     protect,
     side::{FilePast, Side},
@@ -245,14 +245,7 @@ impl<M: InitSystem> Scene<'_, M> {
             side.init.reset_failed(spec.name.as_str()).await?;
         }
         let limit = if job == Job::Stop { STOPPING } else { spec.wanted_start_timeout() };
-        side.run(cx, job, spec.name.as_str(), limit).await?;
-        if job == Job::Start {
-            let after = side.unit(spec.name.as_str()).await?;
-            if after.is_held_off && !after.active.is_up() {
-                return Err(UnitError::ConditionNotMet(spec.name.to_string()));
-            }
-        }
-        Ok(())
+        side.run(cx, job, spec.name.as_str(), limit).await
     }
 }
 
@@ -295,6 +288,9 @@ impl<M: InitSystem> Side<M> {
         };
         if end.is_well() {
             return Ok(());
+        }
+        if end == JobEnd::held_off() {
+            return Err(UnitError::ConditionNotMet(unit.to_owned()));
         }
         let after = self.unit(unit).await.unwrap_or_default();
         let (why, printed) = (after.end().unwrap_or_default(), after.printed);
