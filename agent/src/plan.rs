@@ -34,7 +34,9 @@ use verdict::{Act, Verdict, decide};
 /// So many resources of one kind that must be looked at alone are looked at at the same time.
 const LONE_LOOKS: usize = 4;
 /// With so many looks that hang, no more are begun that may hang, too: each keeps a thread.
-const HUNG_LOOKS: usize = 32;
+const HUNG_LOOKS: usize = 24;
+/// The same, of all kinds together.
+const MOST_HUNG_LOOKS: usize = 48;
 
 /// What is gathered while the touched resources are decided on.
 #[derive(Default)]
@@ -324,10 +326,12 @@ fn observe(engine: &mut Engine, looks: BTreeMap<String, Vec<ResourceId>>) -> Vec
         if alone.is_empty() {
             continue;
         }
+        let all_hung = engine.resources.values().filter(|resource| resource.look.hung.is_some()).count();
         let (alone, hung) = lone::least_suspicious_first(engine, &kind, alone);
         for id in alone {
             let facts = engine.kinds.entry(kind.clone()).or_default();
-            if facts.lone_looks.len() >= LONE_LOOKS || hung + facts.lone_looks.len() >= HUNG_LOOKS {
+            let lone = facts.lone_looks.len();
+            if lone >= LONE_LOOKS || hung + lone >= HUNG_LOOKS || all_hung + lone >= MOST_HUNG_LOOKS {
                 facts.waiting.insert(id);
                 continue;
             }

@@ -91,6 +91,8 @@ pub(crate) struct Outbox {
     retry_at: BootTime,
     /// Tries in vain, in a row.
     failures: u32,
+    /// How many of them were writes, since one was answered.
+    failed_writes: u32,
     /// When what the sink holds is read again, although nothing happens: others may have deleted or claimed it.
     read_again_at: BootTime,
     /// The facts that the last comparison has seen.
@@ -167,6 +169,7 @@ impl Outbox {
             progress_since: None,
             retry_at: BootTime::default(),
             failures: 0,
+            failed_writes: 0,
             read_again_at: BootTime::default(),
             considered: 0,
             failure: None,
@@ -189,7 +192,7 @@ impl Outbox {
         match fact {
             Fact::LinkUp => {
                 self.link = true;
-                self.failures = 0;
+                (self.failures, self.failed_writes) = (0, 0);
                 self.lose_track();
                 self.retry_at = now.boot;
                 // Without a link nobody could be heard: that was no silence.
@@ -220,6 +223,7 @@ impl Outbox {
                     return;
                 }
                 self.failure = Some(message);
+                self.failed_writes += u32::from(self.sending.is_some());
                 self.lose_track();
                 // The first time it may be chance; a bucket that is missing or may not be written stays so for long.
                 let spread = match self.failures {
@@ -275,12 +279,13 @@ impl Outbox {
     }
 
     fn went_well(&mut self, settings: &Settings, now: Now) {
-        self.failures = 0;
+        self.failed_writes = 0;
         self.is_read(settings, now);
     }
 
     fn is_read(&mut self, settings: &Settings, now: Now) {
         self.failure = None;
+        self.failures = self.failed_writes;
         let chance = chance(settings.seed, "read the status again", self.considered);
         self.read_again_at = now.boot + jittered(READ_AGAIN, chance);
     }

@@ -143,9 +143,9 @@ struct Changes(AsyncFd<Watch>);
 
 /// What has happened.
 enum Happened {
-    /// The file was closed, moved or taken away, or something has happened to what it cannot be said.
+    /// The file was closed, moved or taken away.
     Change,
-    /// The file was made: what it is to be may come yet.
+    /// The file was made, or something has happened to what it cannot be said: what it is to be may come yet.
     Beginning,
     /// The folder itself is no longer there, or no longer here.
     FolderGone,
@@ -190,15 +190,15 @@ impl Changes {
             if events.iter().any(|event| event.mask.intersects(GONE)) {
                 return Ok(Happened::FolderGone);
             }
-            let of_it: Vec<_> = events
-                .iter()
-                .filter(|event| event.name.as_ref().is_none_or(|changed| changed == name))
-                .collect();
-            if of_it.iter().any(|event| event.mask != AddWatchFlags::IN_CREATE) {
-                return Ok(Happened::Change);
-            }
-            if !of_it.is_empty() {
-                return Ok(Happened::Beginning);
+            // The last word counts. Where words were lost, nobody is known to have closed it.
+            let mut of_it =
+                events.iter().filter(|event| event.name.as_ref().is_none_or(|changed| changed == name));
+            match of_it.next_back() {
+                Some(event) if event.name.is_none() || event.mask == AddWatchFlags::IN_CREATE => {
+                    return Ok(Happened::Beginning);
+                }
+                Some(_) => return Ok(Happened::Change),
+                None => {}
             }
         }
     }

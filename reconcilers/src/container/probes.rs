@@ -153,7 +153,7 @@ impl<E: ContainerEngine> Asker<E> {
     async fn ask(self, probe: Probe) {
         time::sleep(probe.initial_delay.map_or(Duration::ZERO, |span| span.0)).await;
         let mut count = Count::default();
-        // A program that has not ended in time goes on in the container: no other is begun beside it.
+        // A program that has not ended in time goes on in the container: no other is begun beside it, for as long as the engine may take for one.
         let mut late = None;
         loop {
             let (mut question, is_late) = match late.take() {
@@ -162,7 +162,7 @@ impl<E: ContainerEngine> Asker<E> {
             };
             let answer = match time::timeout(probe.wanted_timeout(), &mut question).await {
                 Ok(answer) if !is_late => answer,
-                Ok(_) => Some(false),
+                Ok(answer) => answer.map(|_| false),
                 Err(_) => {
                     late = probe.exec.is_some().then_some(question);
                     Some(false)

@@ -187,6 +187,19 @@ impl Systemd {
         Ok(Unit { id: name.to_owned(), load_state, file_state, ..Unit::default() })
     }
 
+    /// Has a unit started. What does not run is forgotten at once, unless somebody refers to it; an older systemd has no such call.
+    async fn start(&self, call: &'static str, unit: &str) -> Answer<JobEnd> {
+        let is_kept = self.init("RefUnit", unit, ANSWER, &(unit,)).await.is_ok();
+        let end = self.end_of(call, unit).await;
+        let is_well = end.as_ref().is_ok_and(JobEnd::is_well);
+        let held_off = is_kept && is_well && self.is_held_off(unit).await.unwrap_or(false);
+        if is_kept {
+            // The connection that it would fail with lets go of it, too.
+            drop(self.init("UnrefUnit", unit, ANSWER, &(unit,)).await);
+        }
+        if held_off { Ok(JobEnd::held_off()) } else { end }
+    }
+
     /// Has a job done, and says how it ended.
     async fn end_of(&self, call: &'static str, unit: &str) -> Answer<JobEnd> {
         let answer = self.init(call, unit, ANSWER, &(unit, "replace")).await?;
@@ -266,17 +279,13 @@ impl InitSystem for Systemd {
             Job::Reload => "ReloadUnit",
             Job::ReloadOrTryRestart => "ReloadOrTryRestartUnit",
         };
-        // What does not run is forgotten at once, unless somebody refers to it. An older systemd has no such call.
-        let is_kept = job == Job::Start && self.init("RefUnit", unit, ANSWER, &(unit,)).await.is_ok();
-        let end = self.end_of(call, unit).await;
-        let held_off = match &end {
-            Ok(end) if is_kept && end.is_well() => self.is_held_off(unit).await,
-            _ => Ok(false),
-        };
-        if is_kept {
-            self.init("UnrefUnit", unit, ANSWER, &(unit,)).await?;
+        if job != Job::Start {
+            return self.end_of(call, unit).await;
         }
-        if held_off? { Ok(JobEnd::held_off()) } else { end }
+        // In a task of its own: a unit that is referred to must be let go of, whoever waits for it.
+        let (own, unit) = (Self(Arc::clone(&self.0)), unit.to_owned());
+        let ended = tokio::spawn(async move { own.start(call, &unit).await });
+        ended.await.map_err(|error| self.away(format_args!("the call broke off: {error}")))?
     }
 
     async fn enable(&self, unit: &str, change: Enablement) -> Answer<bool> {

@@ -67,7 +67,11 @@ impl<M: InitSystem> SystemdUnitReconciler<M> {
                 side.restore_links(spec, was, stands_on.is_some()).await?;
                 let unit = side.unit(name).await?;
                 if let Some(job) = job_back(spec, was, &unit).filter(|_| stands_on.is_none()) {
-                    side.run(cx, job, name, TAKES).await?;
+                    match side.run(cx, job, name, TAKES).await {
+                        // systemd does not start it now, as it would not without us.
+                        Err(UnitError::ConditionNotMet(_)) => {}
+                        ended => ended?,
+                    }
                 }
             }
             self.pasts.change(&key, |record| *record = None).await?;

@@ -9,7 +9,7 @@ use super::{facts::Facts, translate::shared_paths};
 /// Where systems say what they are, those of balena's containers before their host's.
 const OS_RELEASES: [&str; 3] = ["/mnt/root/etc/os-release", "/etc/os-release", "/usr/lib/os-release"];
 
-/// What is known of this device, beside its identity. `former` is the socket that an engine had before: engines come and go.
+/// What is known of this device, beside its identity. `former` is the socket that its engine was seen at: engines come and go.
 pub fn facts(uuid: &str, engine_places: &[String], former: Option<AbsolutePath>) -> Facts {
     let os = OS_RELEASES.iter().find_map(|path| fs::read_to_string(path).ok());
     let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").ok();
@@ -24,7 +24,7 @@ pub fn facts(uuid: &str, engine_places: &[String], former: Option<AbsolutePath>)
     )
 }
 
-/// The socket of this device's engine: the first that is there, or else the one that was, or the first that there may be.
+/// The socket of this device's engine: the one that was there before, though it may be away just now; or else the first that is there, or may be.
 fn socket(
     places: &[String],
     former: Option<AbsolutePath>,
@@ -32,7 +32,8 @@ fn socket(
 ) -> Option<AbsolutePath> {
     let sockets =
         || places.iter().filter_map(|place| place.strip_prefix("unix://")?.parse::<AbsolutePath>().ok());
-    sockets().find(|socket| is_there(socket.as_str())).or(former).or_else(|| sockets().next())
+    let former = former.filter(|former| sockets().any(|socket| socket == *former));
+    former.or_else(|| sockets().find(|socket| is_there(socket.as_str()))).or_else(|| sockets().next())
 }
 
 /// The operating system, as a person reads it.
@@ -118,7 +119,8 @@ mod tests {
         let path = |path: &str| Some(path.parse::<AbsolutePath>().unwrap());
         let (docker, podman) = (path("/run/docker.sock"), path("/run/podman.sock"));
         assert_eq!(socket(&places, None, |place| place.contains("podman")), podman);
-        assert_eq!(socket(&places, docker.clone(), |place| place.contains("podman")), podman);
+        assert_eq!(socket(&places, docker.clone(), |place| place.contains("podman")), docker);
+        assert_eq!(socket(&places[2..], docker.clone(), |place| place.contains("podman")), podman);
         assert_eq!(socket(&places, podman.clone(), |_| false), podman);
         assert_eq!(socket(&places, None, |_| false), docker);
         assert_eq!(socket(&places[..1], None, |_| true), None);

@@ -226,7 +226,7 @@ pub fn identity(
     let key = config.device_api_keys.get(host).or(config.device_api_key.as_ref());
     let joined = match (&given, key, config.registered_at) {
         // Its key is that of its uuid.
-        (Some(uuid), Some(key), Some(_)) if given == config.uuid => {
+        (Some(uuid), Some(key), Some(_)) if config.uuid.is_none() || given == config.uuid => {
             Some(make(uuid, key, config.device_id.map(|id| id.0), true))
         }
         _ => None,

@@ -4,7 +4,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use manifest_types::{manifest::Refusal, problem::in_words};
+use manifest_types::{kinds::file::AbsolutePath, manifest::Refusal, problem::in_words};
 use serde_json::Value;
 use tokio::sync::{mpsc, watch};
 
@@ -62,6 +62,8 @@ struct Task {
     brought: Option<Vec<u8>>,
     /// What it was made with.
     facts: Option<Facts>,
+    /// Where the engine's socket was seen.
+    socket: Option<AbsolutePath>,
     /// Whether something of it could not be kept.
     is_unkept: bool,
     /// What was asked of locks, and has not been answered yet: whether they are to be ignored.
@@ -89,6 +91,7 @@ pub async fn run(
         revision: 0,
         brought: None,
         facts: None,
+        socket: None,
         is_unkept: false,
         asked_to_ignore: None,
         ignores_locks: false,
@@ -115,6 +118,7 @@ impl Task {
         self.bring_cached(&session, &mut cached).await?;
         let session = self.registered(session, provisioning).await?;
         self.begin(session.clone());
+        cached.is_of(&session.identity.uuid);
         let config = self.known.borrow().translation.as_ref().map(|known| known.config.clone());
         let interval = config.as_ref().map_or(USUAL, interval);
         let mut cadence = Cadence::new(interval, self.options.spacing);
@@ -214,7 +218,7 @@ impl Task {
     async fn facts(&self, session: &Session) -> Result<Facts, Ended> {
         let (who, places) = (session.identity.clone(), self.options.engine_places.clone());
         let file = session.dir.join("registries.json");
-        let former = self.facts.as_ref().and_then(|facts| facts.engine_socket.clone());
+        let former = self.socket.clone();
         let ignores_locks = self.ignores_locks;
         let facts = tokio::task::spawn_blocking(move || {
             let mut facts = host::facts(&who.uuid, &places, former);
@@ -237,6 +241,8 @@ impl Task {
         cached: &mut Cached,
     ) -> Result<bool, Ended> {
         let facts = self.facts(session).await?;
+        let is_there = |socket: &AbsolutePath| std::path::Path::new(socket.as_str()).exists();
+        self.socket = self.socket.take().or(facts.engine_socket.clone().filter(is_there));
         let translation = translate(&document, &facts, &cached.accepted);
         self.facts = Some(facts);
         let translation = match translation {

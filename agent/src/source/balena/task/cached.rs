@@ -46,6 +46,11 @@ impl Cached {
         }
     }
 
+    /// Whose it is from now on: the device may have become another while it was registered.
+    pub(super) fn is_of(&mut self, uuid: &str) {
+        uuid.clone_into(&mut self.uuid);
+    }
+
     /// Keeps it: whether that could be done. What cannot be kept is still held; after a restart it is asked for again.
     pub(super) async fn save(&self, session: &Session) -> bool {
         let (path, value) = (session.dir.join("target.json"), self.clone());
