@@ -45,6 +45,19 @@ async fn a_volume_that_gets_another_name_does_not_wait_for_who_waits_for_it() {
     assert_eq!(names().await, ["store"]);
 }
 
+/// Brings the volume `data`, which was brought before, to a spec: why not, if it cannot be.
+async fn put_data(
+    reconciler: &VolumeReconciler<FakeEngine>,
+    id: &ResourceId,
+    spec: &VolumeSpec,
+) -> Result<(), String> {
+    let held = [(Claim::Volume("data".into()), Before::Absent)].into();
+    let owned = Owned { spec, applied: true, attempted: None, held: &held };
+    let cx = StepContext::new(CancellationToken::new(), |_, _| {});
+    let put = Put { id, spec, digest: Digest::of(b""), owned, restart: false };
+    reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure().reason)
+}
+
 #[tokio::test]
 async fn what_others_have_made_is_taken_over_and_what_is_in_it_stays() {
     let fake = FakeEngine::default();
@@ -57,13 +70,7 @@ async fn what_others_have_made_is_taken_over_and_what_is_in_it_stays() {
     };
     let without_labels: VolumeSpec = serde_json::from_value(json!({})).unwrap();
     fake.create_volume("data", &without_labels, &Default::default()).await.unwrap();
-    let put = async |spec: &VolumeSpec| {
-        let held = [(Claim::Volume("data".into()), Before::Absent)].into();
-        let owned = Owned { spec, applied: true, attempted: None, held: &held };
-        let cx = StepContext::new(CancellationToken::new(), |_, _| {});
-        let put = Put { id: &id, spec, digest: Digest::of(b""), owned, restart: false };
-        reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure().reason)
-    };
+    let put = async |spec: &VolumeSpec| put_data(&reconciler, &id, spec).await;
     put(&spec(json!({}))).await.unwrap();
     let options = spec(json!({ "options": { "type": "tmpfs" } }));
     assert_eq!(put(&options).await, Err("VolumeDiffers".into()), "what is in it is worth more");
@@ -90,13 +97,7 @@ async fn labels_that_no_engine_can_change_are_no_drift_where_what_is_there_is_ta
         }
         serde_json::from_value(spec).unwrap()
     };
-    let put = async |spec: &VolumeSpec| {
-        let held = [(Claim::Volume("data".into()), Before::Absent)].into();
-        let owned = Owned { spec, applied: true, attempted: None, held: &held };
-        let cx = StepContext::new(CancellationToken::new(), |_, _| {});
-        let put = Put { id: &id, spec, digest: Digest::of(b""), owned, restart: false };
-        reconciler.reconcile(&cx, &put).await.map(drop).map_err(|error| error.to_failure().reason)
-    };
+    let put = async |spec: &VolumeSpec| put_data(&reconciler, &id, spec).await;
     put(&spec("front", true)).await.unwrap();
     put(&spec("back", true)).await.unwrap();
     assert_eq!(put(&spec("back", false)).await, Err("VolumeDiffers".into()), "it is told where it matters");
