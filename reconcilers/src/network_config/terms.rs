@@ -67,6 +67,15 @@ impl Link {
             _ => false,
         }
     }
+
+    /// Takes for leased what a route of DHCP's is sent from: to the kernel, a lease without an end is an address that stays.
+    pub fn know_leases(&mut self) {
+        let of_dhcp = self.routes.iter().filter(|route| route.protocol == DHCP);
+        let given: BTreeSet<IpAddr> = of_dhcp.filter_map(|route| route.source).collect();
+        let known =
+            |addr: Addr| Addr { is_leased: addr.is_leased || given.contains(&addr.net.addr()), ..addr };
+        self.addresses = std::mem::take(&mut self.addresses).into_iter().map(known).collect();
+    }
 }
 
 /// What an interface is made of.
@@ -113,7 +122,7 @@ impl Made {
 pub struct Addr {
     /// The address, with the length of its prefix.
     pub net: IpNet,
-    /// Whether the network has given it, for a time.
+    /// Whether the network has given it, for a time or for good.
     pub is_leased: bool,
     /// The address at the other end, where there is just one.
     #[serde(default)]
@@ -215,5 +224,33 @@ impl WantedRoute {
         // What the kernel itself takes for routes of IPv6.
         let usual = if matches!(self.to, IpNet::V6(_)) { 1024 } else { 0 };
         Route::of(self.to, self.via, self.metric.unwrap_or(usual), self.table)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_without_an_end_is_a_lease() {
+        let addr = |net: &str| Addr::of(net.parse().unwrap());
+        let route = |protocol, source: &str| Route {
+            to: "0.0.0.0/0".parse().unwrap(),
+            via: "192.0.2.1".parse().ok(),
+            metric: 100,
+            table: MAIN_TABLE,
+            protocol,
+            onlink: false,
+            source: source.parse().ok(),
+        };
+        let mut link = Link {
+            addresses: [addr("192.0.2.7/24"), addr("192.0.2.8/24"), addr("198.51.100.9/24")].into(),
+            routes: [route(DHCP, "192.0.2.7"), route(KERNEL, "192.0.2.8")].into(),
+            ..Link::default()
+        };
+        link.know_leases();
+        let leased: Vec<_> =
+            link.addresses.iter().filter(|addr| addr.is_leased).map(|addr| addr.net).collect();
+        assert_eq!(leased, [addr("192.0.2.7/24").net]);
     }
 }

@@ -70,6 +70,7 @@ pub(super) fn links(told: &[Packet]) -> Links {
             _ => {}
         }
     }
+    links.values_mut().for_each(Link::know_leases);
     links
 }
 
