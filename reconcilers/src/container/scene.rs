@@ -247,9 +247,9 @@ impl Scene {
         if main.container.state.activity == Activity::Paused {
             return Move::Unpause(main.id());
         }
-        let changes =
-            differences.iter().filter_map(|difference| Some((difference, in_place(main, difference, goal)?)));
-        if let Some((difference, change)) = changes.into_iter().next() {
+        let first =
+            differences.iter().find_map(|difference| Some((difference, in_place(main, difference, goal)?)));
+        if let Some((difference, change)) = first {
             return match memory.is_in_vain(&change) {
                 true => Move::NotKept(vec![difference.path.clone()]),
                 false => change,

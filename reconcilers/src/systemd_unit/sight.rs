@@ -100,6 +100,11 @@ pub(super) fn is_enabled(file_state: &str) -> Option<bool> {
     }
 }
 
+/// Whether it is enabled, or is not, as wanted. One without a file cannot be enabled.
+fn is_as(file_state: &str, wanted: bool) -> bool {
+    is_enabled(file_state) == Some(wanted) || (file_state.is_empty() && !wanted)
+}
+
 pub(super) fn is_masked(unit: &Unit) -> bool {
     unit.load_state == LoadState::Masked || unit.file_state.starts_with("masked")
 }
@@ -126,9 +131,7 @@ impl Observed<SystemdUnitSpec> for Sight {
         if let Some(masked) = wanted.masked.filter(|masked| *masked != is_masked(unit)) {
             differences.push(Difference::in_place("masked", masked, !masked));
         }
-        // One without a file is started by no other that is enabled.
-        let is_enabled = is_enabled(&unit.file_state).or(unit.file_state.is_empty().then_some(false));
-        if let Some(enabled) = wanted.enabled.filter(|enabled| is_enabled != Some(*enabled)) {
+        if let Some(enabled) = wanted.enabled.filter(|enabled| !is_as(&unit.file_state, *enabled)) {
             differences.push(Difference::in_place("enabled", enabled, unit.file_state.as_str()));
         }
         differences.extend(self.state(wanted));
@@ -205,5 +208,23 @@ pub(super) fn digest_of(found: &Found) -> Option<Digest> {
     match found {
         Found::File { digest, .. } => Some(*digest),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_no_file_is_not_enabled() {
+        for (state, wanted, is) in [
+            ("", false, true),
+            ("", true, false),
+            ("enabled", true, true),
+            ("disabled", true, false),
+            ("bad", false, false),
+        ] {
+            assert_eq!(is_as(state, wanted), is, "{state} {wanted}");
+        }
     }
 }

@@ -112,3 +112,12 @@ fn damage_that_shows_only_when_it_is_read_is_put_aside_too() {
     }
     assert!(put_aside > 5, "{put_aside}");
 }
+
+#[test]
+fn a_reserve_that_was_cut_short_is_made_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    drop(Store::open(dir.path(), "one").unwrap());
+    fs::write(dir.path().join("reserve"), "short").unwrap();
+    drop(Store::open(dir.path(), "two").unwrap());
+    assert_eq!(fs::metadata(dir.path().join("reserve")).unwrap().len(), RESERVE as u64);
+}

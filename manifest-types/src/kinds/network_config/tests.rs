@@ -82,6 +82,18 @@ fn what_is_wrong_is_told_with_its_place() {
             "ipv4.metric: goes with a gateway",
         ),
         (
+            json!({ "ipv4": { "addresses": ["192.0.2.1/24"], "routes": [{ "to": "10.0.0.0/8", "via": "192.0.2.2", "table": 255 }] } }),
+            "ipv4.routes[0].table: must be 1 at least, and not 255",
+        ),
+        (
+            json!({ "ipv6": { "addresses": ["2001:db8::1/64"], "gateway": "2001:db8::2", "metric": 0 } }),
+            "ipv6.metric: must be 1 at least",
+        ),
+        (
+            json!({ "ipv6": { "addresses": ["2001:db8::1/64"], "routes": [{ "to": "2001:db8:1::/48", "via": "2001:db8::2", "metric": 0 }] } }),
+            "ipv6.routes[0].metric: must be 1 at least",
+        ),
+        (
             json!({ "ipv4": { "addresses": ["192.0.2.1/24"], "routes": [{ "to": "10.0.0.0/8", "via": "10.0.0.1" }] } }),
             "ipv4.routes[0].via: leads nowhere",
         ),

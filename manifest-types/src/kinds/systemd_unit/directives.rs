@@ -283,6 +283,7 @@ mod tests {
         }
         for (of, text) in [
             (UnitType::Service, "[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStop=/a\n"),
+            (UnitType::Service, "[Service]\nRemainAfterExit=yes\nExecStop=/a\n"),
             (UnitType::Service, "[Service]\nType=oneshot\nExecStart=/a\nExecStart=/b\n"),
             (UnitType::Target, "[Unit]\nDescription=A point\n"),
             (UnitType::Target, ""),

@@ -87,3 +87,20 @@ fn canonical(range: &str) -> String {
         range.split_once('/').and_then(|(first, length)| Some((first.parse::<IpAddr>().ok()?, length)));
     parts.map_or_else(|| range.to_owned(), |(first, length)| format!("{first}/{length}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_range_is_one_however_it_is_written() {
+        for (written, one) in [
+            ("FD00:7::/64", "fd00:7::/64"),
+            ("fd00:7:0::/64", "fd00:7::/64"),
+            ("10.5.0.0/24", "10.5.0.0/24"),
+            ("nowhere", "nowhere"),
+        ] {
+            assert_eq!(canonical(written), one);
+        }
+    }
+}
